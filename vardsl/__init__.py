@@ -1,0 +1,1 @@
+"""vardsl: a small language for computing with tensors and their gradients."""
