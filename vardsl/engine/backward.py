@@ -1,0 +1,346 @@
+"""The backward pass: from roots down the sequence numbers to the leaves, without recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import enable_grad, state
+from vardsl.engine.dtypes import Array
+from vardsl.engine.value import Like, Node, Value
+from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
+
+SECOND_TIME = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors after calling backward."
+)
+NO_GRAPH = "element {} of tensors does not require grad and does not have a grad_fn"
+NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
+UNUSED = (
+    "One of the differentiated Tensors appears to not have been used in the graph. "
+    "Set allow_unused=True if this is the desired behavior."
+)
+
+Cotangent = Any  # an array, or a Value when the backward pass itself is recorded
+Observer = Callable[[Node, Cotangent, Sequence[Cotangent]], None]
+
+
+def _check_roots(roots: Sequence[Value], cotangents: Sequence[Value | None]) -> list[Value]:
+    seeds = []
+    for k, (root, g) in enumerate(zip(roots, cotangents, strict=True)):
+        if g is None:
+            if root.requires_grad and root.array.size != 1:
+                raise GradError(
+                    NOT_SCALAR,
+                    hint="take a mean or a sum first, or say how each element counts: backward y with ones_like(y)",
+                )
+            g = Value(np.ones(root.array.shape, root.array.dtype))
+        elif g.array.shape != root.array.shape:
+            raise ShapeError(
+                f"Mismatch in shape: grad_output[{k}] has a shape of torch.Size({list(g.shape)}) and "
+                f"output[{k}] has a shape of torch.Size({list(root.shape)})."
+            )
+        if not root.requires_grad:
+            raise GradError(NO_GRAPH.format(k))
+        seeds.append(g)
+    return seeds
+
+
+class Pass:
+    """One backward pass. `as_values` records it (for higher orders); `needed` restricts it to some nodes."""
+
+    def __init__(self, *, as_values: bool, retain: bool, needed: set[Node] | None, observer: Observer | None) -> None:
+        self.as_values = as_values
+        self.retain = retain
+        self.needed = needed
+        self.observer = observer
+        self.heap: list[tuple[int, Node]] = []
+        self.pending: dict[Node, Any] = {}
+        self.leaves: dict[Value, Cotangent] = {}
+        self.retained: list[tuple[Value, Cotangent]] = []
+
+    def send(self, target: Node | Value, index: int, g: Cotangent) -> None:
+        """Adds a cotangent to what a node's output, or a leaf, has received so far."""
+        if type(target) is Value:
+            before = self.leaves.get(target)
+            self.leaves[target] = g if before is None else before + g
+            return
+        if self.needed is not None and target not in self.needed:
+            return
+        assert isinstance(target, Node)
+        pending = self.pending
+        if target.outputs is None:
+            before = pending.get(target)
+            if before is None:
+                pending[target] = g
+                heappush(self.heap, (-target.seq, target))
+            else:
+                pending[target] = before + g
+            return
+        row = pending.get(target)
+        if row is None:
+            row = pending[target] = [None] * len(target.outputs)
+            heappush(self.heap, (-target.seq, target))
+        row[index] = g if row[index] is None else row[index] + g
+
+    def run(self) -> None:
+        heap, pending, ctx = self.heap, self.pending, state.ctx
+        while heap:
+            if ctx.cancel:
+                raise Interrupted("interrupted")
+            node = heappop(heap)[1]
+            g = pending.pop(node)
+            if node.hooks is not None or node.retained is not None:
+                g = self._hooks(node, g)
+            if node.freed:
+                raise _located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
+            try:
+                results = node.op.pullback(node, g, self.as_values)
+            except Exception as error:
+                _located(error, node)
+                raise
+            if self.observer is not None:
+                self.observer(node, g, results)
+            if ctx.anomaly:
+                _check_finite(node, results)
+            if not self.retain and node.args is not None:
+                free(node)
+            edges, indices = node.edges, node.indices
+            for k, r in enumerate(results):
+                target = edges[k]
+                if r is not None and target is not None:
+                    self.send(target, indices[k] if indices is not None else 0, r)
+
+    def _hooks(self, node: Node, g: Any) -> Any:
+        several = node.outputs is not None
+        row = g if several else [g]
+        for index, hook in node.hooks or ():
+            if row[index] is not None:
+                row[index] = self.call_hook(hook, row[index])
+        for index, value in (node.retained or {}).items():
+            if row[index] is not None:
+                self.retained.append((value, row[index]))
+        return row if several else row[0]
+
+    def call_hook(self, hook: Any, g: Cotangent) -> Cotangent:
+        shown = g if isinstance(g, Value) else Value(np.asarray(g))
+        with enable_grad(self.as_values):
+            answer = hook(shown)
+        if answer is None:
+            return g
+        return answer if self.as_values else answer.array
+
+    def leaf_hooks(self) -> None:
+        for leaf, g in self.leaves.items():
+            for _, hook in getattr(leaf, "hooks", None) or ():
+                g = self.call_hook(hook, g)
+            self.leaves[leaf] = g
+
+
+def _located(error: Exception, node: Node) -> Exception:
+    """Remembers the forward expression that an error in backward belongs to."""
+    if not hasattr(error, "forward_node"):
+        error.forward_node = node  # type: ignore[attr-defined]
+    return error
+
+
+def _check_finite(node: Node, results: Sequence[Cotangent]) -> None:
+    for r in results:
+        a = r.array if isinstance(r, Value) else r
+        if a is not None and not np.isfinite(a).all():
+            error = GradError(f"Function '{node.grad_fn}' returned nan or infinite values in its 0th output.")
+            error.kind = "value"
+            raise _located(error, node)
+
+
+def free(node: Node) -> None:
+    """Drops the saved arrays; where the node's rule needs none, another backward stays possible."""
+    if node.op.saves(node):
+        node.freed = True
+        node.args = None
+        node.y = None
+
+
+def _reachable(roots: Sequence[Value]) -> list[Node]:
+    seen: set[Node] = set()
+    stack: list[Node] = [r.node for r in roots if r.node is not None]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        stack.extend(e for e in node.edges if isinstance(e, Node) and e not in seen)
+    return sorted(seen, key=lambda n: n.seq)
+
+
+def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
+    """The nodes on a way from a root to an input: in order of creation, those with an edge to one of them."""
+    wanted: set[object] = {v.node if v.node is not None else v for v in inputs}
+    needed: set[Node] = set()
+    for node in _reachable(roots):
+        if node in wanted or any(e is not None and (e in wanted or e in needed) for e in node.edges):
+            needed.add(node)
+    return needed
+
+
+def _start(p: Pass, roots: Sequence[Value], seeds: Sequence[Value]) -> None:
+    for root, g in zip(roots, seeds, strict=True):
+        cotangent: Any = g if p.as_values else g.array
+        node = root.node
+        p.send(root if node is None else node, root.index, cotangent)
+
+
+def backward(
+    roots: Sequence[Value],
+    cotangents: Sequence[Value | None] | None = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Value] | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Adds to the `.grad` of the leaves below `roots` (or only of `inputs`); nothing is changed when it fails.
+
+    `observer(node, cotangent, results)` is called after each node.
+    Raises GradError (no graph, freed graph, changed values), ShapeError (a cotangent of another shape).
+    """
+    seeds = _check_roots(roots, cotangents if cotangents is not None else [None] * len(roots))
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is not None:
+        grads = _gradients(roots, seeds, inputs, retain=retain, create_graph=create_graph, observer=observer)
+        received = {v: g for v, g in zip(inputs, grads, strict=True) if g is not None}
+        _commit(received, create_graph)
+        return
+    p = Pass(as_values=create_graph, retain=retain, needed=None, observer=observer)
+    with enable_grad(create_graph):
+        _start(p, roots, seeds)
+        p.run()
+        p.leaf_hooks()
+    _commit(p.leaves, create_graph)
+    for value, g in p.retained:
+        _accumulate(value, g, create_graph)
+
+
+def _commit(received: dict[Value, Cotangent], create_graph: bool) -> None:
+    for leaf, g in received.items():
+        _accumulate(leaf, g, create_graph)
+
+
+def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
+    before = leaf._grad
+    journal = state.ctx.journal
+    if journal is not None:
+        journal.append(_undo_grad(leaf, before))
+    if isinstance(g, Value):
+        if before is None:
+            leaf._grad = g if create_graph else Value(_owned(g.array, leaf))
+        else:
+            with enable_grad(create_graph):
+                leaf._grad = before + g
+        return
+    if before is None:
+        leaf._grad = Value(_owned(g, leaf))
+    elif before.requires_grad or journal is not None or before.array.dtype != leaf.array.dtype:
+        leaf._grad = Value(np.asarray(np.add(before.array, g)))
+    else:
+        np.add(before.array, g, before.array)
+        if before.vc is not None:
+            before.vc[0] += 1
+        else:
+            before.vc = [1]
+
+
+def _undo_grad(leaf: Value, before: Value | None) -> Callable[[], None]:
+    def undo() -> None:
+        leaf._grad = before
+
+    return undo
+
+
+def _owned(g: Array, leaf: Value) -> Array:
+    """An array of the leaf's dtype that nothing else shares."""
+    if g.shape != leaf.array.shape:
+        raise InternalError(f"a gradient of shape {list(g.shape)} for a leaf of shape {list(leaf.shape)}")
+    return np.array(g, dtype=leaf.array.dtype, order="C")
+
+
+def _gradients(
+    roots: Sequence[Value],
+    seeds: Sequence[Value],
+    inputs: Sequence[Value],
+    *,
+    retain: bool,
+    create_graph: bool,
+    observer: Observer | None = None,
+) -> list[Cotangent]:
+    for v in inputs:
+        if not v.requires_grad:
+            raise GradError("One of the differentiated Tensors does not require grad")
+    needed = _needed(roots, inputs)
+    captured: dict[int, Cotangent] = {}
+    wanted: dict[Node, list[int]] = {}
+    for k, v in enumerate(inputs):
+        if v.node is not None:
+            wanted.setdefault(v.node, []).append(k)
+    p = Pass(as_values=create_graph, retain=retain, needed=needed, observer=observer)
+    with enable_grad(create_graph):
+        _start(p, roots, seeds)
+        _run_capturing(p, wanted, inputs, captured)
+        p.leaf_hooks()
+    return [p.leaves.get(v) if v.node is None else captured.get(k) for k, v in enumerate(inputs)]
+
+
+def _run_capturing(
+    p: Pass, wanted: dict[Node, list[int]], inputs: Sequence[Value], captured: dict[int, Cotangent]
+) -> None:
+    """Runs the pass and notes what arrives at the non-leaf inputs; nodes below the last of them are not needed."""
+    if not wanted:
+        p.run()
+        return
+    entries: list[tuple[Node, Any]] = []
+    for node, ks in wanted.items():
+        for k in ks:
+            entry = (inputs[k].index, _capture(captured, k))
+            node.hooks = [*(node.hooks or []), entry]
+            entries.append((node, entry))
+    try:
+        p.run()
+    finally:
+        for node, entry in entries:
+            node.hooks = [h for h in node.hooks or [] if h is not entry] or None
+
+
+def _capture(captured: dict[int, Cotangent], k: int) -> Callable[[Value], None]:
+    def hook(g: Value) -> None:
+        captured[k] = g
+
+    return hook
+
+
+def grad(
+    outputs: Sequence[Value],
+    inputs: Sequence[Value],
+    cotangents: Sequence[Value | None] | None = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = True,
+) -> tuple[Value | None, ...]:
+    """Gradients of `outputs` with respect to `inputs`, as `torch.autograd.grad`; no `.grad` is touched."""
+    seeds = _check_roots(outputs, cotangents if cotangents is not None else [None] * len(outputs))
+    retain = create_graph if retain_graph is None else retain_graph
+    found = _gradients(outputs, seeds, inputs, retain=retain, create_graph=create_graph)
+    if not allow_unused and any(g is None for g in found):
+        raise GradError(UNUSED)
+    return tuple(
+        g if g is None or isinstance(g, Value) else Value(np.array(g, dtype=v.array.dtype))
+        for g, v in zip(found, inputs, strict=True)
+    )
+
+
+__all__ = ["Like", "backward", "free", "grad"]

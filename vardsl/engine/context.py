@@ -1,0 +1,91 @@
+"""What is in force while a script runs: default dtype, gradient mode, random state, limits, journal.
+
+One `Context` belongs to one session. The one that is current in a thread is `state.ctx`; operations look at nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.budget import Budget
+from vardsl.engine.dtypes import NpDType, f4
+from vardsl.engine.random import Generator
+
+
+class Context:
+    """The settings of one session.
+
+    journal     None, or a list to which in-place and random operations append functions that undo them
+    cancel      set by a signal handler or another thread; seen at the next safe point
+    anomaly     `detect_anomaly(true)`: the first NaN or infinity is an error
+    warn        receives (kind, message, hint) of a warning
+    cuts        where values left the graph, for `why`: appended as (kind, code, lasti)
+    """
+
+    __slots__ = (
+        "anomaly", "budget", "cancel", "default_dtype", "grad_enabled", "journal", "print_options", "_generator",
+        "seed", "warn",
+    )  # fmt: skip
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.default_dtype: NpDType = f4
+        self.grad_enabled = True
+        self.journal: list[Callable[[], None]] | None = None
+        self.cancel = False
+        self.anomaly = False
+        self.budget = Budget()
+        self.seed = seed
+        self._generator: Generator | None = None
+        self.print_options: Any = None
+        self.warn: Callable[[str, str, str | None], None] = lambda kind, message, hint: None
+
+    @property
+    def generator(self) -> Generator:
+        """The session's random numbers; seeded on first use."""
+        if self._generator is None:
+            seed = self.seed
+            self._generator = Generator(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
+        return self._generator
+
+
+class _State(threading.local):
+    def __init__(self) -> None:
+        self.ctx = Context()
+
+
+state = _State()
+
+
+class no_grad:
+    """While entered, nothing is added to the graph."""
+
+    __slots__ = ("before", "ctx")
+
+    def __enter__(self) -> None:
+        self.ctx = state.ctx
+        self.before = self.ctx.grad_enabled
+        self.ctx.grad_enabled = False
+
+    def __exit__(self, *exc: object) -> None:
+        self.ctx.grad_enabled = self.before
+
+
+class enable_grad:
+    """While entered, operations are recorded again."""
+
+    __slots__ = ("before", "ctx", "on")
+
+    def __init__(self, on: bool = True) -> None:
+        self.on = on
+
+    def __enter__(self) -> None:
+        self.ctx = state.ctx
+        self.before = self.ctx.grad_enabled
+        self.ctx.grad_enabled = self.on
+
+    def __exit__(self, *exc: object) -> None:
+        self.ctx.grad_enabled = self.before

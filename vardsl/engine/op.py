@@ -1,0 +1,527 @@
+"""An operation, and `apply`: the only way in which one runs.
+
+A call is bound to the parameters, its inputs are promoted, the kernel runs on arrays, and where an input takes part
+in the graph a node is recorded. A call without any Value in it runs on bare arrays and gives bare arrays: that is how
+derivative rules, which are written over operations, run at full speed when the backward pass itself is not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import enable_grad, state
+from vardsl.engine.dtypes import NpDType, f4, f8, result_dtype
+from vardsl.engine.signature import Signature
+from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
+from vardsl.errors import GradError, InternalError, ScriptTypeError
+
+ndarray = np.ndarray
+MODIFIED = (
+    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+    "[{type} {shape}]{which}, is at version {now}; expected version {then} instead. Hint: enable anomaly detection "
+    "to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+)
+
+
+class NotImplementedRule:
+    """Stands where PyTorch says that a derivative is not implemented."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+
+
+class Rule:
+    """One derivative rule. Its parameters' names say what it needs, and so what a node keeps:
+
+    `g` the cotangent, `y` the output, an operation's parameter its value, `NAME_like` only shape and dtype of that
+    parameter (`y_like` of the output), `needs` which inputs want a gradient (a tuple of bools).
+    """
+
+    __slots__ = ("arguments", "fn", "likes", "takes_y")
+
+    def __init__(self, fn: Callable[..., Any], signature: Signature) -> None:
+        self.fn = fn
+        self.arguments: list[tuple[str, int]] = []
+        code = fn.__code__
+        for name in code.co_varnames[: code.co_argcount]:
+            self.arguments.append(_source_of(name, signature))
+        self.takes_y = any(kind == "y" for kind, _ in self.arguments)
+        self.likes = any(kind in ("like", "y_like") for kind, _ in self.arguments)
+
+    def __call__(self, node: Node, g: Any, as_values: bool) -> Any:
+        return self.fn(*[_fetch(kind, i, node, g, as_values) for kind, i in self.arguments])
+
+
+def _source_of(name: str, signature: Signature) -> tuple[str, int]:
+    if name in ("g", "y", "needs", "y_like"):
+        return name, 0
+    if name in signature.index:
+        return "arg", signature.index[name]
+    stem = name.removesuffix("_like")
+    if stem != name and stem in signature.index:
+        return "like", signature.index[stem]
+    raise InternalError(f"a rule names {name!r}, which is no parameter")
+
+
+def _fetch(kind: str, i: int, node: Node, g: Any, as_values: bool) -> Any:
+    if kind == "g":
+        return g
+    if kind == "arg":
+        a = node.args[i]
+        if as_values:
+            return a
+        if type(a) is Value:
+            return a.array
+        if type(a) is list:
+            return [x.array if type(x) is Value else x for x in a]
+        return a
+    if kind == "y":
+        return _output(node) if as_values else node.y
+    if kind == "like":
+        return node.likes[i]
+    if kind == "y_like":
+        return Like(node.shape, node.dtype) if node.outputs is None else node.outputs
+    return tuple(e is not None for e in node.edges)
+
+
+def _output(node: Node) -> Any:
+    """The node's output(s) as values on the graph."""
+    if node.outputs is None:
+        return _on_graph(node.y, node, 0)
+    return tuple(_on_graph(a, node, k) for k, a in enumerate(node.y))
+
+
+def _on_graph(array: Any, node: Node, index: int) -> Value:
+    v = Value(array)
+    if array.dtype.kind == "f":
+        v._node, v.index = node, index
+    return v
+
+
+def check_versions(node: Node) -> None:
+    """Raises GradError where a value that the node saved has been changed in place since."""
+    versions, k = node.versions, 0
+    for a in node.args:
+        if type(a) is Value:
+            then = versions[k] if versions is not None else 0
+            k += 1
+            if a.version != then:
+                raise _modified(a.array, a.version, then, a.node)
+        elif type(a) is list:
+            for x in a:
+                if type(x) is Value:
+                    then = versions[k] if versions is not None else 0
+                    k += 1
+                    if x.version != then:
+                        raise _modified(x.array, x.version, then, x.node)
+    if node.vc is not None and node.y is not None and node.vc[0] != node.y_version:
+        y = node.y if node.outputs is None else node.y[0]
+        raise _modified(y, node.vc[0], node.y_version, node)
+
+
+def _modified(array: Any, now: int, then: int, maker: Node | None) -> GradError:
+    which = f", which is output 0 of {maker.grad_fn}" if maker is not None else ""
+    return GradError(
+        MODIFIED.format(type=Value(array).type_name, shape=list(array.shape), which=which, now=now, then=then),
+        hint="the backward pass needs the value from before the change: write x = x + … in place of x += …",
+    )
+
+
+def unbroadcast(g: Any, like: Like) -> Any:
+    """Sums a cotangent down to the shape, and casts it to the dtype, of an input that was broadcast."""
+    if g.shape != like.shape:
+        if type(g) is Value:
+            g = OPS["sum_to_size"](g, like.shape)
+        else:
+            g = sum_to(g, like.shape)
+    if g.dtype != like.dtype if type(g) is not Value else g.array.dtype != like.dtype:
+        g = OPS["_cast"](g, like.dtype)
+    return g
+
+
+def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """`g` summed over the dimensions in which `shape` is smaller; `shape` broadcasts to that of `g`."""
+    lead = g.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(
+        lead + k for k, n in enumerate(shape) if n == 1 and g.shape[lead + k] != 1
+    )
+    return np.asarray(np.add.reduce(g, axes, keepdims=True)).reshape(shape) if axes else g.reshape(shape)
+
+
+class Op:
+    """An operation of the table. `kernel` takes the bound arguments with arrays for values.
+
+    family    "elementwise" | "general" | "view" | "composite" | "fused" | "nondiff"
+    promote   None, or how the array inputs are brought to one dtype: "same" (PyTorch's result_type), "float"
+              (integers become the default real dtype), "bool" and "int" as "same" with results of that kind
+    rules     by parameter name: a Rule, 1 or -1 (the factor of a linear elementwise operation), or a
+              NotImplementedRule; `shared` is one Rule that gives the gradients of all array parameters
+    """
+
+    def __init__(self, name: str, fn: Callable[..., Any], signature: Signature, family: str) -> None:
+        self.name = name
+        self.fn = fn
+        self.signature = signature
+        self.family = family
+        self.kernel: Callable[..., Any] = fn
+        self.promote: str | None = None
+        self.rules: dict[str, Any] = {}
+        self.shared: Rule | None = None
+        self.factor = family == "elementwise"
+        self.grad_fn = ""
+        self.fields: str | None = None
+        self.number_result = False
+        self.arrays = signature.arrays
+        self.single = len(self.arrays) == len(signature.parameters) and not signature.has_lists
+        self.saved: frozenset[int] = frozenset()
+        self.keeps_y = False
+        self.keeps_likes = False
+        self.facts: dict[str, Any] = {}
+        self.ufunc: Any = None
+        self.rest = tuple(p.default for p in signature.parameters[2:])
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    @property
+    def doc(self) -> str:
+        return self.fn.__doc__ or ""
+
+    def set_rules(self, rules: dict[str, Any], shared: Rule | None) -> None:
+        """Fixes what a node of this operation keeps."""
+        self.rules, self.shared = rules, shared
+        every = [r for r in rules.values() if isinstance(r, Rule)] + ([shared] if shared else [])
+        self.saved = frozenset(i for r in every for kind, i in r.arguments if kind == "arg")
+        self.keeps_y = any(r.takes_y for r in every)
+        self.keeps_likes = any(r.likes for r in every)
+
+    # ---- calling ---------------------------------------------------------------------------------------------
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if self.single and not keywords and len(args) == len(self.arrays):
+            return self.run(list(args))
+        return self.run(self.signature.bind(self.name, args, keywords))
+
+    def operator(self, a: Any, b: Any) -> Any:
+        """The call that an infix operator makes: NotImplemented for what is no tensor or number."""
+        if type(a) is not Value and not isinstance(a, (int, float, ndarray, np.generic)):
+            return NotImplemented
+        if type(b) is not Value and not isinstance(b, (int, float, ndarray, np.generic)):
+            return NotImplemented
+        return self.run([a, b, *self.rest])
+
+    def run(self, bound: list[Any]) -> Any:
+        """Runs a bound call: on arrays, on values, or for a pointwise operation on plain numbers."""
+        arrays = bound.copy()
+        has_value = has_array = False
+        for i in self.arrays:
+            a = bound[i]
+            t = type(a)
+            if t is Value:
+                arrays[i] = a.array
+                has_value = True
+            elif t is list:
+                has_value |= any(type(x) is Value for x in a)
+                has_array = True
+                arrays[i] = [x.array if type(x) is Value else x for x in a]
+            elif t is ndarray or isinstance(a, np.generic):
+                has_array = True
+        if not has_value and not has_array:
+            if self.family == "elementwise" or self.facts.get("pointwise"):
+                return self._plain(bound)
+            if self.arrays and self.family != "composite":
+                self._refuse_numbers(bound)
+        if self.family == "composite":
+            return self.kernel(*bound)
+        if self.promote is not None:
+            self._promote(arrays)
+        y = self.kernel(*arrays)
+        if not has_value and (has_array or not self.facts.get("creates")):
+            return y
+        return self._wrap(y, bound, arrays)
+
+    def _refuse_numbers(self, bound: list[Any]) -> None:
+        i = self.arrays[0]
+        p = self.signature.parameters[i]
+        raise ScriptTypeError(
+            f"{self.name}(): argument '{p.name}' (position {i + 1}) must be Tensor, not {type(bound[i]).__name__}"
+        )
+
+    def _plain(self, bound: list[Any]) -> Any:
+        numbers = [np.asarray(b, f8) if i in self.arrays and b is not None else b for i, b in enumerate(bound)]
+        y = self.kernel(*numbers)
+        if isinstance(y, tuple):
+            return tuple(np.asarray(v).item() for v in y)
+        return np.asarray(y).item()
+
+    def _promote(self, arrays: list[Any]) -> None:
+        ctx_default = state.ctx.default_dtype
+        inputs = [arrays[i] for i in self.arrays if arrays[i] is not None]
+        if len(inputs) == 1 and isinstance(inputs[0], ndarray):
+            dtype: NpDType = inputs[0].dtype
+        else:
+            flat = [x for a in inputs for x in (a if type(a) is list else (a,))]
+            dtype = result_dtype(flat, ctx_default)
+        if self.promote == "float" and dtype.kind != "f":
+            dtype = ctx_default
+        for i in self.arrays:
+            a = arrays[i]
+            if a is None:
+                continue
+            if type(a) is list:
+                arrays[i] = [cast(x, dtype) for x in a]
+            elif type(a) is not ndarray or a.dtype is not dtype:
+                arrays[i] = cast(a, dtype)
+
+    # ---- recording -------------------------------------------------------------------------------------------
+    def _wrap(self, y: Any, bound: list[Any], arrays: list[Any]) -> Any:
+        if type(y) is tuple:
+            values = tuple(self._value(a, bound) for a in y)
+            node = self.record(bound, arrays, y)
+            if node is not None:
+                for k, v in enumerate(values):
+                    if v.array.dtype.kind == "f":
+                        v._node, v.index = node, k
+            return values
+        v = self._value(y, bound)
+        if v.array.dtype.kind == "f":
+            node = self.record(bound, arrays, v.array)
+            if node is not None:
+                v._node = node
+                if v.vc is not None:
+                    node.vc, node.y_version = v.vc, v.vc[0]
+        return v
+
+    def _value(self, a: Any, bound: list[Any]) -> Value:
+        if type(a) is not ndarray:
+            a = np.asarray(a)
+        if self.family == "view":
+            source = bound[self.arrays[0]]
+            if type(source) is Value:
+                return make_view(a, source, self, (tuple(bound), a.shape), differentiable=state.ctx.grad_enabled)
+        return Value(a)
+
+    def apply_view(self, value: Value, args: Any) -> Value:
+        """The same view of another value (of the same shape as the first)."""
+        bound, shape = args
+        again = list(bound)
+        again[self.arrays[0]] = value
+        result = self.run(again)
+        if type(result) is tuple:
+            return next(r for r in result if r.shape == shape)
+        return result  # type: ignore[no-any-return]
+
+    def record(self, bound: list[Any], arrays: list[Any], y: Any) -> Node | None:
+        """The node of this call, or None where nothing in it takes part in the graph."""
+        if self.family == "nondiff" or not state.ctx.grad_enabled:
+            return None
+        edges: list[Any] = []
+        indices: list[int] | None = None
+        live = False
+        for i in self.arrays:
+            a = bound[i]
+            for x in a if type(a) is list else (a,):
+                edge: Any = None
+                if type(x) is Value:
+                    edge = x.node
+                    if edge is not None:
+                        live = True
+                        if x.index:
+                            indices = indices or [0] * len(edges)
+                    elif x._requires:
+                        edge, live = x, True
+                if indices is not None:
+                    indices += [0] * (len(edges) - len(indices))
+                    indices.append(x.index if edge is not None and edge is not x else 0)
+                edges.append(edge)
+        if not live:
+            return None
+        node = Node(self, tuple(edges), tuple(indices) if indices is not None else None)
+        self._save(node, bound, arrays, y)
+        node.where = script_place()
+        return node
+
+    def _save(self, node: Node, bound: list[Any], arrays: list[Any], y: Any) -> None:
+        if self.family == "fused":
+            node.args = bound
+        else:
+            saved = self._saved_for(node) if self.rules and len(self.arrays) > 1 else self.saved
+            node.args = [b if i in saved else None for i, b in enumerate(bound)]
+        versions = [x.version for a in node.args for x in (a if type(a) is list else (a,)) if type(x) is Value]
+        if any(versions):
+            node.versions = tuple(versions)
+        if type(y) is tuple:
+            node.outputs = tuple(Like(a.shape, a.dtype) for a in y)
+            node.shape, node.dtype = node.outputs[0].shape, node.outputs[0].dtype
+        else:
+            node.shape, node.dtype = y.shape, y.dtype
+        if self.keeps_y:
+            node.y = y
+        if self.keeps_likes or self.family == "fused" or (self.factor and self._mixed(bound, node)):
+            node.likes = [_like(b) if i in self.arrays else None for i, b in enumerate(bound)]
+
+    def _saved_for(self, node: Node) -> set[int]:
+        """Which arguments the rules of those inputs need that want a gradient."""
+        if self.shared is not None or self.signature.has_lists:
+            return set(self.saved)
+        wanted: set[int] = set()
+        for k, i in enumerate(self.arrays):
+            rule = self.rules.get(self.signature.parameters[i].name)
+            if node.edges[k] is not None and isinstance(rule, Rule):
+                wanted.update(j for kind, j in rule.arguments if kind == "arg")
+        return wanted
+
+    def _mixed(self, bound: list[Any], node: Node) -> bool:
+        for i in self.arrays:
+            a = bound[i]
+            if type(a) is Value and (a.array.shape != node.shape or a.array.dtype != node.dtype):
+                return True
+        return False
+
+    def saves(self, node: Node) -> bool:
+        """Whether freeing the node's arrays makes another backward impossible."""
+        return node.y is not None or any(
+            type(a) is Value or (i in self.arrays and a is not None) for i, a in enumerate(node.args)
+        )
+
+    # ---- backward -------------------------------------------------------------------------------------------
+    def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
+        """Cotangents of the inputs, one for each edge of the node, from that of its output."""
+        if node.versions is not None or node.vc is not None or node.args is not None:
+            check_versions(node)
+        if type(g) is list:
+            g = self._filled(node, g, as_values)
+        if self.family == "fused":
+            return self._recompute(node, g, as_values)
+        if self.shared is not None:
+            results = self.shared(node, g, as_values)
+            if type(results) not in (tuple, list):
+                results = (results,)
+            return _flat(results, node)
+        results = []
+        k = 0
+        for i in self.arrays:
+            rule = self.rules.get(self.signature.parameters[i].name)
+            count = len(node.likes[i]) if node.likes is not None and type(node.likes[i]) is list else 1
+            wanted = any(e is not None for e in node.edges[k : k + count])
+            k += count
+            if not wanted or rule is None:
+                results.extend([None] * count)
+                continue
+            r = self._one(rule, i, node, g, as_values)
+            results.extend(r if count > 1 or type(r) in (list, tuple) else [r])
+        return results
+
+    def _one(self, rule: Any, i: int, node: Node, g: Any, as_values: bool) -> Any:
+        if type(rule) is NotImplementedRule:
+            raise GradError(rule.sentence)
+        if not self.factor:
+            return rule(node, g, as_values)
+        factor = rule(node, g, as_values) if type(rule) is Rule else rule
+        if type(factor) is int and (factor == 1 or factor == -1):
+            r = g if factor == 1 else -g
+        else:
+            r = g * factor
+        return r if node.likes is None else unbroadcast(r, node.likes[i])
+
+    def _filled(self, node: Node, row: list[Any], as_values: bool) -> tuple[Any, ...]:
+        """Zeros stand for cotangents of outputs that nothing used."""
+        assert node.outputs is not None
+        full = []
+        for g, like in zip(row, node.outputs, strict=True):
+            if g is None:
+                g = np.zeros(like.shape, like.dtype)
+                g = Value(g) if as_values else g
+            full.append(g)
+        return tuple(full)
+
+    def _recompute(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
+        """Differentiates the body of a fused composite by running it again on the graph."""
+        from_graph: list[Value] = []
+        again = list(node.args)
+        k = 0
+        for i in self.arrays:
+            a = node.args[i]
+            items = a if type(a) is list else [a]
+            fresh = []
+            for x in items:
+                if node.edges[k] is not None and type(x) is Value and not as_values:
+                    x = Value(x.array, True)
+                if node.edges[k] is not None:
+                    from_graph.append(x)
+                fresh.append(x)
+                k += 1
+            again[i] = fresh if type(a) is list else fresh[0]
+        with enable_grad():
+            if self.promote is not None:
+                self._promote_values(again)
+            y = self.kernel(*again)
+        outs = list(y) if type(y) is tuple else [y]
+        gs = list(g) if type(g) is tuple else [g]
+        pairs = [(o, c if as_values else Value(np.asarray(c))) for o, c in zip(outs, gs) if o.requires_grad]
+        found = iter(_grad([o for o, _ in pairs], from_graph, [c for _, c in pairs], as_values))
+        results = [next(found) if e is not None else None for e in node.edges]
+        return results if as_values else [None if r is None else r.array for r in results]
+
+    def _promote_values(self, bound: list[Any]) -> None:
+        arrays = [b.array if type(b) is Value else b for b in bound]
+        self._promote(arrays)
+        for i in self.arrays:
+            if type(bound[i]) is Value and bound[i].array.dtype != arrays[i].dtype:
+                bound[i] = OPS["_cast"](bound[i], arrays[i].dtype)
+
+
+def _grad(outs: list[Value], ins: list[Value], gs: list[Value], create: bool) -> Sequence[Value | None]:
+    if not outs:
+        return [None] * len(ins)
+    return GRAD[0](outs, ins, gs, create_graph=create)  # type: ignore[no-any-return]
+
+
+GRAD: list[Callable[..., Any]] = []
+
+
+def _flat(results: Sequence[Any], node: Node) -> list[Any]:
+    flat: list[Any] = []
+    for r in results:
+        if type(r) is list:
+            flat.extend(r)
+        else:
+            flat.append(r)
+    if len(flat) != len(node.edges):
+        raise InternalError(f"the rule of {node.op.name} gave {len(flat)} gradients for {len(node.edges)} inputs")
+    return [r if e is not None else None for r, e in zip(flat, node.edges, strict=True)]
+
+
+def _like(b: Any) -> Any:
+    if type(b) is Value:
+        return Like(b.array.shape, b.array.dtype)
+    if type(b) is list:
+        return [_like(x) for x in b]
+    if isinstance(b, (ndarray, np.generic)):
+        return Like(b.shape, b.dtype)
+    return Like((), f4) if b is not None else None
+
+
+_INTERNED: dict[tuple[NpDType, type, Any], Any] = {}
+
+
+def cast(x: Any, dtype: NpDType) -> Any:
+    """An array of `dtype`; plain numbers wrap as PyTorch's do, and small common ones are kept."""
+    if isinstance(x, (ndarray, np.generic)):
+        return x.astype(dtype, copy=False)
+    key = (dtype, type(x), x)
+    found = _INTERNED.get(key)
+    if found is not None and x:
+        return found
+    if isinstance(x, int) and dtype.kind in "iu":
+        bits = dtype.itemsize * 8
+        x = int(x) & ((1 << bits) - 1)
+        array = np.array(x, np.uint64).astype(dtype) if bits == 64 else np.array(x, np.int64).astype(dtype)
+    else:
+        array = np.array(x).astype(dtype) if not isinstance(x, float) or dtype.kind != "f" else np.array(x, dtype)
+    array.flags.writeable = False
+    if len(_INTERNED) < 4096:
+        _INTERNED[key] = array
+    return array

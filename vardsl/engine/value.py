@@ -1,0 +1,483 @@
+"""A tensor with a history: an array, and the graph node that made it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import state
+from vardsl.engine.dtypes import BY_NP, Array, DType
+from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
+
+
+class Table(dict[str, Any]):
+    """Every operation by name; a name that is not there yet is asked of `loader`, which raises KeyError."""
+
+    loader: Callable[[str], Any]
+
+    def __missing__(self, name: str) -> Any:
+        return self.loader(name)
+
+
+OPS = Table()
+"""The table; `ops/define.py` fills it, family by family."""
+
+_sequence = count(1).__next__
+
+Where = tuple[CodeType, int]
+
+
+def script_place() -> Where | None:
+    """Code and instruction of the script's expression that is being evaluated, or None outside a script."""
+    f = sys._getframe(2)
+    for _ in range(24):
+        if "__vardsl__" in f.f_globals:
+            return f.f_code, f.f_lasti
+        if f.f_back is None:
+            return None
+        f = f.f_back
+    return None
+
+
+class Node:
+    """One step of a computation: what made a value, from what, and what its backward needs.
+
+    op        the operation, which has `pullback(node, cotangent, as_values)`
+    edges     for each differentiable input: the node that made it, the leaf itself, or None
+    indices   which output of that node, or None where all are the first
+    args      the bound arguments that the rules name: Values, numbers, static parameters; None once freed
+    versions  versions of the Values among `args` when they were saved, or None where all were 0
+    y         output array(s) where a rule names them; `vc` and `y_version` tell whether they have changed since
+    likes     shapes and dtypes of the inputs where a rule or an unbroadcast needs them
+    shape, dtype   of the output (of the first of several); they stay when the arrays are freed
+    where     code and instruction of the script's expression
+    """
+
+    __slots__ = (
+        "args", "dtype", "edges", "freed", "hooks", "indices", "likes", "name", "op", "outputs", "retained", "seq",
+        "shape", "vc", "versions", "where", "y", "y_version",
+    )  # fmt: skip
+
+    def __init__(self, op: Any, edges: tuple[Any, ...], indices: tuple[int, ...] | None) -> None:
+        self.op = op
+        self.edges = edges
+        self.indices = indices
+        self.args: Any = None
+        self.versions: tuple[int, ...] | None = None
+        self.y: Any = None
+        self.vc: list[int] | None = None
+        self.y_version = 0
+        self.likes: Any = None
+        self.outputs: tuple[Like, ...] | None = None
+        self.hooks: list[Any] | None = None
+        self.retained: Any = None
+        self.freed = False
+        self.name: str | None = None
+        self.seq = _sequence()
+        self.where: Where | None = None
+
+    @property
+    def grad_fn(self) -> str:
+        """PyTorch's name of the node: `MulBackward0`."""
+        return self.name or self.op.grad_fn
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        return self.edges
+
+    def __repr__(self) -> str:
+        return f"<{self.grad_fn}>"
+
+
+class Like:
+    """Shape and dtype of an array that is not kept."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for k in self.shape:
+            n *= k
+        return n
+
+
+class Value:
+    """A tensor. `array` holds the numbers; `node` made it (None: a leaf); `vc` is its storage's version counter.
+
+    A view has the `base` whose storage it shares and the `chain` of view operations that leads from there;
+    when the base is changed in place, the view's node is made anew from them.
+    """
+
+    __slots__ = (
+        "__weakref__", "_grad", "_node", "_requires", "array", "base", "chain", "hooks", "index", "seen", "vc",
+    )  # fmt: skip
+
+    def __init__(self, array: Array, requires_grad: bool = False) -> None:
+        self.array = array
+        self._requires = requires_grad
+        self._node: Node | None = None
+        self.index = 0
+        self._grad: Value | None = None
+        self.vc: list[int] | None = None
+        self.base: Value | None = None
+
+    # ---- graph -------------------------------------------------------------------------------------------
+    @property
+    def node(self) -> Node | None:
+        base = self.base
+        if base is not None and self.vc is not None and self.seen != self.vc[0]:
+            self._replay(base)
+        return self._node
+
+    @node.setter
+    def node(self, node: Node | None) -> None:
+        self._node = node
+
+    def _replay(self, base: Value) -> None:
+        """Takes part in what happened in place to the storage that this view shares."""
+        assert self.vc is not None
+        self.seen = self.vc[0]
+        if self.chain is None or not base.requires_grad:
+            return
+        before, state.ctx.grad_enabled = state.ctx.grad_enabled, True
+        try:
+            v: Value = base
+            for op, args in self.chain:
+                v = op.apply_view(v, args)
+        finally:
+            state.ctx.grad_enabled = before
+        node = v._node
+        if node is not None:
+            node.name = "AsStridedBackward0"
+            self._node, self.index, self._requires = node, v.index, True
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires or self.node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        return self.node
+
+    @property
+    def grad(self) -> Value | None:
+        """The accumulated gradient; reading it of a non-leaf that does not retain it warns, as in PyTorch."""
+        if self._grad is None and self.node is not None and not self.retains_grad:
+            state.ctx.warn(
+                "grad",
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
+                "Its .grad attribute won't be populated during autograd.backward().",
+                "call .retain_grad() on it before backward, or look at a leaf",
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, g: Value | None) -> None:
+        self._grad = g
+
+    @property
+    def retains_grad(self) -> bool:
+        node = self.node
+        return node is not None and node.retained is not None and self.index in node.retained
+
+    @property
+    def version(self) -> int:
+        return self.vc[0] if self.vc is not None else 0
+
+    # ---- plain facts ---------------------------------------------------------------------------------------
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> DType:
+        return BY_NP[self.array.dtype]
+
+    @property
+    def numel(self) -> int:
+        return self.array.size
+
+    @property
+    def type_name(self) -> str:
+        """`torch.FloatTensor`, as PyTorch's sentences call it."""
+        return f"torch.{self.dtype.type_name}Tensor"
+
+    @property
+    def data(self) -> Value:
+        """The same memory outside the graph, with a version counter of its own."""
+        return Value(self.array)
+
+    def detach(self) -> Value:
+        """The same memory outside the graph; changes of it are noticed by backward."""
+        v = Value(self.array)
+        v.vc = shared_counter(self)
+        v.base = self.base if self.base is not None else self
+        v.chain = None
+        v.seen = v.vc[0]
+        return v
+
+    def numpy(self) -> Array:
+        """The array itself, sharing memory. Raises GradError where the value takes part in the graph."""
+        if self.requires_grad:
+            raise GradError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",
+                hint="v.data.numpy() and v.detach().numpy() give the numbers out of the graph",
+            )
+        return self.array
+
+    def item(self) -> int | float | bool:
+        """The only element as a Python number."""
+        if self.array.size != 1:
+            raise ScriptValueError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
+        return self.array.item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        return self.array.tolist()
+
+    def requires_grad_(self, requires_grad: bool = True) -> Value:
+        """Makes a leaf take part in the graph, or not."""
+        if not requires_grad and self.node is not None:
+            raise GradError(
+                "you can only change requires_grad flags of leaf variables. "
+                "If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
+            )
+        if requires_grad and self.array.dtype.kind != "f":
+            raise GradError("only Tensors of floating point dtype can require gradients")
+        if self.node is None:
+            self._requires = requires_grad
+        return self
+
+    def retain_grad(self) -> None:
+        """Lets backward keep the gradient of a non-leaf as well."""
+        node = self.node
+        if not self.requires_grad:
+            raise GradError("can't retain_grad on Tensor that has requires_grad=False")
+        if node is not None:
+            if node.retained is None:
+                node.retained = {}
+            node.retained[self.index] = self
+
+    def register_hook(self, hook: Callable[[Value], Value | None]) -> HookHandle:
+        """Calls `hook` with the gradient of this value whenever it is computed; what it returns replaces it."""
+        if not self.requires_grad:
+            raise GradError("cannot register a hook on a tensor that doesn't require gradient")
+        node = self.node
+        entry = (self.index, hook)
+        if node is not None:
+            node.hooks = [*(node.hooks or []), entry]
+            return HookHandle(node, entry)
+        hooks = getattr(self, "hooks", None)
+        self.hooks = [*(hooks or []), entry]
+        return HookHandle(self, entry)
+
+    # ---- Python's protocols -----------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        return f"Value({self.array!r})"
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise ScriptTypeError("len() of a 0-d tensor")
+        return self.array.shape[0]
+
+    def __bool__(self) -> bool:
+        a = self.array
+        if a.size != 1:
+            if a.size == 0:
+                raise ScriptValueError("Boolean value of Tensor with no values is ambiguous")
+            raise ScriptValueError(
+                "Boolean value of Tensor with more than one value is ambiguous",
+                hint="use any(x) or all(x), or logical_and(x, y) for element by element",
+            )
+        return bool(a.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.size == 1 and self.array.dtype.kind in "iub":
+            return int(self.array.item())
+        raise ScriptTypeError("only integer tensors of a single element can be converted to an index")
+
+    def __iter__(self) -> Iterator[Value]:
+        if self.array.ndim == 0:
+            raise ScriptTypeError("iteration over a 0-d tensor")
+        return iter(OPS["unbind"](self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        a = self.numpy()
+        if dtype is not None and a.dtype != dtype:
+            return a.astype(dtype)
+        return a.copy() if copy else a
+
+    def __dlpack__(self, **keywords: Any) -> Any:
+        return self.numpy().__dlpack__(**keywords)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.array.__dlpack_device__()
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __getitem__(self, index: Any) -> Value:
+        return OPS["getitem"](self, index)  # type: ignore[no-any-return]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        OPS["setitem_"](self, index, value)
+
+    # ---- operators ----------------------------------------------------------------------------------------
+    def __add__(self, other: Any) -> Any:
+        return OPS["add"].operator(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return OPS["add"].operator(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return OPS["sub"].operator(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return OPS["rsub"].operator(self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return OPS["mul"].operator(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return OPS["mul"].operator(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return OPS["div"].operator(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return OPS["rdiv"].operator(self, other)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return OPS["floor_divide"].operator(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return OPS["floor_divide"].operator(other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return OPS["remainder"].operator(self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return OPS["remainder"].operator(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return OPS["pow"].operator(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return OPS["pow"].operator(other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return OPS["matmul"].operator(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return OPS["matmul"].operator(other, self)
+
+    def __neg__(self) -> Any:
+        return OPS["neg"](self)
+
+    def __pos__(self) -> Any:
+        return OPS["positive"](self)
+
+    def __invert__(self) -> Any:
+        return OPS["bitwise_not"](self)
+
+    def __abs__(self) -> Any:
+        return OPS["abs"](self)
+
+    def __and__(self, other: Any) -> Any:
+        return OPS["bitwise_and"].operator(self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return OPS["bitwise_and"].operator(other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return OPS["bitwise_or"].operator(self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return OPS["bitwise_or"].operator(other, self)
+
+    def __eq__(self, other: object) -> Any:
+        return OPS["eq"].operator(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return OPS["ne"].operator(self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return OPS["lt"].operator(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return OPS["le"].operator(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return OPS["gt"].operator(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return OPS["ge"].operator(self, other)
+
+
+class HookHandle:
+    """What `register_hook` returns; `remove()` takes the hook off again."""
+
+    __slots__ = ("entry", "owner")
+
+    def __init__(self, owner: Any, entry: tuple[int, Any]) -> None:
+        self.owner = owner
+        self.entry = entry
+
+    def remove(self) -> None:
+        self.owner.hooks = [e for e in self.owner.hooks or [] if e is not self.entry]
+
+
+def shared_counter(v: Value) -> list[int]:
+    """The version counter of a value's storage, made on first need."""
+    if v.vc is None:
+        v.vc = [0]
+        if v._node is not None:
+            v._node.vc = v.vc
+    return v.vc
+
+
+def make_view(array: Array, of: Value, op: Any, args: Any, *, differentiable: bool = True) -> Value:
+    """A value over memory of `of`; `op.apply_view(value, args)` makes the same view of another value."""
+    v = Value(array)
+    v.vc = shared_counter(of)
+    v.seen = v.vc[0]
+    if of.base is None:
+        v.base = of
+        v.chain = ((op, args),) if differentiable else None
+    else:
+        v.base = of.base
+        v.chain = (*of.chain, (op, args)) if differentiable and of.chain is not None else None
+    return v
+
+
+def leaf(data: Any, dtype: Any = None, requires_grad: bool = False) -> Value:
+    """A new leaf that owns a copy of `data`."""
+    return Value(np.array(data, dtype=dtype), requires_grad)

@@ -1,0 +1,21 @@
+"""Operations that rules and the engine need and scripts do not see."""
+
+from __future__ import annotations
+
+from vardsl.engine.op import sum_to
+from vardsl.ops.define import Dtype, Sizes, Tensor, general, op
+
+
+@general(vjp=lambda g, input_like: op._cast(g, input_like.dtype), grad_fn="ToCopyBackward0")
+def _cast(input: Tensor, dtype: Dtype):
+    return input.astype(dtype)
+
+
+@general(vjp=lambda g, input_like: op.expand(g, input_like.shape), grad_fn="SumBackward1")
+def sum_to_size(input: Tensor, size: Sizes):
+    """The tensor summed over the dimensions in which `size` is smaller.
+
+    >>> sum_to_size(ones(2, 3), 1, 3)
+    tensor([[2., 2., 2.]])
+    """
+    return sum_to(input, tuple(size))
