@@ -1,0 +1,244 @@
+"""Text to tokens: words, line ends, brackets, rows of numbers, and how deep things nest.
+
+The parser pulls one token at a time and leaves in `actions` what may stand next; so a word such as `over` is a
+keyword exactly where the grammar has room for it, and a line end separates statements exactly where one can end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from unicodedata import normalize
+
+from vardsl.source import Span
+from vardsl.syntax.grammar import END, Tables
+from vardsl.syntax.words import HARD_KEYWORDS, SOFT_KEYWORDS, TERMINAL_OF
+
+MAX_DEPTH = 200
+
+_OPENERS = {"LPAR": ")", "LSQB": "]", "LBRACE": "}"}
+_CLOSERS = {"RPAR": "(", "RSQB": "[", "RBRACE": "{"}
+_HARD = frozenset(HARD_KEYWORDS)
+_SOFT = frozenset(word.upper() for word in SOFT_KEYWORDS)
+_BINDING = re.compile(r"[ \t\f]*(?:=(?!=)|(?:\*\*|//|[-+*/%@])=(?!=))")
+_ELSE = re.compile(r"[ \t\f]*else\b")
+
+# After these a line end is a blank.
+GOES_ON = frozenset(
+    "PLUS MINUS MULTIPLY POWER COMPARE IN NOT AND OR PIPE AMP BAR TILDE COMMA EQ AUG LBRACE IF ELSE".split()
+)
+# After these a sign is binary, and a bracket is a call or an index.
+OPERAND_ENDS = frozenset(
+    "NAME INTEGER REAL STRING FSTRING ROW TRUE FALSE NONE RPAR RSQB ELLIPSIS GRAD BAD_NUMBER BAD_STRING".split()
+)
+_PREFIXES = frozenset(["PLUS", "MINUS", "TILDE"])
+# What nests without brackets comes to an end: all of it, or what binds tighter than these operators.
+_ENDS_ALL = frozenset(["COMMA", "COLON", "SEP"])
+_ENDS_TIGHT = frozenset("PLUS MINUS MULTIPLY COMPARE IN AND OR AMP BAR PIPE IF ELSE EQ AUG".split())
+_ENDS_NOT = frozenset(["AND", "OR", "PIPE", "IF", "ELSE", "EQ"])
+
+_DIGITS = r"[0-9](?:_?[0-9])*+"
+_EXPONENT = rf"[eE][-+]?+{_DIGITS}"
+_WHOLE = r"(?:0(?:_?0)*+|[1-9](?:_?[0-9])*+)"
+_INT = rf"[-+]?+{_WHOLE}"
+_REAL = (
+    rf"[-+]?+(?:{_DIGITS}(?:\.(?:{_DIGITS})?+(?:{_EXPONENT})?+|{_EXPONENT})"
+    rf"|\.{_DIGITS}(?:{_EXPONENT})?+|{_WHOLE})"
+)
+_BLANK = r"[ \t\f\r\n]*+"
+ROW = re.compile(
+    rf"\[{_BLANK}(?:"
+    rf"(?P<int>{_INT}(?:{_BLANK},{_BLANK}{_INT})*+)"
+    rf"|(?P<bool>(?:true|false|True|False)\b(?:{_BLANK},{_BLANK}(?:true|false|True|False)\b)*+)"
+    rf"|(?P<real>{_REAL}(?:{_BLANK},{_BLANK}{_REAL})*+)"
+    rf"){_BLANK}(?:,{_BLANK})?\]"
+)
+
+
+class TooDeep(Exception):
+    """Brackets or operators nest deeper than `MAX_DEPTH`."""
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(span)
+        self.span = span
+
+
+@dataclass(slots=True)
+class Token:
+    """A terminal of the grammar with its place in the source."""
+
+    type: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+
+@dataclass(slots=True)
+class Bracket:
+    """An open bracket: what closes it, and the nesting that its content has on top of it."""
+
+    token: Token
+    closer: str
+    loose: int = 0
+    nots: int = 0
+    tight: int = 0
+
+
+@dataclass
+class Lexer:
+    """Tokens of `text[start:end]`; the last one is `$END`.
+
+    actions   what the grammar allows next, kept up to date by the parser
+    in_field  inside a field of an f-string: `}`, `:` and `!` outside brackets end the text
+    """
+
+    text: str
+    tables: Tables
+    start: int = 0
+    end: int = -1
+    in_field: bool = False
+    depth: int = 0
+    actions: dict[str, int] = field(default_factory=dict)
+    brackets: list[Bracket] = field(default_factory=list)
+    last: str = "SEP"
+    position: int = 0
+
+    def __post_init__(self) -> None:
+        self.position = self.start
+        if self.end < 0:
+            self.end = len(self.text)
+        # the nesting of the text outside all brackets is kept in a bracket that is never closed
+        self.bottom = Bracket(Token("LBRACE", "", self.start, self.start), "")
+        self.top = self.bottom
+
+    def __iter__(self) -> Iterator[Token]:
+        text, match, end = self.text, self.tables.scanner.match, self.end
+        while True:
+            found = match(text, self.position, end)
+            assert found is not None, "the scanner matches everything"
+            kind = found.lastgroup or "END"
+            start, stop = found.span(kind)
+            self.position = stop
+            if kind == "NAME":
+                kind, stop = self._word(start, stop)
+                word = text[start:stop]
+            elif kind == "NEWLINE" or kind == "SEMICOLON":
+                if not self._separates(kind):
+                    continue
+                word, kind = text[start:stop], "SEP"
+            elif kind == "END" or (self.in_field and self._ends_field(text[start], stop)):
+                self.position = start
+                yield Token(END, "", start, start)
+                return
+            else:
+                if kind == "LSQB" and "ROW" in self.actions:
+                    kind, stop = self._row(start, stop)
+                word = text[start:stop]
+            token = Token(kind, word, start, stop)
+            self._nest(token)
+            self.last = token.type
+            yield token
+            if kind == "RBRACE" and not _ELSE.match(text, stop, end):
+                token = Token("SEP", "", stop, stop)
+                self._nest(token)
+                self.last = "SEP"
+                yield token
+
+    def _word(self, start: int, stop: int) -> tuple[str, int]:
+        text = self.text
+        while stop < self.end and text[stop] > "\x7f" and ("a" + text[stop]).isidentifier():
+            stop += 1  # combining marks belong to the word
+            while stop < self.end and ("a" + text[stop]).isidentifier():
+                stop += 1
+        self.position = stop
+        word = text[start:stop]
+        if not word.isascii():
+            if not word.isidentifier():
+                return "BAD_CHAR", stop
+            word = normalize("NFKC", word)
+        kind = TERMINAL_OF.get(word)
+        if kind is None or self.last == "DOT":
+            return "NAME", stop
+        if word in _HARD:
+            return kind, stop
+        if kind not in self.actions or (kind in _SOFT and _BINDING.match(text, stop, self.end)):
+            return "NAME", stop
+        return kind, stop
+
+    def _separates(self, kind: str) -> bool:
+        """Whether a line end or `;` ends a statement here; several in a row count once."""
+        if kind == "SEMICOLON":
+            return self.last not in ("SEP", "LBRACE") or self.top.closer in (")", "]")
+        return self.top.closer not in (")", "]") and self.last not in GOES_ON and self.last != "SEP"
+
+    def _ends_field(self, char: str, stop: int) -> bool:
+        if self.brackets:
+            return False
+        return char in "}:" or (char == "!" and self.text[stop : stop + 1] != "=")
+
+    def _row(self, start: int, stop: int) -> tuple[str, int]:
+        row = ROW.match(self.text, start, self.end)
+        if row is None:
+            return "LSQB", stop
+        self.position = row.end()
+        return "ROW", row.end()
+
+    def _nest(self, token: Token) -> None:
+        """Count brackets, and what nests without brackets: signs, powers, postfixes, pipes, `else`, lambdas."""
+        kind, top = token.type, self.top
+        if kind in _OPENERS:
+            if self.last in ("RPAR", "RSQB"):
+                top.tight += 1
+                self._deeper(token)
+            self.top = Bracket(token, _OPENERS[kind])
+            self.brackets.append(self.top)
+            self._deeper(token)
+        elif kind in _CLOSERS:
+            self._close(token)
+        elif kind in _ENDS_ALL:
+            self.depth -= top.loose + top.nots + top.tight
+            top.loose = top.nots = top.tight = 0
+        elif kind == "POWER" or kind == "DOT" or (kind in _PREFIXES and self.last not in OPERAND_ENDS):
+            top.tight += 1
+            self._deeper(token)
+        elif kind in _ENDS_TIGHT:
+            self._operator(token)
+        elif kind == "NOT":
+            top.nots += 1
+            self._deeper(token)
+        elif kind == "FN":
+            top.loose += 1
+            self._deeper(token)
+
+    def _operator(self, token: Token) -> None:
+        top = self.top
+        self.depth -= top.tight
+        top.tight = 0
+        if token.type in _ENDS_NOT:
+            self.depth -= top.nots
+            top.nots = 0
+        if token.type == "PIPE" or token.type == "ELSE":
+            top.loose += 1
+            self._deeper(token)
+
+    def _deeper(self, token: Token) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise TooDeep(token.span)
+
+    def _close(self, token: Token) -> None:
+        """A closer takes its opener off; one that does not fit is left to the parser, which refuses it."""
+        top = self.top
+        if top.closer != token.text:
+            if self.brackets or not self.in_field:
+                token.type = "BAD_" + token.type
+            return
+        self.depth -= 1 + top.loose + top.nots + top.tight
+        self.brackets.pop()
+        self.top = self.brackets[-1] if self.brackets else self.bottom
+

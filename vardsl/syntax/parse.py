@@ -1,0 +1,290 @@
+"""Source to tree: drives lark's tables over the lexer's tokens, and goes on after an error to find the next."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from vardsl.errors import Error, Label, LimitError, ManyErrors, ScriptSyntaxError
+from vardsl.source import Source, Span
+from vardsl.syntax import ast, literals, mistakes
+from vardsl.syntax.build import callbacks
+from vardsl.syntax.grammar import END, Tables, tables
+from vardsl.syntax.lexer import MAX_DEPTH, Lexer, Token, TooDeep
+from vardsl.syntax.literals import Slip
+
+MAX_SOURCE = 16 * 1024 * 1024
+MAX_ERRORS = 20
+
+
+def parse(source: Source, max_source: int = MAX_SOURCE) -> ast.Program:
+    """The program, or every syntax error in it: one is raised as itself, several as `ManyErrors`."""
+    _check_text(source, max_source)
+    result = Parser(source, "program", start=_after_mark(source)).run()
+    assert isinstance(result, ast.Program)
+    return result
+
+
+def parse_expression(source: Source, max_source: int = MAX_SOURCE) -> ast.Expr:
+    """A text that is one expression."""
+    _check_text(source, max_source)
+    result = Parser(source, "lone_expression", start=_after_mark(source)).run()
+    assert isinstance(result, ast.Expr)
+    return result
+
+
+def decode(name: str, data: bytes) -> Source:
+    """The source in a file's bytes; whatever is not UTF-8 is an error that names the first bad byte's place."""
+    try:
+        return Source(name, data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        text = data[: error.start].decode("utf-8")
+        source = Source(name, text + "\ufffd")
+        bad = Span(len(text), len(text) + 1)
+        raise ScriptSyntaxError(
+            f"this file is not UTF-8: byte 0x{data[error.start]:02x}",
+            labels=[Label(source, bad, "the first byte that is not UTF-8")],
+            hint="save it as UTF-8",
+        ) from None
+
+
+_REFUSED = re.compile(
+    "[\x00\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ud800-\udfff]"
+)
+
+
+def _after_mark(source: Source) -> int:
+    return 1 if source.text.startswith("\ufeff") else 0
+
+
+def _check_text(source: Source, max_source: int) -> None:
+    if len(source.text) > max_source:
+        raise LimitError(f"this source is longer than {max_source:,} characters, the limit for a program")
+    found = _REFUSED.search(source.text, _after_mark(source))
+    if found is None:
+        return
+    code = ord(found[0])
+    name = unicodedata.name(found[0], "NUL" if code == 0 else "a surrogate").lower() if code else "NUL"
+    line, column = source.position(found.start())
+    raise ScriptSyntaxError(
+        f"the invisible character U+{code:04X} ({name}) is not allowed at line {line}, column {column}",
+        labels=[Label(source, Span(found.start(), found.end()), "it stands here and cannot be seen")],
+        hint="delete it; in a string it is written as an escape, such as " + (f"\\u{code:04x}" if code else "\\0"),
+    )
+
+
+@cache
+def _reductions() -> list[tuple[str, int, Callable[[list[Any]], Any] | None]]:
+    """Origin, size and callback of every rule; a rule without callback passes its only child on."""
+    rules = tables().rules
+    functions = callbacks({rule.name for rule in rules if rule.name})
+    return [(rule.origin, rule.size, functions[rule.name] if rule.name else None) for rule in rules]
+
+
+@cache
+def _hops() -> dict[tuple[int, int, str], int]:
+    """Where a run of passing-on rules ends, by (state below, state, lookahead); filled as it is met."""
+    return {}
+
+
+class Parser:
+    """One pass over a text, from a start rule of the grammar."""
+
+    def __init__(
+        self, source: Source, rule: str, start: int = 0, end: int = -1, *, field: bool = False, depth: int = 0
+    ) -> None:
+        self.source = source
+        self.tables: Tables = tables()
+        self.lexer = Lexer(source.text, self.tables, start, end, in_field=field, depth=depth)
+        self.state, self.accepting = self.tables.starts[rule]
+        self.stack = [self.state]
+        self.values: list[Any] = []
+        self.recent: deque[Token] = deque(maxlen=4)
+        # where the statement began that is being read: open brackets, and the height of the stack
+        self.marks: list[tuple[int, int]] = [(0, 1)]
+        self.errors: list[Error] = []
+        self.tokens: list[Token] | None = None
+
+    def run(self) -> Any:
+        """The value of the start rule."""
+        try:
+            result = self._parse()
+        except TooDeep as deep:
+            raise LimitError(
+                f"this nests deeper than {MAX_DEPTH} levels, the limit for brackets and operators",
+                labels=[Label(self.source, deep.span, "one level too many")],
+                hint="give parts of it names with let",
+            ) from None
+        if self.errors:
+            raise self.errors[0] if len(self.errors) == 1 else ManyErrors(self.errors)
+        return result
+
+    def _parse(self) -> Any:
+        lexer, actions = self.lexer, self.tables.actions
+        lexer.actions = actions[self.stack[-1]]
+        tokens = iter(lexer)
+        while True:
+            token = next(tokens)
+            try:
+                if self._feed(token):
+                    return self.values[-1]
+            except Slip as slip:
+                self._fail(self._slip(slip))
+            except (ScriptSyntaxError, ManyErrors) as error:
+                self._fail(error)
+            else:
+                self.recent.append(token)
+                if self.tokens is not None:
+                    self.tokens.append(token)
+                lexer.actions = actions[self.stack[-1]]
+                continue
+            token = self._skip(token, tokens)
+            if token.type == END or len(self.errors) >= MAX_ERRORS:
+                return None
+            lexer.actions = actions[self.stack[-1]]
+
+    def _feed(self, token: Token) -> bool:
+        """Shift a token after the reductions that it calls for; true when the start rule is complete."""
+        stack, values, actions, gotos = self.stack, self.values, self.tables.actions, self.tables.gotos
+        reductions, hops, kind = _reductions(), _hops(), token.type
+        while True:
+            state = stack[-1]
+            action = actions[state].get(kind)
+            if action is None:
+                raise mistakes.unexpected(self.situation(token))
+            if action >= 0:
+                values.append(self._value(token))
+                stack.append(action)
+                self._mark(kind)
+                return False
+            origin, size, callback = reductions[~action]
+            if callback is None:
+                key = (stack[-2], state, kind)
+                hop = hops.get(key)
+                stack[-1] = self._hop(key) if hop is None else hop
+                continue
+            if size:
+                children = values[-size:]
+                del values[-size:], stack[-size:]
+            else:
+                children = []
+            try:
+                values.append(callback(children))
+            except Slip:
+                values.append(None)
+                stack.append(gotos[stack[-1]][origin])
+                raise
+            stack.append(gotos[stack[-1]][origin])
+            if kind == END and stack[-1] == self.accepting:
+                return True
+
+    def _hop(self, key: tuple[int, int, str]) -> int:
+        below, state, kind = key
+        while True:
+            action = self.tables.actions[state].get(kind)
+            if action is None or action >= 0:
+                break
+            origin, _, callback = _reductions()[~action]
+            if callback is not None:
+                break
+            state = self.tables.gotos[below][origin]
+        _hops()[key] = state
+        return state
+
+    def _value(self, token: Token) -> Any:
+        """A token as the tree holds it."""
+        convert = _VALUES.get(token.type)
+        if convert is not None:
+            return convert(token)
+        if token.type == "FSTRING":
+            return literals.fstring(token, self._field)
+        return token
+
+    def _field(self, start: int, end: int) -> tuple[ast.Expr, int]:
+        parser = Parser(self.source, "lone_expression", start, end, field=True, depth=self.lexer.depth)
+        return parser.run(), parser.lexer.position
+
+    def _mark(self, kind: str) -> None:
+        if kind == "SEP":
+            self.marks[-1] = (self.marks[-1][0], len(self.stack))
+        elif kind == "LBRACE":
+            self.marks.append((len(self.lexer.brackets), len(self.stack)))
+        elif kind == "RBRACE":
+            self.marks.pop()
+
+    # ---- errors ---------------------------------------------------------------------------------------------
+    def situation(self, token: Token) -> mistakes.Situation:
+        """Where the parser stands as it meets a token that cannot stand there."""
+        return mistakes.Situation(self.source, self.lexer, token, tuple(self.recent), self._accepts())
+
+    def _accepts(self) -> frozenset[str]:
+        return accepts(self.tables, self.stack)
+
+    def _slip(self, slip: Slip) -> Error:
+        kind = LimitError if slip.limit else ScriptSyntaxError
+        return kind(slip.message, labels=[Label(self.source, slip.span, slip.label)], hint=slip.hint)
+
+    def _fail(self, error: Error) -> None:
+        if isinstance(error, LimitError):
+            raise error
+        self.errors += error.errors if isinstance(error, ManyErrors) else [error]
+
+    def _skip(self, token: Token, tokens: Iterator[Token]) -> Token:
+        """Pass over the rest of a statement that failed, and stand before the next one."""
+        brackets, height = self.marks[-1]
+        del self.stack[height:], self.values[height - 1 :]
+        lexer = self.lexer
+        if lexer.in_field:
+            return Token(END, "", token.start, token.start)
+        if mistakes.is_unclosed(lexer, token):
+            lexer.leave_line(token, brackets)
+        while True:
+            if token.type == END:
+                return token
+            if token.type == "SEP" and len(lexer.brackets) <= brackets:
+                self.recent.clear()
+                return token
+            if token.type == "RBRACE" and len(lexer.brackets) < brackets:
+                self._feed(token)
+                self.recent.clear()
+                return token
+            token = next(tokens)
+
+
+def accepts(tables_: Tables, stack: list[int]) -> frozenset[str]:
+    """The terminals that may really stand next: LALR states list some that a later reduction would refuse."""
+    return frozenset(kind for kind in tables_.actions[stack[-1]] if _takes(tables_, stack, kind))
+
+
+def _takes(tables_: Tables, stack: list[int], kind: str) -> bool:
+    states = list(stack)
+    while True:
+        action = tables_.actions[states[-1]].get(kind)
+        if action is None:
+            return False
+        if action >= 0:
+            return True
+        rule = tables_.rules[~action]
+        if rule.size:
+            del states[-rule.size :]
+        goto = tables_.gotos[states[-1]].get(rule.origin)
+        if goto is None:
+            return True
+        states.append(goto)
+
+
+_VALUES: dict[str, Callable[[Token], Any]] = {
+    "NAME": lambda token: ast.Name(token.span, token.text),
+    "INTEGER": literals.integer,
+    "REAL": literals.real,
+    "ROW": literals.row,
+    "STRING": literals.string,
+    "TRUE": lambda token: ast.Bool(token.span, True),
+    "FALSE": lambda token: ast.Bool(token.span, False),
+    "NONE": lambda token: ast.NoneLit(token.span),
+    "ELLIPSIS": lambda token: ast.Ellipsis_(token.span),
+}
