@@ -191,3 +191,5 @@ class Warning_:
     message: str
     hint: str | None = None
     notes: tuple[str, ...] = field(default=())
+    torch: str | None = None
+    labels: tuple[Label, ...] = ()

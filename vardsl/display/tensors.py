@@ -1,6 +1,6 @@
 """Text of tensors as PyTorch 2.13 prints them, and of arrays as NumPy does.
 
-Both take plain arrays. Only the elements that will be seen are ever formatted: the text of ten million elements
+Both take plain arrays. Only the elements that will be seen are formatted: the text of ten million elements
 costs what that of thirty-six does.
 """
 
@@ -40,7 +40,7 @@ class PrintOptions:
     def changed(
         self, *, profile: str | None = None, sci_mode: bool | None = None, **given: int | float | str | None
     ) -> PrintOptions:
-        """These options after `set_printoptions(…)`; None leaves an option as it is, but makes `sci_mode` automatic."""
+        """These options after `set_printoptions(…)`; None keeps an option, but makes `sci_mode` automatic."""
         if profile is not None and profile not in PROFILES:
             raise ScriptValueError(f"unknown profile {profile!r}", hint="it is default, short or full")
         if sci_mode is not None and not isinstance(sci_mode, bool):
