@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import enable_grad, state
-from vardsl.engine.dtypes import Array
+from vardsl.engine.dtypes import Array, f4, f8
 from vardsl.engine.value import Like, Node, Value
 from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
 
@@ -26,6 +26,8 @@ UNUSED = (
     "Set allow_unused=True if this is the desired behavior."
 )
 
+_ONE = {dtype: Value(np.ones((), dtype)) for dtype in (f4, f8)}
+
 Cotangent = Any  # an array, or a Value when the backward pass itself is recorded
 Observer = Callable[[Node, Cotangent, Sequence[Cotangent]], None]
 
@@ -39,7 +41,10 @@ def _check_roots(roots: Sequence[Value], cotangents: Sequence[Value | None]) -> 
                     NOT_SCALAR,
                     hint="take a mean or a sum first, or say how each element counts: backward y with ones_like(y)",
                 )
-            g = Value(np.ones(root.array.shape, root.array.dtype))
+            a = root.array
+            g = _ONE.get(a.dtype) if a.ndim == 0 else None
+            if g is None:
+                g = Value(np.ones(a.shape, a.dtype))
         elif g.array.shape != root.array.shape:
             raise ShapeError(
                 f"Mismatch in shape: grad_output[{k}] has a shape of torch.Size({list(g.shape)}) and "
@@ -90,6 +95,8 @@ class Pass:
 
     def run(self) -> None:
         heap, pending, ctx = self.heap, self.pending, state.ctx
+        as_values, keep, observer, anomaly = self.as_values, self.retain, self.observer, ctx.anomaly
+        whole_graph, leaves = self.needed is None, self.leaves
         while heap:
             if ctx.cancel:
                 raise Interrupted("interrupted")
@@ -100,24 +107,42 @@ class Pass:
             if node.freed:
                 raise _located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
             try:
-                results = node.op.pullback(node, g, self.as_values)
+                results = node.op.pullback(node, g, as_values)
             except Exception as error:
                 _located(error, node)
                 raise
-            if self.observer is not None:
-                self.observer(node, g, results)
-            if ctx.anomaly:
+            if observer is not None:
+                observer(node, g, results)
+            if anomaly:
                 _check_finite(node, results)
-            if not self.retain and node.args is not None:
-                free(node)
-            edges, indices = node.edges, node.indices
-            for k, r in enumerate(results):
-                target = edges[k]
-                if r is not None and target is not None:
+            if not keep and node.args is not None and node.op.saves(node):
+                node.freed, node.args, node.y = True, None, None
+            indices = node.indices
+            for k, target in enumerate(node.edges):
+                r = results[k]
+                if r is None or target is None:
+                    continue
+                if whole_graph and type(target) is Node and target.outputs is None:
+                    before = pending.get(target)
+                    if before is None:
+                        pending[target] = r
+                        heappush(heap, (-target.seq, target))
+                    else:
+                        pending[target] = before + r
+                elif type(target) is Value:
+                    before = leaves.get(target)
+                    if before is None:
+                        # what a rule passes on unchanged must not become two leaves' gradient
+                        leaves[target] = +r if r is g or r is node.y else r
+                    else:
+                        leaves[target] = before + r
+                else:
                     self.send(target, indices[k] if indices is not None else 0, r)
 
     def _hooks(self, node: Node, g: Any) -> Any:
         several = node.outputs is not None
+        if not several and g.shape != node.shape:
+            g = np.broadcast_to(g, node.shape)
         row = g if several else [g]
         for index, hook in node.hooks or ():
             if row[index] is not None:
@@ -137,7 +162,11 @@ class Pass:
 
     def leaf_hooks(self) -> None:
         for leaf, g in self.leaves.items():
-            for _, hook in getattr(leaf, "hooks", None) or ():
+            if leaf.hooks is None:
+                continue
+            for _, hook in leaf.hooks:
+                if g.shape != leaf.array.shape:
+                    g = np.broadcast_to(g, leaf.array.shape)
                 g = self.call_hook(hook, g)
             self.leaves[leaf] = g
 
@@ -156,14 +185,6 @@ def _check_finite(node: Node, results: Sequence[Cotangent]) -> None:
             error = GradError(f"Function '{node.grad_fn}' returned nan or infinite values in its 0th output.")
             error.kind = "value"
             raise _located(error, node)
-
-
-def free(node: Node) -> None:
-    """Drops the saved arrays; where the node's rule needs none, another backward stays possible."""
-    if node.op.saves(node):
-        node.freed = True
-        node.args = None
-        node.y = None
 
 
 def _reachable(roots: Sequence[Value]) -> list[Node]:
@@ -192,7 +213,10 @@ def _start(p: Pass, roots: Sequence[Value], seeds: Sequence[Value]) -> None:
     for root, g in zip(roots, seeds, strict=True):
         cotangent: Any = g if p.as_values else g.array
         node = root.node
-        p.send(root if node is None else node, root.index, cotangent)
+        if node is None:
+            p.send(root, 0, +cotangent)
+        else:
+            p.send(node, root.index, cotangent)
 
 
 def backward(
@@ -217,10 +241,14 @@ def backward(
         _commit(received, create_graph)
         return
     p = Pass(as_values=create_graph, retain=retain, needed=None, observer=observer)
-    with enable_grad(create_graph):
+    ctx = state.ctx
+    before, ctx.grad_enabled = ctx.grad_enabled, create_graph
+    try:
         _start(p, roots, seeds)
         p.run()
         p.leaf_hooks()
+    finally:
+        ctx.grad_enabled = before
     _commit(p.leaves, create_graph)
     for value, g in p.retained:
         _accumulate(value, g, create_graph)
@@ -238,7 +266,7 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
         journal.append(_undo_grad(leaf, before))
     if isinstance(g, Value):
         if before is None:
-            leaf._grad = g if create_graph else Value(_owned(g.array, leaf))
+            leaf._grad = g if create_graph else Value(_owned(g.array, leaf).copy())
         else:
             with enable_grad(create_graph):
                 leaf._grad = before + g
@@ -263,10 +291,15 @@ def _undo_grad(leaf: Value, before: Value | None) -> Callable[[], None]:
 
 
 def _owned(g: Array, leaf: Value) -> Array:
-    """An array of the leaf's dtype that nothing else shares."""
-    if g.shape != leaf.array.shape:
-        raise InternalError(f"a gradient of shape {list(g.shape)} for a leaf of shape {list(leaf.shape)}")
-    return np.array(g, dtype=leaf.array.dtype, order="C")
+    """An array of the leaf's shape and dtype that nothing else shares."""
+    a = leaf.array
+    if type(g) is np.ndarray and g.shape == a.shape and g.dtype is a.dtype and g.base is None and g.flags.c_contiguous:
+        return g
+    if g.shape != a.shape and g.ndim:
+        raise InternalError(f"a gradient of shape {list(g.shape)} for a leaf of shape {list(a.shape)}")
+    fresh = np.empty(a.shape, a.dtype)
+    fresh[...] = g
+    return fresh
 
 
 def _gradients(
@@ -343,4 +376,4 @@ def grad(
     )
 
 
-__all__ = ["Like", "backward", "free", "grad"]
+__all__ = ["Like", "backward", "grad"]

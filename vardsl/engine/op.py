@@ -19,6 +19,7 @@ from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
 from vardsl.errors import GradError, InternalError, ScriptTypeError
 
 ndarray = np.ndarray
+multiply = np.multiply
 MODIFIED = (
     "one of the variables needed for gradient computation has been modified by an inplace operation: "
     "[{type} {shape}]{which}, is at version {now}; expected version {then} instead. Hint: enable anomaly detection "
@@ -40,7 +41,7 @@ class Rule:
     parameter (`y_like` of the output), `needs` which inputs want a gradient (a tuple of bools).
     """
 
-    __slots__ = ("arguments", "fn", "likes", "takes_y")
+    __slots__ = ("arguments", "fn", "likes", "only", "takes_y")
 
     def __init__(self, fn: Callable[..., Any], signature: Signature) -> None:
         self.fn = fn
@@ -50,8 +51,20 @@ class Rule:
             self.arguments.append(_source_of(name, signature))
         self.takes_y = any(kind == "y" for kind, _ in self.arguments)
         self.likes = any(kind in ("like", "y_like") for kind, _ in self.arguments)
+        # most rules of pointwise operations need one thing: found without the general way
+        self.only = -2
+        if len(self.arguments) == 1:
+            kind, i = self.arguments[0]
+            self.only = i if kind == "arg" else -1 if kind == "y" else -2
 
     def __call__(self, node: Node, g: Any, as_values: bool) -> Any:
+        only = self.only
+        if only != -2 and not as_values:
+            if only == -1:
+                return self.fn(node.y)
+            a = node.args[only]
+            if type(a) is Value:
+                return self.fn(a.array)
         return self.fn(*[_fetch(kind, i, node, g, as_values) for kind, i in self.arguments])
 
 
@@ -104,7 +117,13 @@ def _on_graph(array: Any, node: Node, index: int) -> Value:
 def check_versions(node: Node) -> None:
     """Raises GradError where a value that the node saved has been changed in place since."""
     versions, k = node.versions, 0
-    for a in node.args:
+    if versions is None and node.vc is None:
+        for a in node.args or ():
+            if (type(a) is Value and a.vc is not None and a.vc[0]) or type(a) is list:
+                break
+        else:
+            return
+    for a in node.args or ():
         if type(a) is Value:
             then = versions[k] if versions is not None else 0
             k += 1
@@ -182,6 +201,9 @@ class Op:
         self.facts: dict[str, Any] = {}
         self.ufunc: Any = None
         self.rest = tuple(p.default for p in signature.parameters[2:])
+        self.keep_a_for_a = self.keep_b_for_a = self.keep_a_for_b = self.keep_b_for_b = False
+        self.inputs: list[tuple[int, Any]] = []
+        self.light = family in ("elementwise", "general", "nondiff") and len(signature.parameters) == 1
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -197,12 +219,55 @@ class Op:
         self.saved = frozenset(i for r in every for kind, i in r.arguments if kind == "arg")
         self.keeps_y = any(r.takes_y for r in every)
         self.keeps_likes = any(r.likes for r in every)
+        self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
+        if len(self.inputs) == 2:
+            first, second = [
+                {j for kind, j in r.arguments if kind == "arg"} if isinstance(r, Rule) else set() for _, r in self.inputs
+            ]
+            a, b = self.arrays
+            self.keep_a_for_a, self.keep_b_for_a = a in first, b in first
+            self.keep_a_for_b, self.keep_b_for_b = a in second, b in second
 
     # ---- calling ---------------------------------------------------------------------------------------------
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if self.single and not keywords and len(args) == len(self.arrays):
+            if len(args) == 1 and self.light:
+                return self._unary(args[0])
             return self.run(list(args))
         return self.run(self.signature.bind(self.name, args, keywords))
+
+    def _unary(self, a: Any) -> Any:
+        """A call with one array and nothing else, of a family that makes new memory."""
+        if type(a) is not Value:
+            return self.run([a])
+        x = a.array
+        if x.dtype.kind != "f":
+            return self.run([a])
+        y = self.kernel(x)
+        v = Value(y if type(y) is ndarray else np.asarray(y))
+        y = v.array
+        if state.ctx.grad_enabled and y.dtype.kind == "f" and self.family != "nondiff":
+            edge: Any = a._node if a.base is None else a.node
+            index = a.index
+            if edge is None:
+                if not a._requires:
+                    return v
+                edge, index = a, 0
+            node = Node(self, (edge,), (index,) if index else None)
+            if self.saved:
+                node.args = (a,)
+                if a.vc is not None and a.vc[0]:
+                    node.versions = (a.vc[0],)
+            else:
+                node.args = (None,)
+            node.shape, node.dtype = y.shape, y.dtype
+            if self.keeps_y:
+                node.y = y
+            if self.keeps_likes or (self.factor and (y.shape != x.shape or y.dtype != x.dtype)):
+                node.likes = (Like(x.shape, x.dtype),)
+            node.where = script_place()
+            v._node = node
+        return v
 
     def operator(self, a: Any, b: Any) -> Any:
         """The call that an infix operator makes: NotImplemented for what is no tensor or number."""
@@ -211,6 +276,98 @@ class Op:
         if type(b) is not Value and not isinstance(b, (int, float, ndarray, np.generic)):
             return NotImplemented
         return self.run([a, b, *self.rest])
+
+    def infix(self, ufunc: Callable[..., Any]) -> None:
+        """Lets the infix operator of this operation call `ufunc` directly."""
+        self.ufunc = ufunc
+
+    def binary(self, a: Any, b: Any) -> Any:
+        """The infix operator on values and numbers of one real dtype, without the general way's questions."""
+        if self.ufunc is None:
+            return self.operator(a, b)
+        if type(a) is Value:
+            x = a.array
+            dtype = x.dtype
+            if type(b) is Value:
+                z = b.array
+                if z.dtype is not dtype or (dtype is not f4 and dtype is not f8):
+                    return self.operator(a, b)
+            elif (type(b) is float or type(b) is int) and (dtype is f4 or dtype is f8):
+                z = _SCALARS[dtype].get(b)
+                if z is None:
+                    z = scalar(b, dtype)
+            else:
+                return self.operator(a, b)
+        elif type(b) is Value and (type(a) is float or type(a) is int):
+            z = b.array
+            dtype = z.dtype
+            if dtype is not f4 and dtype is not f8:
+                return self.operator(a, b)
+            x = _SCALARS[dtype].get(a)
+            if x is None:
+                x = scalar(a, dtype)
+        else:
+            return self.operator(a, b)
+        if x.shape != z.shape and x.size * z.size > 1 << 24:
+            return self.operator(a, b)
+        try:
+            y = self.ufunc(x, z)
+        except ValueError:
+            return self.operator(a, b)
+        v = Value(y if type(y) is ndarray else np.asarray(y))
+        if state.ctx.grad_enabled and self.rules:
+            node = self._record_binary(a, b, v.array)
+            if node is not None:
+                v._node = node
+        return v
+
+    def _record_binary(self, a: Any, b: Any, y: Any) -> Node | None:
+        ea: Any = None
+        eb: Any = None
+        indexed = 0
+        if type(a) is Value:
+            ea = a._node if a.base is None else a.node
+            if ea is not None:
+                indexed = a.index
+            elif a._requires:
+                ea = a
+        if type(b) is Value:
+            eb = b._node if b.base is None else b.node
+            if eb is not None:
+                indexed |= b.index
+            elif b._requires:
+                eb = b
+        if ea is None and eb is None:
+            return None
+        node = Node(self, (ea, eb), (_index(a, ea), _index(b, eb)) if indexed else None)
+        kept_a = kept_b = None
+        if ea is not None:
+            if self.keep_a_for_a:
+                kept_a = a
+            if self.keep_b_for_a:
+                kept_b = b
+        if eb is not None:
+            if self.keep_a_for_b:
+                kept_a = a
+            if self.keep_b_for_b:
+                kept_b = b
+        node.args = (kept_a, kept_b, *self.rest) if self.rest else (kept_a, kept_b)
+        va = 0 if kept_a is None or type(a) is not Value or a.vc is None else a.vc[0]
+        vb = 0 if kept_b is None or type(b) is not Value or b.vc is None else b.vc[0]
+        if va or vb:
+            node.versions = tuple(v for v, x in ((va, kept_a), (vb, kept_b)) if type(x) is Value)
+        shape = node.shape = y.shape
+        node.dtype = y.dtype
+        if self.keeps_y:
+            node.y = y
+        if (
+            (ea is not None and a.array.shape != shape)
+            or (eb is not None and b.array.shape != shape)
+            or self.keeps_likes
+        ):
+            node.likes = (_like(a), _like(b), *[None] * len(self.rest))
+        node.where = script_place()
+        return node
 
     def run(self, bound: list[Any]) -> Any:
         """Runs a bound call: on arrays, on values, or for a pointwise operation on plain numbers."""
@@ -382,6 +539,8 @@ class Op:
 
     def saves(self, node: Node) -> bool:
         """Whether freeing the node's arrays makes another backward impossible."""
+        if not self.saved and self.family != "fused":
+            return node.y is not None
         return node.y is not None or any(
             type(a) is Value or (i in self.arrays and a is not None) for i, a in enumerate(node.args)
         )
@@ -389,10 +548,16 @@ class Op:
     # ---- backward -------------------------------------------------------------------------------------------
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         """Cotangents of the inputs, one for each edge of the node, from that of its output."""
-        if node.versions is not None or node.vc is not None or node.args is not None:
+        if self.factor and not as_values and node.likes is None:
+            if self.saved or node.vc is not None:
+                check_versions(node)
+            return self._factors(node, g)
+        if self.saved or node.vc is not None:
             check_versions(node)
         if type(g) is list:
             g = self._filled(node, g, as_values)
+        if node.outputs is None and g.shape != node.shape and (not self.factor or node.likes is not None):
+            g = _spread(g, node.shape)
         if self.family == "fused":
             return self._recompute(node, g, as_values)
         if self.shared is not None:
@@ -400,10 +565,18 @@ class Op:
             if type(results) not in (tuple, list):
                 results = (results,)
             return _flat(results, node)
+        edges = node.edges
+        if len(self.inputs) == 1 and not self.signature.has_lists:
+            i, rule = self.inputs[0]
+            return (None if rule is None else self._one(rule, i, node, g, as_values),)
+        if not self.signature.has_lists:
+            return [
+                None if edges[k] is None or rule is None else self._one(rule, i, node, g, as_values)
+                for k, (i, rule) in enumerate(self.inputs)
+            ]
         results = []
         k = 0
-        for i in self.arrays:
-            rule = self.rules.get(self.signature.parameters[i].name)
+        for i, rule in self.inputs:
             count = len(node.likes[i]) if node.likes is not None and type(node.likes[i]) is list else 1
             wanted = any(e is not None for e in node.edges[k : k + count])
             k += count
@@ -412,6 +585,32 @@ class Op:
                 continue
             r = self._one(rule, i, node, g, as_values)
             results.extend(r if count > 1 or type(r) in (list, tuple) else [r])
+        return results
+
+    def _factors(self, node: Node, g: Any) -> Sequence[Any]:
+        """The pullback on arrays of a pointwise operation whose inputs have the output's shape and dtype."""
+        results: list[Any] = []
+        edges = node.edges
+        for k, (_, rule) in enumerate(self.inputs):
+            if edges[k] is None or rule is None:
+                results.append(None)
+                continue
+            factor = rule
+            if type(rule) is Rule:
+                only = rule.only
+                if only >= 0:
+                    a = node.args[only]
+                    factor = rule.fn(a.array if type(a) is Value else a)
+                elif only == -1:
+                    factor = rule.fn(node.y)
+                else:
+                    factor = rule(node, g, False)
+            if type(factor) is int and (factor == 1 or factor == -1):
+                results.append(g if factor == 1 else -g)
+            elif type(factor) is NotImplementedRule:
+                raise GradError(factor.sentence)
+            else:
+                results.append(multiply(g, factor))
         return results
 
     def _one(self, rule: Any, i: int, node: Node, g: Any, as_values: bool) -> Any:
@@ -502,6 +701,35 @@ def _like(b: Any) -> Any:
     if isinstance(b, (ndarray, np.generic)):
         return Like(b.shape, b.dtype)
     return Like((), f4) if b is not None else None
+
+
+def _index(x: Any, edge: Any) -> int:
+    return 0 if edge is None or edge is x else x.index
+
+
+def constant(g: Any, shape: tuple[int, ...]) -> Any:
+    """A 0-d cotangent as one for all elements of `shape`, for the rules of full reductions.
+
+    An array stays 0-d: `pullback` broadcasts it where an operation needs its size.
+    """
+    return OPS["expand"](g, shape) if type(g) is Value else g
+
+
+def _spread(g: Any, shape: tuple[int, ...]) -> Any:
+    """A cotangent at full size, where `constant` left it 0-d."""
+    return np.broadcast_to(g, shape)
+
+
+_SCALARS: dict[NpDType, dict[int | float, Any]] = {f4: {}, f8: {}}
+
+
+def scalar(x: int | float, dtype: NpDType) -> Any:
+    """A plain number as a read-only 0-d array of a real dtype; the common ones are kept."""
+    array = cast(x, dtype)
+    kept = _SCALARS[dtype]
+    if x and len(kept) < 1024:  # 0.0 and -0.0 are one key
+        kept[x] = array
+    return array
 
 
 _INTERNED: dict[tuple[NpDType, type, Any], Any] = {}

@@ -7,6 +7,7 @@ Kinds, written as annotations of the declaring function:
     Number Int Bool Str Dtype Any     static values
     Ints       a sequence of integers; a single integer stands for a sequence of one
     Sizes      the same, and may also be spread over the call: `view(2, 3)`
+    Varargs    tensors spread over the call, or a sequence of them; a single tensor stays as it is
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from vardsl.errors import ScriptTypeError, ScriptValueError
 
 REQUIRED = object()
 ARRAY_KINDS = frozenset({"Tensor", "Tensors", "Index"})
-SEQUENCE_KINDS = frozenset({"Tensors", "Ints", "Sizes"})
+SEQUENCE_KINDS = frozenset({"Tensors", "Ints", "Sizes", "Varargs"})
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 
 
@@ -120,7 +121,7 @@ class Signature:
 
     def _spread(self, op: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         positional = self.positional
-        if positional and positional[-1].kind == "Sizes":
+        if positional and positional[-1].kind in ("Sizes", "Varargs"):
             n = len(positional) - 1
             return (*args[:n], tuple(args[n:]))
         n = len(positional)
@@ -170,6 +171,10 @@ def _tensors(op: str, i: int, p: Parameter, v: Any) -> list[Any]:
                 )
         return list(v)
     raise _wrong(op, i, p, v)
+
+
+def _varargs(op: str, i: int, p: Parameter, v: Any) -> Any:
+    return v if type(v) is Value or isinstance(v, np.ndarray) else _tensors(op, i, p, v)
 
 
 def _number(op: str, i: int, p: Parameter, v: Any) -> Any:
@@ -239,5 +244,5 @@ def _dtype(op: str, i: int, p: Parameter, v: Any) -> Any:
 
 CHECKS: dict[str, Check] = {
     "Tensor": _tensor, "Index": _tensor, "Tensors": _tensors, "Number": _number, "Int": _int, "Ints": _ints,
-    "Sizes": _ints, "Bool": _bool, "Str": _str, "Dtype": _dtype,
+    "Sizes": _ints, "Bool": _bool, "Str": _str, "Dtype": _dtype, "Varargs": _varargs,
 }  # fmt: skip

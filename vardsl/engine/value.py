@@ -34,13 +34,15 @@ Where = tuple[CodeType, int]
 
 def script_place() -> Where | None:
     """Code and instruction of the script's expression that is being evaluated, or None outside a script."""
-    f = sys._getframe(2)
+    f = sys._getframe(3)
+    if "__vardsl__" in f.f_globals:
+        return f.f_code, f.f_lasti
     for _ in range(24):
-        if "__vardsl__" in f.f_globals:
-            return f.f_code, f.f_lasti
         if f.f_back is None:
             return None
         f = f.f_back
+        if "__vardsl__" in f.f_globals:
+            return f.f_code, f.f_lasti
     return None
 
 
@@ -134,6 +136,7 @@ class Value:
         self._grad: Value | None = None
         self.vc: list[int] | None = None
         self.base: Value | None = None
+        self.hooks: list[Any] | None = None
 
     # ---- graph -------------------------------------------------------------------------------------------
     @property
@@ -289,8 +292,7 @@ class Value:
         if node is not None:
             node.hooks = [*(node.hooks or []), entry]
             return HookHandle(node, entry)
-        hooks = getattr(self, "hooks", None)
-        self.hooks = [*(hooks or []), entry]
+        self.hooks = [*(self.hooks or []), entry]
         return HookHandle(self, entry)
 
     # ---- Python's protocols -----------------------------------------------------------------------------
@@ -341,8 +343,7 @@ class Value:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.array.__dlpack_device__()
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__
 
     def __getitem__(self, index: Any) -> Value:
         return OPS["getitem"](self, index)  # type: ignore[no-any-return]
@@ -352,28 +353,28 @@ class Value:
 
     # ---- operators ----------------------------------------------------------------------------------------
     def __add__(self, other: Any) -> Any:
-        return OPS["add"].operator(self, other)
+        return OPS["add"].binary(self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return OPS["add"].operator(other, self)
+        return OPS["add"].binary(other, self)
 
     def __sub__(self, other: Any) -> Any:
-        return OPS["sub"].operator(self, other)
+        return OPS["sub"].binary(self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return OPS["rsub"].operator(self, other)
+        return OPS["rsub"].binary(self, other)
 
     def __mul__(self, other: Any) -> Any:
-        return OPS["mul"].operator(self, other)
+        return OPS["mul"].binary(self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return OPS["mul"].operator(other, self)
+        return OPS["mul"].binary(other, self)
 
     def __truediv__(self, other: Any) -> Any:
-        return OPS["div"].operator(self, other)
+        return OPS["div"].binary(self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return OPS["rdiv"].operator(self, other)
+        return OPS["rdiv"].binary(self, other)
 
     def __floordiv__(self, other: Any) -> Any:
         return OPS["floor_divide"].operator(self, other)

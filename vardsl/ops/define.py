@@ -58,6 +58,7 @@ Str = str
 Dtype = Any
 Ints = Any
 Sizes = Any
+Varargs = Any
 
 Body = Callable[..., Any]
 NAMESPACES = ("linalg", "special")
@@ -177,16 +178,21 @@ def elementwise(
     vjp: Any = None,
     promote: str = "same",
     inplace: bool = True,
+    infix: Body | None = None,
     **facts: Any,
 ) -> Callable[[Body], Op]:
-    """Declares a pointwise operation. `promote="float"`: integers are computed in the default real dtype."""
+    """Declares a pointwise operation. `promote="float"`: integers are computed in the default real dtype.
+
+    `infix` is the ufunc of an infix operator whose static parameters have their defaults; else `ufunc` is.
+    """
 
     def declare(fn: Body) -> Op:
         o = _declare(fn, "elementwise", inplace=inplace, **facts)
         if ufunc is not None:
             o.kernel = ufunc
         o.promote = promote
-        o.ufunc = ufunc
+        if (infix or ufunc) is not None and len(o.arrays) == 2:
+            o.infix(infix or ufunc)
         o.factor = vjp is None
         if vjp is not None:
             rules = _rules(vjp, o.signature)
@@ -338,7 +344,7 @@ def result_type(fields: str) -> Any:
 
 
 __all__ = [
-    "OPS", "Bool", "Dtype", "Index", "Int", "Ints", "NotImplementedRule", "Number", "Sizes", "Str", "Tensor", "Tensors",
+    "OPS", "Bool", "Dtype", "Index", "Int", "Ints", "NotImplementedRule", "Number", "Sizes", "Str", "Tensor", "Tensors", "Varargs",
     "array", "composite", "creation", "elementwise", "fused", "general", "get", "names", "nondiff", "op",
     "result_type", "view",
 ]  # fmt: skip
