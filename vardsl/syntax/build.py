@@ -369,7 +369,8 @@ def power(c: Children) -> ast.Power:
 def var(c: Children) -> ast.Var:
     dtype = next((child for child in c[2:] if isinstance(child, ast.Name)), None)
     if dtype is not None and dtype.id not in DTYPES:
-        hint = "to take part in the graph it is spelled grad" if dtype.id[:1] in "gr" else None
+        near = dtype.id.startswith(("g", "req"))
+        hint = "to take part in the graph, write var x grad" if near else None
         raise Slip(
             dtype.span, f"{dtype.id} is no dtype", hint or f"the dtypes are {', '.join(DTYPES[:8])}", "var OPERAND DTYPE grad"
         )

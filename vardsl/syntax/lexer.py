@@ -22,6 +22,7 @@ _CLOSERS = {"RPAR": "(", "RSQB": "[", "RBRACE": "{"}
 _HARD = frozenset(HARD_KEYWORDS)
 _SOFT = frozenset(word.upper() for word in SOFT_KEYWORDS)
 _BINDING = re.compile(r"[ \t\f]*(?:=(?!=)|(?:\*\*|//|[-+*/%@])=(?!=))")
+_LINE_END = re.compile(r"[\r\n]")
 _ELSE = re.compile(r"[ \t\f]*else\b")
 
 # After these a line end is a blank.
@@ -80,10 +81,12 @@ class Token:
 
 @dataclass(slots=True)
 class Bracket:
-    """An open bracket: what closes it, and the nesting that its content has on top of it."""
+    """An open bracket: what closes it, what stands before it, and the nesting of its content on top of it."""
 
     token: Token
     closer: str
+    after: str = "SEP"
+    named_function: bool = False
     loose: int = 0
     nots: int = 0
     tight: int = 0
@@ -106,6 +109,8 @@ class Lexer:
     actions: dict[str, int] = field(default_factory=dict)
     brackets: list[Bracket] = field(default_factory=list)
     last: str = "SEP"
+    before: str = "SEP"
+    closed: Bracket | None = None
     position: int = 0
 
     def __post_init__(self) -> None:
@@ -141,7 +146,7 @@ class Lexer:
                 word = text[start:stop]
             token = Token(kind, word, start, stop)
             self._nest(token)
-            self.last = token.type
+            self.before, self.last = self.last, token.type
             yield token
             if kind == "RBRACE" and not _ELSE.match(text, stop, end):
                 token = Token("SEP", "", stop, stop)
@@ -195,7 +200,7 @@ class Lexer:
             if self.last in ("RPAR", "RSQB"):
                 top.tight += 1
                 self._deeper(token)
-            self.top = Bracket(token, _OPENERS[kind])
+            self.top = Bracket(token, _OPENERS[kind], self.last, self.before == "FN")
             self.brackets.append(self.top)
             self._deeper(token)
         elif kind in _CLOSERS:
@@ -239,6 +244,25 @@ class Lexer:
                 token.type = "BAD_" + token.type
             return
         self.depth -= 1 + top.loose + top.nots + top.tight
-        self.brackets.pop()
+        self.closed = self.brackets.pop()
         self.top = self.brackets[-1] if self.brackets else self.bottom
 
+    def leave_line(self, token: Token, previous: int, brackets: int) -> None:
+        """Give up the brackets above the first few, and go on at the line end behind the text that was read.
+
+        `token` is where reading stopped and `previous` where the token before it ended: a line end between them
+        ends the statement, and so does a `}`.
+        """
+        for bracket in self.brackets[brackets:]:
+            self.depth -= 1 + bracket.loose + bracket.nots + bracket.tight
+        del self.brackets[brackets:]
+        self.top = self.brackets[-1] if self.brackets else self.bottom
+        between = _LINE_END.search(self.text, previous, token.start)
+        if between is not None:
+            self.position = between.start()
+        elif token.type == "BAD_RBRACE":
+            self.position = token.start
+        else:
+            line_end = _LINE_END.search(self.text, token.end, self.end)
+            self.position = line_end.start() if line_end else self.end
+        self.last = "NAME"

@@ -16,6 +16,7 @@ from vardsl.syntax.build import callbacks
 from vardsl.syntax.grammar import END, Tables, tables
 from vardsl.syntax.lexer import MAX_DEPTH, Lexer, Token, TooDeep
 from vardsl.syntax.literals import Slip
+from vardsl.syntax.situation import Situation
 
 MAX_SOURCE = 16 * 1024 * 1024
 MAX_ERRORS = 20
@@ -106,6 +107,9 @@ class Parser:
         self.recent: deque[Token] = deque(maxlen=4)
         # where the statement began that is being read: open brackets, and the height of the stack
         self.marks: list[tuple[int, int]] = [(0, 1)]
+        # the first token of that statement, and whether the next token is one
+        self.head: Token | None = None
+        self.fresh = True
         self.errors: list[Error] = []
         self.tokens: list[Token] | None = None
 
@@ -138,11 +142,15 @@ class Parser:
                 self._fail(error)
             else:
                 self.recent.append(token)
+                if self.fresh:
+                    self.head = token
+                self.fresh = token.type == "SEP" or token.type == "LBRACE"
                 if self.tokens is not None:
                     self.tokens.append(token)
                 lexer.actions = actions[self.stack[-1]]
                 continue
             token = self._skip(token, tokens)
+            self.fresh = True
             if token.type == END or len(self.errors) >= MAX_ERRORS:
                 return None
             lexer.actions = actions[self.stack[-1]]
@@ -155,7 +163,7 @@ class Parser:
             state = stack[-1]
             action = actions[state].get(kind)
             if action is None:
-                raise mistakes.unexpected(self.situation(token))
+                raise mistakes.unexpected(self._situation(token))
             if action >= 0:
                 values.append(self._value(token))
                 stack.append(action)
@@ -217,12 +225,9 @@ class Parser:
             self.marks.pop()
 
     # ---- errors ---------------------------------------------------------------------------------------------
-    def situation(self, token: Token) -> mistakes.Situation:
-        """Where the parser stands as it meets a token that cannot stand there."""
-        return mistakes.Situation(self.source, self.lexer, token, tuple(self.recent), self._accepts())
-
-    def _accepts(self) -> frozenset[str]:
-        return accepts(self.tables, self.stack)
+    def _situation(self, token: Token) -> Situation:
+        head = token if self.fresh or self.head is None else self.head
+        return Situation(self.source, self.lexer, token, tuple(self.recent), head, accepts(self.tables, self.stack))
 
     def _slip(self, slip: Slip) -> Error:
         kind = LimitError if slip.limit else ScriptSyntaxError
@@ -240,8 +245,9 @@ class Parser:
         lexer = self.lexer
         if lexer.in_field:
             return Token(END, "", token.start, token.start)
-        if mistakes.is_unclosed(lexer, token):
-            lexer.leave_line(token, brackets)
+        if token.type != END and mistakes.is_unclosed(lexer, token):
+            lexer.leave_line(token, self.recent[-1].end if self.recent else token.start, brackets)
+            token = next(tokens)
         while True:
             if token.type == END:
                 return token
