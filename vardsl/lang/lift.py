@@ -1,0 +1,146 @@
+"""Arguments of transforms: lifted to values of their own, and results brought back.
+
+A transform differentiates with respect to values that nobody else holds. Where the argument itself takes part in the
+graph, and whoever called wants that connection (a transform around this one, or `create_graph`), the new value is an
+alias on the graph, so that the result can be differentiated again; elsewhere it is a leaf.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import enable_grad, state
+from vardsl.engine.value import Node, Value, shared_counter
+from vardsl.errors import GradError, ScriptTypeError
+
+INT_INPUT = "only Tensors of floating point dtype can require gradients"
+
+
+class _Alias:
+    """The node of a value that is another one under a new name."""
+
+    name = "alias"
+    grad_fn = "ViewBackward0"
+
+    def saves(self, node: Node) -> bool:
+        return False
+
+    def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
+        return (g,)
+
+
+ALIAS = _Alias()
+
+
+class _Depth(threading.local):
+    """How many transforms are running their functions in this thread."""
+
+    n = 0
+
+
+_depth = _Depth()
+
+
+def inside() -> bool:
+    """Whether a transform around this one is running."""
+    return _depth.n > 0
+
+
+def call(f: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any] | None = None) -> Any:
+    """Runs a function that is being differentiated, on the graph."""
+    _depth.n += 1
+    try:
+        with enable_grad():
+            return f(*args, **(keywords or {}))
+    finally:
+        _depth.n -= 1
+
+
+def mark() -> int:
+    """A sequence number: nodes made from now on have greater ones."""
+    return Node(ALIAS, (), None).seq
+
+
+def is_number(x: object) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool)
+
+
+def lift(x: Any) -> Value:
+    """A value for a tensor, an array, or a plain number, which is computed in double precision."""
+    if type(x) is Value:
+        return x
+    if is_number(x):
+        return Value(np.array(float(x)))
+    if isinstance(x, (np.ndarray, np.generic)):
+        return Value(np.asarray(x))
+    raise ScriptTypeError(f"Thing passed to transform API must be Tensor, got {type(x)}")
+
+
+def alias(v: Value) -> Value:
+    """The same memory as `v` and on its graph, but another value."""
+    node = Node(ALIAS, (v.node if v.node is not None else v,), (v.index,) if v.index else None)
+    node.shape, node.dtype = v.array.shape, v.array.dtype
+    new = Value(v.array)
+    new._node = node
+    new.vc = shared_counter(v)
+    return new
+
+
+def fresh(v: Value, *, linked: bool) -> Value:
+    """A value of its own to differentiate with respect to."""
+    if v.array.dtype.kind != "f":
+        raise GradError(INT_INPUT, hint="give a real number or a real tensor: float(x), or 2.0 in place of 2")
+    if linked and v.requires_grad:
+        return alias(v)
+    return Value(v.array, True)
+
+
+def connected(outputs: Sequence[Any], own: Sequence[Value], since: int) -> bool:
+    """Whether something in the graph since `since` leads to a leaf or node that is not one of `own`."""
+    mine = {id(v) for v in own if v.node is None}
+    stack: list[Any] = []
+    for v in outputs:
+        if type(v) is Value and v.requires_grad:
+            stack.append(v.node if v.node is not None else v)
+    seen: set[int] = set()
+    while stack:
+        x = stack.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        if type(x) is Value:
+            if id(x) not in mine:
+                return True
+        elif x.seq < since:
+            return True
+        else:
+            stack.extend(e for e in x.edges if e is not None)
+    return False
+
+
+def released(x: Any) -> Any:
+    """The same numbers outside the graph; tuples part by part, other things as they are."""
+    if type(x) is Value:
+        return Value(x.array) if x.requires_grad else x
+    if type(x) is tuple:
+        return tuple(released(e) for e in x)
+    return x
+
+
+def plain(x: Value) -> Any:
+    """A plain number for a 0-d value of double precision that is on no graph."""
+    if x.array.ndim == 0 and not x.requires_grad and x.array.dtype.kind == "f":
+        return x.array.item()
+    return x
+
+
+def zeros(v: Value) -> Value:
+    return Value(np.zeros(v.array.shape, v.array.dtype))
+
+
+def grad_enabled() -> bool:
+    return state.ctx.grad_enabled
