@@ -235,12 +235,16 @@ def backward(
     """
     seeds = _check_roots(roots, cotangents if cotangents is not None else [None] * len(roots))
     retain = create_graph if retain_graph is None else retain_graph
+    tracer = state.ctx.tracer
+    if tracer is not None:
+        tracer.backward(seeds, simple=inputs is None and cotangents is None and not create_graph and observer is None)
     if inputs is not None:
         grads = _gradients(roots, seeds, inputs, retain=retain, create_graph=create_graph, observer=observer)
         received = {v: g for v, g in zip(inputs, grads, strict=True) if g is not None}
         _commit(received, create_graph)
         return
-    p = Pass(as_values=create_graph, retain=retain, needed=None, observer=observer)
+    # while a plan is recorded the rules run on values too, so that their operations are seen
+    p = Pass(as_values=create_graph or tracer is not None, retain=retain, needed=None, observer=observer)
     ctx = state.ctx
     before, ctx.grad_enabled = ctx.grad_enabled, create_graph
     try:
@@ -261,7 +265,10 @@ def _commit(received: dict[Value, Cotangent], create_graph: bool) -> None:
 
 def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
     before = leaf._grad
-    journal = state.ctx.journal
+    ctx = state.ctx
+    if ctx.tracer is not None:
+        ctx.tracer.accumulate(leaf, g)
+    journal = ctx.journal
     if journal is not None:
         journal.append(_undo_grad(leaf, before))
     if isinstance(g, Value):

@@ -23,12 +23,12 @@ class Context:
     cancel      set by a signal handler or another thread; seen at the next safe point
     anomaly     `detect_anomaly(true)`: the first NaN or infinity is an error
     warn        receives (kind, message, hint) of a warning
-    cuts        where values left the graph, for `why`: appended as (kind, code, lasti)
+    tracer      None, or what is told of every operation while a plan is being recorded
     """
 
     __slots__ = (
         "anomaly", "budget", "cancel", "default_dtype", "grad_enabled", "journal", "print_options", "_generator",
-        "seed", "warn",
+        "seed", "tracer", "warn",
     )  # fmt: skip
 
     def __init__(self, seed: int | None = None) -> None:
@@ -41,6 +41,7 @@ class Context:
         self.seed = seed
         self._generator: Generator | None = None
         self.print_options: Any = None
+        self.tracer: Any = None
         self.warn: Callable[[str, str, str | None], None] = lambda kind, message, hint: None
 
     @property

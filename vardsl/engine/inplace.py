@@ -181,6 +181,8 @@ def change(v: Value, result: Value) -> Value:
             f"result type {of.type_name} can't be cast to the desired output type {to.type_name}",
             hint=f"x = x + … gives a {promote_dtypes(to, of).name} tensor",
         )
+    if state.ctx.tracer is not None:
+        state.ctx.tracer.write(v, result)
     write(v, b)
     if a.dtype != b.dtype and result._node is not None:
         result = OPS["_cast"](result, a.dtype)

@@ -246,7 +246,10 @@ class Op:
         y = self.kernel(x)
         v = Value(y if type(y) is ndarray else np.asarray(y))
         y = v.array
-        if state.ctx.grad_enabled and y.dtype.kind == "f" and self.family != "nondiff":
+        ctx = state.ctx
+        if ctx.tracer is not None:
+            ctx.tracer.operation(self, [a], v)
+        if ctx.grad_enabled and y.dtype.kind == "f" and self.family != "nondiff":
             edge: Any = a._node if a.base is None else a.node
             index = a.index
             if edge is None:
@@ -315,7 +318,10 @@ class Op:
         except ValueError:
             return self.operator(a, b)
         v = Value(y if type(y) is ndarray else np.asarray(y))
-        if state.ctx.grad_enabled and self.rules:
+        ctx = state.ctx
+        if ctx.tracer is not None:
+            ctx.tracer.operation(self, [a, b, *self.rest], v)
+        if ctx.grad_enabled and self.rules:
             node = self._record_binary(a, b, v.array)
             if node is not None:
                 v._node = node
@@ -397,7 +403,11 @@ class Op:
         y = self.kernel(*arrays)
         if not has_value and (has_array or not self.facts.get("creates")):
             return y
-        return self._wrap(y, bound, arrays)
+        result = self._wrap(y, bound, arrays)
+        tracer = state.ctx.tracer
+        if tracer is not None:
+            tracer.operation(self, bound, result)
+        return result
 
     def _refuse_numbers(self, bound: list[Any]) -> None:
         i = self.arrays[0]

@@ -230,7 +230,10 @@ class Value:
     @property
     def data(self) -> Value:
         """The same memory outside the graph, with a version counter of its own."""
-        return Value(self.array)
+        v = Value(self.array)
+        if state.ctx.tracer is not None:
+            state.ctx.tracer.alias(self, v)
+        return v
 
     def detach(self) -> Value:
         """The same memory outside the graph; changes of it are noticed by backward."""
@@ -239,6 +242,8 @@ class Value:
         v.base = self.base if self.base is not None else self
         v.chain = None
         v.seen = v.vc[0]
+        if state.ctx.tracer is not None:
+            state.ctx.tracer.alias(self, v)
         return v
 
     def numpy(self) -> Array:
@@ -248,15 +253,23 @@ class Value:
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",
                 hint="v.data.numpy() and v.detach().numpy() give the numbers out of the graph",
             )
+        self._escapes()
         return self.array
+
+    def _escapes(self) -> None:
+        """Its numbers are looked at: what follows may depend on them, so that no plan can foresee it."""
+        if state.ctx.tracer is not None:
+            state.ctx.tracer.escape(self)
 
     def item(self) -> int | float | bool:
         """The only element as a Python number."""
+        self._escapes()
         if self.array.size != 1:
             raise ScriptValueError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
         return self.array.item()  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
+        self._escapes()
         return self.array.tolist()
 
     def requires_grad_(self, requires_grad: bool = True) -> Value:
@@ -305,6 +318,7 @@ class Value:
         return self.array.shape[0]
 
     def __bool__(self) -> bool:
+        self._escapes()
         a = self.array
         if a.size != 1:
             if a.size == 0:
@@ -322,6 +336,7 @@ class Value:
         return int(self.item())
 
     def __index__(self) -> int:
+        self._escapes()
         if self.array.size == 1 and self.array.dtype.kind in "iub":
             return int(self.array.item())
         raise ScriptTypeError("only integer tensors of a single element can be converted to an index")
