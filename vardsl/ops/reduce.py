@@ -1,73 +1,238 @@
-"""Sums, means and other reductions over dimensions."""
+"""Sums, means and products over dimensions, and the tests that count elements."""
 
 from __future__ import annotations
 
+from math import prod as product
+
 import numpy as np
 
-from vardsl.errors import ScriptIndexError
-from vardsl.ops.define import Bool, Dtype, Ints, Tensor, composite, general, op
-
-
-def wrap_dim(dim: int, ndim: int) -> int:
-    """A dimension counted from the front. Raises ScriptIndexError with PyTorch's sentence."""
-    n = max(ndim, 1)
-    if not -n <= dim < n:
-        raise ScriptIndexError(
-            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
-        )
-    return dim % n
-
-
-def wrap_dims(dim: tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
-    """Dimensions counted from the front; none or an empty tuple are all of them."""
-    if not dim:
-        return tuple(range(ndim))
-    axes = tuple(wrap_dim(d, ndim) for d in dim)
-    for k, a in enumerate(axes):
-        if a in axes[:k]:
-            raise ScriptIndexError(f"dim {a} appears multiple times in the list of dims")
-    return axes if ndim else ()
+from vardsl.engine.dtypes import BY_NP, i8
+from vardsl.engine.op import constant
+from vardsl.errors import ScriptTypeError
+from vardsl.ops.define import Bool, Dtype, Int, Ints, Tensor, composite, fused, general, nondiff, op
+from vardsl.ops.dims import as_like, dtype_of, wrap_dim, wrap_dims
 
 
 def restore(g, like, dim, keepdim):
     """A reduced cotangent, expanded to the shape that was reduced."""
     if not keepdim and g.ndim != len(like.shape):
         axes = wrap_dims(dim, len(like.shape))
-        g = op.reshape(g, tuple(1 if k in axes else n for k, n in enumerate(like.shape)))
+        g = op.reshape(g, tuple([1 if k in axes else n for k, n in enumerate(like.shape)]))
     return op.expand(g, like.shape)
 
 
-@general(vjp=lambda g, input_like, dim, keepdim: restore(g, input_like, dim, keepdim), grad_fn="SumBackward1")
-def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
-    return np.add.reduce(input, axis=wrap_dims(dim, input.ndim), keepdims=keepdim)
+def counted(shape, dim):
+    """How many elements each result of a reduction is made of."""
+    return product([shape[k] for k in wrap_dims(dim, len(shape))])
 
 
-@general(vjp=lambda g, input_like: op.expand(g, input_like.shape), grad_fn="SumBackward0")
-def _sum_all(input: Tensor):
-    return np.add.reduce(input, axis=None)
+def _accumulator(input, dtype):
+    return dtype if dtype is not None else i8 if input.dtype.kind in "biu" else input.dtype
+
+
+@general(
+    vjp=lambda g, input_like, dim, keepdim: as_like(restore(g, input_like, dim, keepdim), input_like),
+    grad_fn="SumBackward1",
+)
+def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+    return np.add.reduce(input, wrap_dims(dim, input.ndim), _accumulator(input, dtype), None, keepdim)
+
+
+@general(vjp=lambda g, input_like: as_like(constant(g, input_like.shape), input_like), grad_fn="SumBackward0")
+def _sum_all(input: Tensor, *, dtype: Dtype | None = None):
+    return np.add.reduce(input, None, _accumulator(input, dtype))
 
 
 @composite()
 def sum(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
-    """Sum of all elements, or over the dimensions `dim`.
+    """Sum of all elements, or over the dimensions `dim`. Integers and booleans sum to int64.
+
+    Value: Σ x
+    Derivative: 1 for every element
 
     >>> sum([[1., 2.], [3., 4.]], dim=0)
     tensor([4., 6.])
     """
-    if dtype is not None:
-        input = op._cast(input, dtype)
-    return op._sum_all(input) if dim is None and not keepdim else op._sum_dim(input, dim, keepdim)
+    if dim is None and not keepdim:
+        return op._sum_all.run([input, dtype])
+    return op._sum_dim.run([input, dim, keepdim, dtype])
 
 
-def _mean_vjp(g, input_like):
-    return op.expand(g * (1.0 / input_like.size), input_like.shape)
+def _refuse_integers(name, input, dtype):
+    of = BY_NP[dtype or input.dtype]
+    if not of.is_floating:
+        word = "Input" if dtype is None else "Optional"
+        raise ScriptTypeError(
+            f"{name}(): could not infer output dtype. {word} dtype must be either a floating point or complex dtype. "
+            f"Got: {of.type_name}",
+            hint="mean(x, dtype=float32) counts integers as reals" if name == "mean" else None,
+        )
 
 
-@general(vjp=_mean_vjp, grad_fn="MeanBackward0")
-def mean(input: Tensor):
-    """Mean of all elements.
+@general(
+    vjp=lambda g, input_like: as_like(constant(g / max(input_like.size, 1), input_like.shape), input_like),
+    grad_fn="MeanBackward0",
+)
+def _mean_all(input: Tensor, *, dtype: Dtype | None = None):
+    _refuse_integers("mean", input, dtype)
+    total = np.add.reduce(input, None, dtype or input.dtype)
+    return np.divide(total, input.size, dtype=total.dtype)
+
+
+@general(
+    vjp=lambda g, input_like, dim, keepdim: as_like(
+        restore(g, input_like, dim, keepdim) / max(counted(input_like.shape, dim), 1), input_like
+    ),
+    grad_fn="MeanBackward1",
+)
+def _mean_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+    _refuse_integers("mean", input, dtype)
+    total = np.add.reduce(input, wrap_dims(dim, input.ndim), dtype or input.dtype, None, keepdim)
+    return np.divide(total, counted(input.shape, dim), dtype=total.dtype)
+
+
+@composite()
+def mean(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+    """Mean of all elements, or over the dimensions `dim`.
+
+    Value: Σ x / n
+    Derivative: 1 / n for every element
 
     >>> mean([1., 2., 3.])
     tensor(2.)
+    >>> mean([[1., 2.], [3., 4.]], dim=1)
+    tensor([1.5000, 3.5000])
     """
-    return np.add.reduce(input, axis=None) * input.dtype.type(1.0 / input.size)
+    if dim is None and not keepdim:
+        return op._mean_all.run([input, dtype])
+    return op._mean_dim.run([input, dim, keepdim, dtype])
+
+
+def _numbers(input):
+    return np.where(np.isnan(input), np.zeros((), input.dtype), input) if input.dtype.kind == "f" else input
+
+
+def _nansum_vjp(g, input, input_like, dim, keepdim):
+    return as_like(restore(g, input_like, dim, keepdim), input_like) * op._not_nan(input)
+
+
+@nondiff()
+def _not_nan(input: Tensor):
+    return (input == input).astype(input.dtype)
+
+
+@general(vjp=_nansum_vjp)
+def nansum(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+    """Sum with NaN counted as zero.
+
+    >>> nansum([1., nan, 2.])
+    tensor(3.)
+    """
+    axes = wrap_dims(dim, input.ndim)
+    return np.add.reduce(_numbers(input), axes, _accumulator(input, dtype), None, keepdim)
+
+
+@composite()
+def nanmean(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+    """Mean of the elements that are not NaN.
+
+    >>> nanmean([1., nan, 3.])
+    tensor(2.)
+    """
+    if not op.is_floating_point(input):
+        raise ScriptTypeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype.type_name}"
+        )
+    count = op.sum(op._not_nan(input), dim, keepdim)
+    return op.nansum(input, dim, keepdim, dtype=dtype) / op.detach(count)
+
+
+def exclusive_products(x, axis):
+    """Along an axis the product of all elements before each one."""
+    n = x.shape[axis]
+    if n == 0:
+        return x
+    first = op.ones_like(op.narrow(x, axis, 0, 1))
+    return op.cat([first, op.cumprod(op.narrow(x, axis, 0, n - 1), axis)], axis)
+
+
+@fused()
+def _others(input: Tensor, dim: Int):
+    after = op.flip(exclusive_products(op.flip(input, (dim,)), dim), (dim,))
+    return exclusive_products(input, dim) * after
+
+
+def _prod_all_vjp(g, input):
+    flat = op.reshape(input, (-1,)) if product(input.shape) else input
+    return op.reshape(g * op._others(flat, 0), input.shape) if flat is not input else input * g
+
+
+def _prod_dim_vjp(g, input, dim, keepdim):
+    if not input.ndim:
+        return g
+    axis = wrap_dim(dim, input.ndim)
+    return (g if keepdim else op.unsqueeze(g, axis)) * op._others(input, axis)
+
+
+@general(vjp=lambda g, input: op._cast(_prod_all_vjp(g, input), dtype_of(input)), grad_fn="ProdBackward0")
+def _prod_all(input: Tensor, *, dtype: Dtype | None = None):
+    return np.multiply.reduce(input, None, _accumulator(input, dtype))
+
+
+@general(
+    vjp=lambda g, input, dim, keepdim: op._cast(_prod_dim_vjp(g, input, dim, keepdim), dtype_of(input)),
+    grad_fn="ProdBackward1",
+)
+def _prod_dim(input: Tensor, dim: Int, keepdim: Bool = False, *, dtype: Dtype | None = None):
+    axes = (wrap_dim(dim, input.ndim),) if input.ndim else ()
+    return np.multiply.reduce(input, axes, _accumulator(input, dtype), None, keepdim)
+
+
+@composite()
+def prod(input: Tensor, dim: Int | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+    """Product of all elements, or over the dimension `dim`; exact derivatives where elements are zero.
+
+    Value: Π x
+    Derivative: the product of the other elements
+
+    >>> prod([2., 3., 4.])
+    tensor(24.)
+    """
+    if dim is None:
+        return op._prod_all.run([input, dtype])
+    return op._prod_dim.run([input, dim, keepdim, dtype])
+
+
+def _truth(name, ufunc, input, dim, keepdim):
+    y = ufunc(input, wrap_dims(dim, input.ndim) if dim is not None else None, keepdim=keepdim)
+    return y.astype(np.uint8) if input.dtype == np.uint8 else np.asarray(y, bool)
+
+
+@nondiff()
+def all(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
+    """Whether all elements are true (not zero).
+
+    >>> all([1, 2, 0])
+    tensor(False)
+    """
+    return _truth("all", np.logical_and.reduce, input, dim, keepdim)
+
+
+@nondiff()
+def any(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
+    """Whether any element is true (not zero).
+
+    >>> any([0, 0, 3])
+    tensor(True)
+    """
+    return _truth("any", np.logical_or.reduce, input, dim, keepdim)
+
+
+@nondiff()
+def count_nonzero(input: Tensor, dim: Ints | None = None):
+    """How many elements are not zero.
+
+    >>> count_nonzero([1., 0., 2.])
+    tensor(2)
+    """
+    return np.add.reduce(input != 0, wrap_dims(dim, input.ndim), i8)

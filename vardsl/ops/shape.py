@@ -1,32 +1,92 @@
-"""Views and rearrangements."""
+"""The same elements in another shape: views that share storage, and reshapes that copy where they must."""
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
 import numpy as np
 
-from vardsl.ops.define import Sizes, Tensor, general, op, view
+from vardsl.engine.value import Value
+from vardsl.errors import ShapeError
+from vardsl.ops.define import Int, Ints, Sizes, Tensor, Varargs, composite, general, op, view
+from vardsl.ops.dims import infer_size, wrap_dim, wrap_dims
+
+NOT_VIEWABLE = (
+    "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+    "contiguous subspaces). Use .reshape(...) instead."
+)
 
 
-@view(vjp=lambda g, input_like: op.sum_to_size(g, input_like.shape))
-def expand(input: Tensor, size: Sizes):
-    """The tensor broadcast to `size`, without a copy.
-
-    >>> expand([[1.], [2.]], 2, 3)
-    tensor([[1., 1., 1.],
-            [2., 2., 2.]])
-    """
-    return np.broadcast_to(input, tuple(size))
+def viewed(a: Any, shape: tuple[int, ...]) -> Any:
+    """The array in another shape without a copy, or None where its strides do not allow that."""
+    b = a.reshape(shape)
+    if a.flags.c_contiguous or not a.size or np.may_share_memory(a, b):
+        return b
+    return None
 
 
 @view(vjp=lambda g, input_like: op.reshape(g, input_like.shape), grad_fn="ViewBackward0")
+def view_(input: Tensor, shape: Sizes):
+    """The same storage in another shape; one size may be -1.
+
+    >>> view([1., 2., 3., 4.], 2, -1)
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    b = viewed(input, infer_size(shape, input.size))
+    if b is None:
+        raise ShapeError(NOT_VIEWABLE, hint="reshape copies where it must")
+    return b
+
+
+@general(vjp=lambda g, input_like: op.reshape(g, input_like.shape), grad_fn="UnsafeViewBackward0")
+def _unsafe_view(input: Tensor, shape: Sizes):
+    return input.reshape(shape)
+
+
+@composite()
 def reshape(input: Tensor, shape: Sizes):
-    """The same elements in another shape.
+    """The same elements in another shape, a view where the strides allow it; one size may be -1.
 
     >>> reshape([1., 2., 3., 4.], 2, 2)
     tensor([[1., 2.],
             [3., 4.]])
     """
-    return input.reshape(shape)
+    if type(input) is not Value:
+        return input.reshape(shape)
+    a = input.array
+    size = infer_size(shape, a.size)
+    if a.flags.c_contiguous or viewed(a, size) is not None:
+        return op.view.run([input, size])
+    return op._unsafe_view.run([op._contiguous_clone.run([input]), size])
+
+
+@composite()
+def reshape_as(input: Tensor, other: Tensor):
+    """The elements of `input` in the shape of `other`.
+
+    >>> reshape_as([1., 2.], [[1.], [2.]])
+    tensor([[1.],
+            [2.]])
+    """
+    return op.reshape(input, other.shape)
+
+
+@composite()
+def view_as(input: Tensor, other: Tensor):
+    """The storage of `input` in the shape of `other`.
+
+    >>> view_as([1., 2.], [[1.], [2.]])
+    tensor([[1.],
+            [2.]])
+    """
+    return op.view(input, other.shape)
+
+
+def _dense(a: Any) -> bool:
+    """Whether the array's elements lie without overlap, so that a copy may keep the order of its strides."""
+    return a.flags.c_contiguous or a.flags.f_contiguous or 0 not in a.strides
 
 
 @general(vjp=lambda g: g)
@@ -36,4 +96,462 @@ def clone(input: Tensor):
     >>> clone([1., 2.])
     tensor([1., 2.])
     """
-    return input.copy()
+    return np.array(input, order="K" if _dense(input) else "C")
+
+
+@general(vjp=lambda g: g, grad_fn="CloneBackward0")
+def _contiguous_clone(input: Tensor):
+    return np.array(input, order="C")
+
+
+@composite()
+def contiguous(input: Tensor):
+    """The tensor itself where its elements lie in order in memory, else a copy.
+
+    >>> contiguous([1., 2.])
+    tensor([1., 2.])
+    """
+    a = input.array if type(input) is Value else input
+    return input if a.flags.c_contiguous else op._contiguous_clone(input)
+
+
+@view(vjp=lambda g: g)
+def _alias(input: Tensor):
+    return input[...]
+
+
+def _untransposed(g, dim0, dim1):
+    return op.transpose(g, dim0, dim1)
+
+
+@view(vjp=_untransposed, grad_fn="TransposeBackward0", aliases=("swapaxes", "swapdims"), inplace=True)
+def transpose(input: Tensor, dim0: Int, dim1: Int):
+    """The tensor with two dimensions swapped.
+
+    >>> transpose([[1., 2.], [3., 4.]], 0, 1)
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    a, b = wrap_dim(dim0, input.ndim), wrap_dim(dim1, input.ndim)
+    return input.swapaxes(a, b) if input.ndim else input[...]
+
+
+def _permutation(dims: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    if len(dims) != ndim:
+        raise ShapeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = {len(dims)}"
+        )
+    axes = tuple([wrap_dim(d, ndim) for d in dims])
+    if len(set(axes)) != len(axes):
+        raise ShapeError("permute(): duplicate dims are not allowed.")
+    return axes
+
+
+def _unpermuted(g, dims, input_like):
+    axes = _permutation(dims, input_like.ndim)
+    return op.permute(g, tuple([axes.index(k) for k in range(len(axes))]))
+
+
+@view(vjp=_unpermuted)
+def permute(input: Tensor, dims: Sizes):
+    """The tensor with its dimensions in the order `dims`.
+
+    >>> permute([[1., 2.], [3., 4.]], 1, 0)
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    return input.transpose(_permutation(dims, input.ndim))
+
+
+@composite()
+def T(input: Tensor):
+    """The tensor with its dimensions in reverse order; the transpose of a matrix. Written `x.T`.
+
+    >>> T([[1., 2.], [3., 4.]])
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    return op.permute.run([input, tuple(range(input.ndim - 1, -1, -1))])
+
+
+@composite()
+def mT(input: Tensor):
+    """The tensor with its last two dimensions swapped: every matrix transposed. Written `x.mT`.
+
+    >>> mT([[1., 2.], [3., 4.]])
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    if input.ndim < 2:
+        raise ShapeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
+        )
+    return op.transpose.run([input, -2, -1])
+
+
+@view(vjp=lambda g: op.t(g), grad_fn="TBackward0", inplace=True)
+def t(input: Tensor):
+    """The transpose of a matrix; vectors and 0-d tensors stay as they are.
+
+    >>> t([[1., 2.], [3., 4.]])
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    if input.ndim > 2:
+        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return input.T
+
+
+@composite(aliases=("moveaxis",))
+def movedim(input: Tensor, source: Ints, destination: Ints):
+    """The tensor with the dimensions `source` moved to the places `destination`.
+
+    >>> movedim([[1., 2., 3.]], 0, 1)
+    tensor([[1.],
+            [2.],
+            [3.]])
+    """
+    n = input.ndim
+    if len(source) != len(destination):
+        raise ShapeError(
+            "movedim: Invalid source or destination dims: source "
+            f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)"
+        )
+    of, to = [wrap_dim(d, n) for d in source], [wrap_dim(d, n) for d in destination]
+    for word, given, axes in (("source", source, of), ("destination", destination, to)):
+        if len(set(axes)) != len(axes):
+            raise ShapeError(f"movedim: repeated dim in `{word}` ({list(given)})")
+    order = [-1] * n
+    for a, b in zip(of, to, strict=True) if n else ():
+        order[b] = a
+    rest = iter([k for k in range(n) if k not in of])
+    return op.permute(input, tuple([k if k >= 0 else next(rest) for k in order]))
+
+
+def expanded_size(size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """`size` with -1 as the size that is there. Raises ShapeError with PyTorch's sentences."""
+    lead = len(size) - len(shape)
+    if lead < 0:
+        raise ShapeError(
+            f"expand(torch.FloatTensor{{{list(shape)}}}, size={list(size)}): the number of sizes provided "
+            f"({len(size)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
+        )
+    full = []
+    for k, n in enumerate(size):
+        if n == -1:
+            if k < lead:
+                raise ShapeError(
+                    f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {k}"
+                )
+            n = shape[k - lead]
+        elif k >= lead and n != shape[k - lead] != 1:
+            raise ShapeError(
+                f"The expanded size of the tensor ({n}) must match the existing size ({shape[k - lead]}) at "
+                f"non-singleton dimension {k}.  Target sizes: {list(size)}.  Tensor sizes: {list(shape)}"
+            )
+        full.append(n)
+    return tuple(full)
+
+
+@view(vjp=lambda g, input_like: op.sum_to_size(g, input_like.shape))
+def expand(input: Tensor, size: Sizes):
+    """The tensor broadcast to `size`, without a copy; -1 keeps a size.
+
+    >>> expand([[1.], [2.]], 2, 3)
+    tensor([[1., 1., 1.],
+            [2., 2., 2.]])
+    """
+    if input.shape == size:
+        return input[...]
+    return np.broadcast_to(input, expanded_size(size, input.shape))
+
+
+@composite()
+def expand_as(input: Tensor, other: Tensor):
+    """The tensor broadcast to the shape of `other`.
+
+    >>> expand_as([1., 2.], [[0., 0.], [0., 0.]])
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    return op.expand(input, other.shape)
+
+
+@composite()
+def broadcast_to(input: Tensor, size: Sizes):
+    """The tensor broadcast to `size`, without a copy.
+
+    >>> broadcast_to([1., 2.], 2, 2)
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    return op.expand(input, size)
+
+
+def _unsqueezed(g, input_like):
+    return op.reshape(g, input_like.shape)
+
+
+def _without(a: Any, axes: tuple[int, ...]) -> Any:
+    """The array without those of the dimensions `axes` that have size 1, sharing memory."""
+    drop = [k for k in axes if a.shape[k] == 1]
+    return a.squeeze(tuple(drop)) if drop else a[...]
+
+
+@view(vjp=_unsqueezed, grad_fn="SqueezeBackward0")
+def _squeeze_all(input: Tensor):
+    return _without(input, tuple(range(input.ndim)))
+
+
+@view(vjp=_unsqueezed, grad_fn="SqueezeBackward1")
+def _squeeze_dim(input: Tensor, dim: Int):
+    axis = wrap_dim(dim, input.ndim)
+    return _without(input, (axis,)) if input.ndim else input[...]
+
+
+@view(vjp=_unsqueezed, grad_fn="SqueezeBackward2")
+def _squeeze_dims(input: Tensor, dim: Ints):
+    return _without(input, wrap_dims(dim, input.ndim) if dim else ())
+
+
+@composite(inplace=True)
+def squeeze(input: Tensor, dim: Ints | None = None):
+    """The tensor without its dimensions of size 1, or without those of `dim` that have size 1.
+
+    >>> squeeze([[1.], [2.]])
+    tensor([1., 2.])
+    """
+    if dim is None:
+        return op._squeeze_all(input)
+    return op._squeeze_dim(input, dim[0]) if len(dim) == 1 else op._squeeze_dims(input, dim)
+
+
+@view(vjp=lambda g, dim, input_like: op.squeeze(g, wrap_dim(dim, input_like.ndim + 1)), inplace=True)
+def unsqueeze(input: Tensor, dim: Int):
+    """The tensor with a new dimension of size 1 at `dim`.
+
+    >>> unsqueeze([1., 2.], 0)
+    tensor([[1., 2.]])
+    """
+    axis = wrap_dim(dim, input.ndim + 1)
+    return input[(slice(None),) * axis + (None,) + (slice(None),) * (input.ndim - axis) + (Ellipsis,)]
+
+
+@composite()
+def flatten(input: Tensor, start_dim: Int = 0, end_dim: Int = -1):
+    """The tensor with the dimensions `start_dim` to `end_dim` joined into one.
+
+    >>> flatten([[1., 2.], [3., 4.]])
+    tensor([1., 2., 3., 4.])
+    """
+    n = input.ndim
+    a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
+    if a > b:
+        raise ShapeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if n == 0:
+        return op.reshape(input, (1,))
+    if a == b:
+        return input
+    return op.reshape(input, (*input.shape[:a], prod(input.shape[a : b + 1]), *input.shape[b + 1 :]))
+
+
+@composite()
+def ravel(input: Tensor):
+    """All elements in one dimension, a view where the elements lie in order.
+
+    >>> ravel([[1., 2.], [3., 4.]])
+    tensor([1., 2., 3., 4.])
+    """
+    return op.view(op.contiguous(input), (prod(input.shape),))
+
+
+@composite()
+def unflatten(input: Tensor, dim: Int, sizes: Sizes):
+    """The tensor with dimension `dim` split into `sizes`, one of which may be -1.
+
+    >>> unflatten([1., 2., 3., 4.], 0, (2, 2))
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    axis = wrap_dim(dim, input.ndim)
+    if not sizes:
+        raise ShapeError("unflatten: sizes must be non-empty")
+    if input.ndim == 0:
+        raise ShapeError("unflatten: expected a tensor with at least one dimension")
+    n = input.shape[axis]
+    try:
+        full = infer_size(tuple(sizes), n)
+    except ShapeError as error:
+        if not error.message.startswith("shape '"):
+            raise
+        raise ShapeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} ({n}) in the input "
+            "tensor"
+        ) from None
+    return op.view(input, (*input.shape[:axis], *full, *input.shape[axis + 1 :]))
+
+
+def _refuse_scalar(name: str, ndim: int) -> None:
+    if ndim == 0:
+        raise ShapeError(f"{name}() cannot be applied to a 0-dim tensor.")
+
+
+@view(vjp=lambda g, input_like, dimension, size, step: op._unfold_backward(g, input_like.shape, dimension, size, step))
+def unfold(input: Tensor, dimension: Int, size: Int, step: Int):
+    """All windows of `size` elements along `dimension`, `step` apart, in a new last dimension.
+
+    >>> unfold([1., 2., 3., 4.], 0, 2, 1)
+    tensor([[1., 2.],
+            [2., 3.],
+            [3., 4.]])
+    """
+    axis = wrap_dim(dimension, input.ndim)
+    n = input.shape[axis] if input.ndim else 1
+    if size < 0:
+        raise ShapeError(f"size is {size} but must be >= 0")
+    if size > n:
+        raise ShapeError(f"maximum size for tensor at dimension {axis} is {n} but size is {size}")
+    if step <= 0:
+        raise ShapeError(f"step is {step} but must be > 0")
+    a = np.asarray(input)
+    if not a.ndim:
+        return np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,))
+    shape = (*a.shape[:axis], (n - size) // step + 1, *a.shape[axis + 1 :], size)
+    strides = (*a.strides[:axis], a.strides[axis] * step, *a.strides[axis + 1 :], a.strides[axis])
+    return np.lib.stride_tricks.as_strided(a, shape, strides, writeable=step >= size)
+
+
+@general(vjp=lambda g, dimension, size, step: op.unfold(g, dimension, size, step), grad_fn="UnfoldBackwardBackward0")
+def _unfold_backward(input: Tensor, input_sizes: Sizes, dimension: Int, size: Int, step: Int):
+    out = np.zeros(input_sizes, input.dtype)
+    if not out.ndim:
+        return input.reshape(-1)[0] if size else out
+    axis = wrap_dim(dimension, out.ndim)
+    target = np.moveaxis(out, axis, -1)
+    windows = np.moveaxis(input, axis, -2)
+    count = windows.shape[-2]
+    for k in range(size):  # one strided sum for each place in the window
+        target[..., k : k + (count - 1) * step + 1 : step] += windows[..., k]
+    return out
+
+
+def diagonal_view(a: Any, offset: int, dim1: int, dim2: int) -> Any:
+    """The diagonals of the matrices in two dimensions of an array, sharing memory."""
+    d1, d2 = wrap_dim(dim1, a.ndim), wrap_dim(dim2, a.ndim)
+    if d1 == d2:
+        raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    rows, columns = a.shape[d1], a.shape[d2]
+    n = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    start = [slice(None)] * a.ndim
+    if n:
+        start[d1], start[d2] = slice(max(-offset, 0), None), slice(max(offset, 0), None)
+    b = a[tuple(start)]
+    rest = [k for k in range(a.ndim) if k not in (d1, d2)]
+    shape = (*[a.shape[k] for k in rest], n)
+    strides = (*[a.strides[k] for k in rest], a.strides[d1] + a.strides[d2])
+    return np.lib.stride_tricks.as_strided(b, shape, strides, writeable=a.flags.writeable)
+
+
+def _diagonal_vjp(g, input_like, offset, dim1, dim2):
+    return op._diagonal_backward(g, input_like.shape, offset, dim1, dim2)
+
+
+@view(vjp=_diagonal_vjp)
+def diagonal(input: Tensor, offset: Int = 0, dim1: Int = 0, dim2: Int = 1):
+    """The diagonal of a matrix, or of the matrices in `dim1` and `dim2`, as a view.
+
+    >>> diagonal([[1., 2.], [3., 4.]])
+    tensor([1., 4.])
+    """
+    return diagonal_view(input, offset, dim1, dim2)
+
+
+@general(
+    vjp=lambda g, offset, dim1, dim2: op.diagonal(g, offset, dim1, dim2), grad_fn="DiagonalBackwardBackward0"
+)
+def _diagonal_backward(input: Tensor, input_sizes: Sizes, offset: Int, dim1: Int, dim2: Int):
+    out = np.zeros(input_sizes, input.dtype)
+    diagonal_view(out, offset, dim1, dim2)[...] = input
+    return out
+
+
+@composite()
+def atleast_1d(tensors: Varargs):
+    """The tensor with at least one dimension; a tuple of tensors gives a tuple.
+
+    >>> atleast_1d(tensor(1.))
+    tensor([1.])
+    """
+    return _each(tensors, lambda x: op.reshape(x, (1,)) if x.ndim == 0 else x)
+
+
+@composite()
+def atleast_2d(tensors: Varargs):
+    """The tensor with at least two dimensions; a vector becomes a row.
+
+    >>> atleast_2d([1., 2.])
+    tensor([[1., 2.]])
+    """
+    return _each(tensors, _two)
+
+
+@composite()
+def atleast_3d(tensors: Varargs):
+    """The tensor with at least three dimensions; a matrix gets a last dimension.
+
+    >>> atleast_3d([1., 2.]).shape
+    [1, 2, 1]
+    """
+    return _each(tensors, _three)
+
+
+def _two(x):
+    if x.ndim == 0:
+        return op.reshape(x, (1, 1))
+    return op.unsqueeze(x, 0) if x.ndim == 1 else x
+
+
+def _three(x):
+    if x.ndim == 0:
+        return op.reshape(x, (1, 1, 1))
+    if x.ndim == 1:
+        return op.unsqueeze(op.unsqueeze(x, 0), 2)
+    return op.unsqueeze(x, -1) if x.ndim == 2 else x
+
+
+def _each(tensors, function):
+    return tuple([function(x) for x in tensors]) if type(tensors) is list else function(tensors)
+
+
+@composite()
+def broadcast_tensors(tensors: Varargs):
+    """The tensors expanded to their common shape.
+
+    >>> broadcast_tensors([1., 2.], [[1.], [2.]])[0]
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    return broadcast_list(tensors)
+
+
+def broadcast_list(tensors):
+    shape = broadcast_shape([x.shape for x in tensors])
+    return tuple(x if x.shape == shape else op.expand(x, shape) for x in tensors)
+
+
+def broadcast_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """The common shape of several. Raises ShapeError with PyTorch's sentence."""
+    full: list[int] = []
+    for shape in shapes:
+        full = [1] * (len(shape) - len(full)) + full
+        for k in range(1, len(shape) + 1):
+            a, b = full[-k], shape[-k]
+            if a != b and a != 1 and b != 1:
+                raise ShapeError(
+                    f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
+                    f"{len(full) - k}"
+                )
+            full[-k] = b if a == 1 else a
+    return tuple(full)
+

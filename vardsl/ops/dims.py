@@ -1,0 +1,80 @@
+"""Dimensions and sizes as callers write them: negative dims, inferred sizes, PyTorch's sentences about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vardsl.engine.value import Value
+from vardsl.errors import ScriptIndexError, ShapeError
+from vardsl.ops.define import op
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from the front. Raises ScriptIndexError with PyTorch's sentence."""
+    n = ndim or 1
+    if -n <= dim < n:
+        return dim + n if dim < 0 else dim
+    raise ScriptIndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+
+
+def wrap_dims(dim: tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """Dimensions counted from the front; none or an empty tuple are all of them."""
+    if not dim:
+        return tuple(range(ndim))
+    axes = tuple([wrap_dim(d, ndim) for d in dim])
+    if len(axes) > 1:
+        refuse_repeated(axes)
+    return axes if ndim else ()
+
+
+def refuse_repeated(axes: tuple[int, ...]) -> None:
+    """Raises ShapeError where a dimension is named twice."""
+    for k, a in enumerate(axes):
+        if a in axes[:k]:
+            raise ShapeError(f"dim {a} appears multiple times in the list of dims")
+
+
+def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
+    """`shape` with its -1 worked out for `numel` elements. Raises ShapeError with PyTorch's sentences."""
+    known, open_at = 1, -1
+    for k, n in enumerate(shape):
+        if n == -1:
+            if open_at >= 0:
+                raise ShapeError("only one dimension can be inferred")
+            open_at = k
+        elif n < 0:
+            raise ShapeError(f"invalid shape dimension {n}")
+        else:
+            known *= n
+    if open_at < 0:
+        if known == numel:
+            return shape
+    elif known == 0:
+        raise ShapeError(
+            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 "
+            "can be any value and is ambiguous"
+        ) if numel == 0 else _invalid(shape, numel)
+    elif numel % known == 0:
+        return (*shape[:open_at], numel // known, *shape[open_at + 1 :])
+    raise _invalid(shape, numel)
+
+
+def _invalid(shape: tuple[int, ...], numel: int) -> ShapeError:
+    return ShapeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+
+
+def refuse_negative(size: tuple[int, ...]) -> None:
+    """Raises ShapeError for a size that no tensor can have."""
+    for n in size:
+        if n < 0:
+            raise ShapeError(f"Trying to create tensor with negative dimension {n}: {list(size)}")
+
+
+def dtype_of(x: Any) -> Any:
+    """NumPy's dtype of a value or an array."""
+    return x.array.dtype if type(x) is Value else x.dtype
+
+
+def as_like(g, like):
+    """A cotangent in the dtype of an input that was promoted, or whose result was asked for in another dtype."""
+    return g if dtype_of(g) == like.dtype else op._cast(g, like.dtype)

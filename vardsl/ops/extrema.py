@@ -1,0 +1,191 @@
+"""Largest and smallest elements, and where they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.dtypes import i8
+from vardsl.engine.value import Value
+from vardsl.errors import ScriptIndexError, ScriptTypeError
+from vardsl.ops.define import Bool, Index, Int, Ints, Sizes, Tensor, composite, general, nondiff, op
+from vardsl.ops.dims import wrap_dim, wrap_dims
+from vardsl.ops.reduce import restore
+
+
+# ---- what selects one element along a dimension -----------------------------------------------------------------
+def _axis(a: Any, dim: int) -> int:
+    return wrap_dim(dim, a.ndim)
+
+
+@general(vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim), grad_fn="ScatterBackward0")
+def _spread_selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool, sizes: Sizes):
+    """Zeros of `sizes` with the elements of `input` at `indices` of the dimension."""
+    out = np.zeros(sizes, input.dtype)
+    if not out.ndim:
+        return np.array(input).reshape(())
+    axis = wrap_dim(dim, out.ndim)
+    a, k = (input, indices) if keepdim else (np.expand_dims(input, axis), np.expand_dims(indices, axis))
+    np.put_along_axis(out, k, a, axis)
+    return out
+
+
+@general(
+    vjp=lambda g, indices, dim, keepdim, input_like: op._spread_selected(g, indices, dim, keepdim, input_like.shape),
+    grad_fn="GatherBackward0",
+)
+def _selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool):
+    """The elements of `input` at `indices` of the dimension."""
+    if not input.ndim:
+        return np.array(input)
+    axis = wrap_dim(dim, input.ndim)
+    y = np.take_along_axis(input, indices if keepdim else np.expand_dims(indices, axis), axis)
+    return y if keepdim else y.reshape(y.shape[:axis] + y.shape[axis + 1 :])
+
+
+def selected_vjp(g, y, input_like, dim, keepdim):
+    """The rule of all reductions that pick one element: its cotangent goes back to where it was."""
+    return op._spread_selected(g[0], y[1], dim, keepdim, input_like.shape)
+
+
+def refuse_empty(name: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    for k in axes:
+        if shape[k] == 0:
+            raise ScriptIndexError(f"{name}(): Expected reduction dim {k} to have non-zero size.")
+
+
+def refuse_empty_all(name: str, input: Any) -> None:
+    if input.size == 0:
+        raise ScriptIndexError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+
+
+# ---- evenly shared extrema ----------------------------------------------------------------------------------------
+@nondiff()
+def _shares(input: Tensor, value: Tensor, dim: Ints, keepdim: Bool):
+    """For each element its share of the extremum: 1/n for n that are equal to it (or are NaN with it)."""
+    axes = wrap_dims(dim, input.ndim)
+    v = value if keepdim else np.expand_dims(value, axes)
+    mask = input == v
+    if input.dtype.kind == "f" and np.isnan(v).any():
+        mask |= np.isnan(input) & np.isnan(v)
+    return np.divide(mask, np.add.reduce(mask, axes, keepdims=True), dtype=input.dtype)
+
+
+def _even_vjp(g, input, y):
+    return op.expand(g, input.shape) * op._shares(input, y, (), False)
+
+
+def _extreme_all(name, ufunc, input):
+    refuse_empty_all(name, input)
+    return ufunc.reduce(input, axis=None)
+
+
+@general(vjp=_even_vjp, grad_fn="MaxBackward1")
+def _max_all(input: Tensor):
+    return _extreme_all("max", np.maximum, input)
+
+
+@general(vjp=_even_vjp, grad_fn="MinBackward1")
+def _min_all(input: Tensor):
+    return _extreme_all("min", np.minimum, input)
+
+
+def _with_index(name, find, input, dim, keepdim):
+    if not input.ndim:
+        wrap_dim(dim, 0)
+        return np.array(input), np.zeros((), i8)
+    axis = wrap_dim(dim, input.ndim)
+    refuse_empty(name, input.shape, (axis,))
+    at = np.expand_dims(find(input, axis), axis)
+    y = np.take_along_axis(input, at, axis)
+    if keepdim:
+        return y, at
+    shape = input.shape[:axis] + input.shape[axis + 1 :]
+    return y.reshape(shape), at.reshape(shape)
+
+
+@general(vjp=selected_vjp, fields="values indices", grad_fn="MaxBackward0")
+def _max_dim(input: Tensor, dim: Int, keepdim: Bool = False):
+    return _with_index("max", np.argmax, input, dim, keepdim)
+
+
+@general(vjp=selected_vjp, fields="values indices", grad_fn="MinBackward0")
+def _min_dim(input: Tensor, dim: Int, keepdim: Bool = False):
+    return _with_index("min", np.argmin, input, dim, keepdim)
+
+
+def _extremum(name, input, dim, keepdim, other, pairwise):
+    if other is not None or type(dim) is Value or isinstance(dim, np.ndarray):
+        return pairwise(input, dim if other is None else other)
+    if dim is None:
+        return (op._max_all if name == "max" else op._min_all)(input)
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)):
+        raise ScriptTypeError(f"{name}(): argument 'dim' (position 2) must be int, not {type(dim).__name__}")
+    return (op._max_dim if name == "max" else op._min_dim)(input, dim, keepdim)
+
+
+@composite()
+def max(input: Tensor, dim: Any = None, keepdim: Bool = False, *, other: Tensor | None = None):
+    """The largest element; over a dimension with the index of the first one; of two tensors, element by element.
+
+    The gradient of `max(x)` is shared evenly by all elements that are the largest.
+
+    >>> max([1., 3., 2.])
+    tensor(3.)
+    >>> max([[1., 3.], [4., 2.]], dim=1).indices
+    tensor([1, 0])
+    """
+    return _extremum("max", input, dim, keepdim, other, op.maximum)
+
+
+@composite()
+def min(input: Tensor, dim: Any = None, keepdim: Bool = False, *, other: Tensor | None = None):
+    """The smallest element; over a dimension with the index of the first one; of two tensors, element by element.
+
+    The gradient of `min(x)` is shared evenly by all elements that are the smallest.
+
+    >>> min([2., 1., 3.])
+    tensor(1.)
+    >>> min([[1., 3.], [4., 2.]], dim=1).values
+    tensor([1., 2.])
+    """
+    return _extremum("min", input, dim, keepdim, other, op.minimum)
+
+
+def _even_dims_vjp(g, input, y, dim, keepdim):
+    if not keepdim and y.ndim != input.ndim:
+        axes = wrap_dims(dim, input.ndim)
+        y = op.reshape(y, tuple([1 if k in axes else n for k, n in enumerate(input.shape)]))
+    return restore(g, input, dim, keepdim) * op._shares(input, y, dim, True)
+
+
+def _extreme(name, ufunc, input, dim, keepdim):
+    axes = wrap_dims(dim, input.ndim)
+    if not dim:
+        refuse_empty_all(name, input)
+    refuse_empty(name, input.shape, axes)
+    return ufunc.reduce(input, axes, keepdims=keepdim)
+
+
+@general(vjp=_even_dims_vjp)
+def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
+    """The largest elements over the dimensions `dim`; the gradient is shared evenly by all that are the largest.
+
+    >>> amax([[1., 3.], [4., 2.]], 1)
+    tensor([3., 4.])
+    """
+    return _extreme("amax", np.maximum, input, dim, keepdim)
+
+
+@general(vjp=_even_dims_vjp)
+def amin(input: Tensor, dim: Ints = (), keepdim: Bool = False):
+    """The smallest elements over the dimensions `dim`; the gradient is shared evenly by all that are the smallest.
+
+    >>> amin([[1., 3.], [4., 2.]], 1)
+    tensor([1., 2.])
+    """
+    return _extreme("amin", np.minimum, input, dim, keepdim)
