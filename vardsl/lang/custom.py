@@ -13,6 +13,7 @@ from vardsl.engine.op import check_versions
 from vardsl.engine.value import Like, Node, Value, script_place
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
 from vardsl.lang.lift import alias, fresh, mark
+from vardsl.ops.define import op
 
 Function = Callable[..., Any]
 
@@ -144,7 +145,8 @@ def _edges(args: Sequence[Any]) -> tuple[list[Any], list[int]]:
 def _cotangent(node: Node, g: Any, as_values: bool) -> Any:
     """What the user's rule sees: a value, or for several outputs a tuple with zeros where nothing came in."""
     if node.outputs is None:
-        return g if as_values else Value(np.asarray(g))
+        g = g if as_values else Value(np.asarray(g))
+        return g if g.array.shape == node.shape else op.expand(g, node.shape)
     return tuple(
         Value(np.zeros(like.shape, like.dtype)) if x is None else x if as_values else Value(np.asarray(x))
         for x, like in zip(g, node.outputs, strict=True)

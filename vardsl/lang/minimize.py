@@ -1,0 +1,177 @@
+"""The statement `minimize`: objective, backward, optimizer step, turn after turn.
+
+A turn happens wholly or not at all: when it fails or is interrupted, values, gradients, the optimizer's state, what the
+objective changed in place and the random numbers are as before it, and the finished turns stay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vardsl.engine import backward as _backward
+from vardsl.engine.context import Context, enable_grad, state
+from vardsl.engine.value import Value
+from vardsl.errors import GradError, Interrupted, LimitError, ScriptTypeError, ScriptValueError
+from vardsl.lang.lbfgs import Lbfgs
+from vardsl.lang.optimizers import Optimizer, Recipe, number, sgd
+
+Objective = Callable[[], Value]
+Progress = Callable[[int, int, float], None]
+DEFAULT_STEPS = 100
+DEFAULT_RATE = 0.01
+
+
+def minimize(
+    objective: Objective,
+    over: Sequence[Value],
+    using: Any = None,
+    steps: Any = DEFAULT_STEPS,
+    until: Any = None,
+    progress: Progress | None = None,
+) -> float:
+    """Runs `steps` turns, or until the loss changes by at most `until`; the last loss.
+
+    `progress(turn, steps, loss)` is called after each turn. Raises what a turn raises; Interrupted between turns.
+    """
+    variables = _variables(over)
+    optimizer = _optimizer(using, variables)
+    n = _steps(steps)
+    tolerance = None if until is None else number(until, "until")
+    ctx = state.ctx
+    if ctx.journal is not None:
+        ctx.journal.append(optimizer.undo())
+        ctx.journal.append(_undo_grads(variables))
+    run = _Turn(ctx, objective, variables, optimizer)
+    loss = before = float("nan")
+    for turn in range(1, n + 1):
+        _safe_point(ctx)
+        loss = run()
+        if progress is not None:
+            progress(turn, n, loss)
+        if tolerance is not None and turn > 1 and abs(loss - before) <= tolerance:
+            break
+        before = loss
+    return loss
+
+
+def _variables(over: Sequence[Any]) -> tuple[Value, ...]:
+    for v in over:
+        if type(v) is not Value:
+            raise ScriptTypeError(
+                f"minimize is over variables, and this is {type(v).__name__}", hint="let w = var … grad"
+            )
+        if not v.requires_grad:
+            raise GradError(
+                "minimize is over variables that take part in the graph, and this tensor does not require grad",
+                torch=_backward.NO_GRAPH.format(0),
+                hint="declare it with grad: let w = var … grad",
+            )
+        if v.node is not None:
+            raise GradError(
+                "can't optimize a non-leaf Tensor", hint="minimize over the variables that it was computed from"
+            )
+    return tuple(over)
+
+
+def _optimizer(using: Any, variables: tuple[Value, ...]) -> Optimizer:
+    if using is None:
+        using = sgd(lr=DEFAULT_RATE)
+    if callable(using) and not isinstance(using, (Optimizer, Recipe)):
+        raise ScriptTypeError("using needs an optimizer, and this is a function", hint="call it: using adam(lr=0.05)")
+    if isinstance(using, Recipe):
+        return using.bind(variables)
+    if not isinstance(using, Optimizer):
+        raise ScriptTypeError(
+            f"using needs an optimizer, and this is {type(using).__name__}", hint="using adam(lr=0.05)"
+        )
+    return using
+
+
+def _steps(steps: Any) -> int:
+    if type(steps) is Value and steps.array.size == 1 and steps.array.dtype.kind in "iu":
+        steps = int(steps.array.item())
+    if isinstance(steps, bool) or not isinstance(steps, int):
+        raise ScriptTypeError(f"steps must be an integer, not {type(steps).__name__}")
+    if steps < 0:
+        raise ScriptValueError(f"steps must not be negative, and this is {steps}")
+    return steps
+
+
+def _safe_point(ctx: Context) -> None:
+    if ctx.cancel:
+        raise Interrupted("interrupted")
+    budget = ctx.budget
+    if budget.max_steps is not None:
+        budget.steps += 1
+        if budget.steps > budget.max_steps:
+            raise LimitError(f"the script took more than {budget.max_steps} steps (--max-steps)")
+    if budget.deadline is not None and time.monotonic() > budget.deadline:
+        raise LimitError(f"the script ran for more than {budget.max_time:g} s (--max-time)")
+
+
+def _undo_grads(variables: Sequence[Value]) -> Callable[[], None]:
+    before = [v._grad for v in variables]
+
+    def undo() -> None:
+        for v, g in zip(variables, before, strict=True):
+            v._grad = g
+
+    return undo
+
+
+class _Turn:
+    """One turn, to be called again and again."""
+
+    def __init__(self, ctx: Context, objective: Objective, variables: tuple[Value, ...], optimizer: Optimizer) -> None:
+        self.ctx, self.objective, self.variables, self.optimizer = ctx, objective, variables, optimizer
+        self.several = isinstance(optimizer, Lbfgs)
+
+    def __call__(self) -> float:
+        ctx = self.ctx
+        outer, random = ctx.journal, self._random()
+        undo_grads = _undo_grads(self.variables)
+        journal: list[Callable[[], None]] = []
+        ctx.journal = journal
+        try:
+            if self.several:
+                return float(self.optimizer.step(self._evaluate))
+            loss = self._evaluate().item()
+            ctx.journal = None
+            self.optimizer.apply()
+            return float(loss)
+        except BaseException:
+            ctx.journal = None
+            for undo in reversed(journal):
+                undo()
+            undo_grads()
+            self._set_random(random)
+            raise
+        finally:
+            ctx.journal = outer
+            if outer is not None:
+                outer.extend(journal)
+
+    def _evaluate(self) -> Value:
+        """The objective, with its gradient in the variables."""
+        for v in self.variables:
+            v._grad = None
+        with enable_grad():
+            loss = self.objective()
+        if type(loss) is not Value:
+            raise ScriptTypeError(
+                f"minimize needs a tensor that depends on its variables, and this is {type(loss).__name__}"
+            )
+        _backward.backward([loss], inputs=self.variables)
+        return loss
+
+    def _random(self) -> Any:
+        generator = self.ctx._generator
+        return None if generator is None else generator.get_state()
+
+    def _set_random(self, before: Any) -> None:
+        if before is None:
+            self.ctx._generator = None
+        else:
+            self.ctx.generator.set_state(before)
