@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import enable_grad, state
-from vardsl.engine.dtypes import NpDType, f4, f8, result_dtype
+from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.signature import Signature
 from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
-from vardsl.errors import GradError, InternalError, ScriptTypeError
+from vardsl.errors import GradError, InternalError, ScriptTypeError, ShapeError
 
 ndarray = np.ndarray
 multiply = np.multiply
@@ -168,6 +168,19 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
         lead + k for k, n in enumerate(shape) if n == 1 and g.shape[lead + k] != 1
     )
     return np.asarray(np.add.reduce(g, axes, keepdims=True)).reshape(shape) if axes else g.reshape(shape)
+
+
+def mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
+    """PyTorch's sentence for shapes that do not broadcast, or None."""
+    n = max(len(a), len(b))
+    for k in range(1, n + 1):
+        x = a[-k] if k <= len(a) else 1
+        y = b[-k] if k <= len(b) else 1
+        if x != y and x != 1 and y != 1:
+            return (
+                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {n - k}"
+            )
+    return None
 
 
 class Op:
@@ -400,7 +413,10 @@ class Op:
             return self.kernel(*bound)
         if self.promote is not None:
             self._promote(arrays)
-        y = self.kernel(*arrays)
+        try:
+            y = self.kernel(*arrays)
+        except ValueError as error:
+            raise self._broadcasting(error, bound, arrays) from None
         if not has_value and (has_array or not self.facts.get("creates")):
             return y
         result = self._wrap(y, bound, arrays)
@@ -417,11 +433,33 @@ class Op:
         )
 
     def _plain(self, bound: list[Any]) -> Any:
-        numbers = [np.asarray(b, f8) if i in self.arrays and b is not None else b for i, b in enumerate(bound)]
-        y = self.kernel(*numbers)
+        """On plain numbers: plain numbers, in double precision; integers stay integers where tensors of them would."""
+        plain = self.facts.get("plain")
+        if plain is not None:
+            return plain(*bound)
+        given = [bound[i] for i in self.arrays if bound[i] is not None]
+        whole = self.promote == "same" and all(isinstance(x, int) and abs(x) < 1 << 53 for x in given)
+        dtype = (b1 if all(type(x) is bool for x in given) else i8) if whole else f8
+        numbers = [np.asarray(b, dtype) if i in self.arrays and b is not None else b for i, b in enumerate(bound)]
+        with np.errstate(all="ignore"):
+            y = self.kernel(*numbers)
         if isinstance(y, tuple):
             return tuple(np.asarray(v).item() for v in y)
         return np.asarray(y).item()
+
+    def _broadcasting(self, error: ValueError, bound: list[Any], arrays: list[Any]) -> Exception:
+        """PyTorch's sentence where NumPy found shapes that do not broadcast; else the error itself."""
+        if self.family != "elementwise":
+            return error
+        operands = [(self.signature.parameters[i].name, arrays[i].shape) for i in self.arrays if arrays[i] is not None]
+        shape = operands[0][1]
+        for _, other in operands[1:]:
+            clash = mismatch(shape, other)
+            if clash is not None:
+                named = [(n, str(list(a))) for n, a in operands]
+                return ShapeError(clash, operands=named)
+            shape = np.broadcast_shapes(shape, other)
+        return error
 
     def _promote(self, arrays: list[Any]) -> None:
         ctx_default = state.ctx.default_dtype

@@ -389,7 +389,7 @@ class Value:
         return OPS["div"].binary(self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return OPS["rdiv"].binary(self, other)
+        return OPS["_rdiv"].binary(self, other)
 
     def __floordiv__(self, other: Any) -> Any:
         return OPS["floor_divide"].operator(self, other)

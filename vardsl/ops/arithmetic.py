@@ -1,55 +1,380 @@
-"""Sums, differences, products and quotients of elements."""
+"""Sums, differences, products, quotients and remainders of elements."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from vardsl.ops.define import Number, Tensor, elementwise
+from vardsl.engine.op import Op
+from vardsl.errors import ScriptTypeError, ScriptValueError
+from vardsl.ops.define import NotImplementedRule, Number, Str, Tensor, array, composite, elementwise, op
+
+TWO_BOOLS = (
+    "Subtraction, the `-` operator, with two bool tensors is not supported. "
+    "Use the `^` or `logical_xor()` operator instead."
+)
+ONE_BOOL = (
+    "Subtraction, the `-` operator, with a bool tensor is not supported. "
+    "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+)
+NEGATED_BOOL = (
+    "Negation, the `-` operator, on a bool tensor is not supported. "
+    "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+)
 
 
-@elementwise(d={"input": 1, "other": lambda alpha: alpha})
+def is_number(x: Any) -> bool:
+    """Whether this is a plain number and no tensor."""
+    return isinstance(x, (int, float)) and not isinstance(x, np.generic)
+
+
+def infix(number: Op, tensor: Op, reverse: Op | None = None) -> Callable[[Any, Any], Any]:
+    """The infix form of overloads: with a number on the right, two tensors, or a number on the left."""
+
+    def binary(a: Any, b: Any) -> Any:
+        chosen = number if is_number(b) else reverse if reverse is not None and is_number(a) else tensor
+        return chosen.binary(a, b)
+
+    return binary
+
+
+def zeros(g):
+    """The gradient of a step function: zero, and no part of the graph."""
+    return op.zeros_like(g)
+
+
+def _is_one(alpha):
+    return type(alpha) is int and alpha == 1
+
+
+def _scaled(x, alpha):
+    """`alpha * x` in the dtype of `x`, under PyTorch's conditions on `alpha`."""
+    if isinstance(alpha, bool) and x.dtype.kind != "b":
+        raise ScriptTypeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and x.dtype.kind != "f":
+        raise ScriptTypeError("For integral input tensors, argument alpha must not be a floating point number.")
+    return np.multiply(x, np.asarray(alpha).astype(x.dtype))
+
+
+@elementwise(
+    d={"input": 1, "other": lambda alpha: alpha},
+    infix=np.add,
+    plain=lambda input, other, alpha: input + alpha * other,
+)
 def add(input: Tensor, other: Tensor, *, alpha: Number = 1):
     """Sum of two tensors, the second times `alpha`.
 
+    Value: input + alpha * other
+    Derivative: 1 and alpha
+
     >>> add([1., 2.], 10)
     tensor([11., 12.])
+    >>> add([1., 2.], [3., 4.], alpha=2)
+    tensor([ 7., 10.])
     """
-    return np.add(input, other) if alpha == 1 else np.add(input, np.multiply(other, input.dtype.type(alpha)))
+    return np.add(input, other) if _is_one(alpha) else np.add(input, _scaled(other, alpha))
 
 
-@elementwise(d={"input": 1, "other": lambda alpha: -alpha}, aliases=("subtract",))
+@elementwise(
+    d={"input": 1, "other": lambda alpha: -alpha},
+    infix=np.subtract,
+    aliases=("subtract",),
+    plain=lambda input, other, alpha: input - alpha * other,
+)
 def sub(input: Tensor, other: Tensor, *, alpha: Number = 1):
     """Difference of two tensors, the second times `alpha`.
+
+    Value: input - alpha * other
+    Derivative: 1 and -alpha
 
     >>> sub([1., 2.], 10)
     tensor([-9., -8.])
     """
-    return np.subtract(input, other) if alpha == 1 else np.subtract(input, np.multiply(other, input.dtype.type(alpha)))
+    return np.subtract(input, other) if _is_one(alpha) else np.subtract(input, _scaled(other, alpha))
 
 
-@elementwise(np.multiply, d=(lambda other: other, lambda input: input), aliases=("multiply",))
+@elementwise(np.multiply, d=(lambda other: other, lambda input: input), aliases=("multiply",), plain=operator.mul)
 def mul(input: Tensor, other: Tensor):
     """Product of two tensors, element by element.
+
+    Value: input * other
+    Derivative: other and input
 
     >>> mul([1., 2.], [3., 4.])
     tensor([3., 8.])
     """
 
 
-@elementwise(np.negative, d=-1, aliases=("negative",))
+@elementwise(
+    np.true_divide,
+    vjp={"input": lambda g, other: g / other, "other": lambda g, input, other: -g * ((input / other) / other)},
+    promote="float",
+    grad_fn="DivBackward0",
+)
+def true_divide(input: Tensor, other: Tensor):
+    """Quotient of two tensors, of integers as reals: what `/` computes.
+
+    Value: input / other
+    Derivative: 1 / other and -input / other**2
+
+    >>> true_divide([1, 2], 4)
+    tensor([0.2500, 0.5000])
+    """
+
+
+def _floor_quotient(input, other):
+    """`floor(input / other)` in the dtype of the arguments; an integer divided by zero is PyTorch's error."""
+    if input.dtype.kind != "f":
+        _refuse_zero(other)
+        if input.dtype.kind == "b":
+            raise ScriptTypeError("\"div_floor_cpu\" not implemented for 'Bool'")
+    return np.floor_divide(input, other)
+
+
+def _refuse_zero(divisor):
+    if not np.asarray(divisor).all():
+        raise ScriptValueError("ZeroDivisionError", hint="an integer tensor is divided by zero here")
+
+
+@elementwise(vjp=(zeros, zeros), grad_fn="DivBackward2")
+def _div_floor(input: Tensor, other: Tensor):
+    return _floor_quotient(input, other)
+
+
+@elementwise(vjp=(zeros, zeros), grad_fn="DivBackward2")
+def _div_trunc(input: Tensor, other: Tensor):
+    if input.dtype.kind == "f":
+        return np.trunc(np.true_divide(input, other))
+    if input.dtype.kind == "b":
+        raise ScriptTypeError("\"div_trunc_cpu\" not implemented for 'Bool'")
+    _refuse_zero(other)
+    down = np.floor_divide(input, other)
+    # Rounded down is one too few where the exact quotient is negative and no integer.
+    return down + ((down < 0) & (down * other != input)).astype(input.dtype)
+
+
+@composite(pointwise=True, inplace=True, aliases=("divide",))
+def div(input: Tensor, other: Tensor, *, rounding_mode: Str | None = None):
+    """Quotient of two tensors; `rounding_mode` is none, "trunc" or "floor".
+
+    Without rounding, integers are divided as reals.
+
+    Value: input / other
+    Derivative: 1 / other and -input / other**2; 0 with a rounding mode
+
+    >>> div([1., 2.], 4)
+    tensor([0.2500, 0.5000])
+    >>> div([7., -7.], 2, rounding_mode="floor")
+    tensor([ 3., -4.])
+    """
+    if rounding_mode is None:
+        return op.true_divide(input, other)
+    if rounding_mode == "floor":
+        return op._div_floor(input, other)
+    if rounding_mode == "trunc":
+        return op._div_trunc(input, other)
+    raise ScriptValueError(
+        f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+    )
+
+
+div.operator, div.binary = true_divide.operator, true_divide.binary
+
+
+@composite()
+def _rdiv(input: Tensor, other: Tensor):
+    return op.reciprocal(input) * other
+
+
+@elementwise(d=lambda y: -(y * y), promote="float")
+def reciprocal(input: Tensor):
+    """One over each element.
+
+    Value: 1 / input
+    Derivative: -1 / input**2
+
+    >>> reciprocal([2., 4.])
+    tensor([0.5000, 0.2500])
+    """
+    return np.true_divide(1, input, dtype=input.dtype)
+
+
+_FLOOR_DIVIDE = NotImplementedRule("derivative for aten::floor_divide is not implemented")
+
+
+@elementwise(vjp=(_FLOOR_DIVIDE, _FLOOR_DIVIDE), infix=np.floor_divide, grad_fn="NotImplemented")
+def floor_divide(input: Tensor, other: Tensor):
+    """Quotient of two tensors, rounded down.
+
+    Value: floor(input / other)
+
+    >>> floor_divide([7, -7], 2)
+    tensor([ 3, -4])
+    """
+    return _floor_quotient(input, other)
+
+
+def _remainder(input, other):
+    if input.dtype.kind != "f":
+        _refuse_zero(other)
+        if input.dtype.kind == "b":
+            raise ScriptTypeError("\"remainder_cpu\" not implemented for 'Bool'")
+    return np.remainder(input, other)
+
+
+def _fmod(input, other):
+    if input.dtype.kind != "f":
+        _refuse_zero(other)
+        if input.dtype.kind == "b":
+            raise ScriptTypeError("\"fmod_cpu\" not implemented for 'Bool'")
+    return np.fmod(input, other)
+
+
+@elementwise(
+    vjp={"input": lambda g: g, "other": lambda g, input, other: -g * op._div_floor(input, other)},
+    infix=np.remainder,
+    grad_fn="RemainderBackward1",
+)
+def _remainder_tensor(input: Tensor, other: Tensor):
+    return _remainder(input, other)
+
+
+@elementwise(vjp={"input": lambda g: g}, infix=np.remainder, grad_fn="RemainderBackward0")
+def _remainder_number(input: Tensor, other: Tensor):
+    return _remainder(input, other)
+
+
+_NUMBER_REMAINDER = NotImplementedRule("derivative for aten::remainder is not implemented")
+
+
+@elementwise(vjp={"other": _NUMBER_REMAINDER}, grad_fn="NotImplemented")
+def _number_remainder(input: Tensor, other: Tensor):
+    return _remainder(input, other)
+
+
+@composite(pointwise=True, inplace=True)
+def remainder(input: Tensor, other: Tensor):
+    """Remainder of the division rounded down; it has the sign of the divisor, as `%`.
+
+    Value: input - floor(input / other) * other
+    Derivative: 1 and -floor(input / other)
+
+    >>> remainder([5., -5.], 3)
+    tensor([2., 1.])
+    """
+    if is_number(other):
+        return op._remainder_number(input, other)
+    if is_number(input):
+        return op._number_remainder(input, other)
+    return op._remainder_tensor(input, other)
+
+
+@elementwise(
+    vjp={"input": lambda g: g, "other": lambda g, input, other: -g * op._div_trunc(input, other)},
+    grad_fn="FmodBackward1",
+)
+def _fmod_tensor(input: Tensor, other: Tensor):
+    return _fmod(input, other)
+
+
+@elementwise(vjp={"input": lambda g: g}, grad_fn="FmodBackward0")
+def _fmod_number(input: Tensor, other: Tensor):
+    return _fmod(input, other)
+
+
+@composite(pointwise=True, inplace=True)
+def fmod(input: Tensor, other: Tensor):
+    """Remainder of the division rounded towards zero; it has the sign of the dividend, as in C.
+
+    Value: input - trunc(input / other) * other
+    Derivative: 1 and -trunc(input / other)
+
+    >>> fmod([5., -5.], 3)
+    tensor([ 2., -2.])
+    """
+    return op._fmod_number(input, other) if is_number(other) else op._fmod_tensor(input, other)
+
+
+@elementwise(np.negative, d=-1, aliases=("negative",), plain=operator.neg)
 def neg(input: Tensor):
     """The elements with the other sign.
+
+    Value: -input
+    Derivative: -1
 
     >>> neg([1., -2.])
     tensor([-1.,  2.])
     """
 
 
-@elementwise(d={"input": lambda alpha: -alpha, "other": 1}, grad_fn="RsubBackward1")
+@composite(pointwise=True)
+def positive(input: Tensor):
+    """The tensor itself, as `+x` is.
+
+    >>> positive([1., -2.])
+    tensor([ 1., -2.])
+    """
+    if array(input).dtype.kind == "b":
+        raise ScriptTypeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+@composite(pointwise=True)
 def rsub(input: Tensor, other: Tensor, *, alpha: Number = 1):
     """`other` minus `alpha` times `input`.
+
+    Value: other - alpha * input
+    Derivative: -alpha and 1
 
     >>> rsub([1., 2.], 10)
     tensor([9., 8.])
     """
-    return np.subtract(other, input) if alpha == 1 else np.subtract(other, np.multiply(input, input.dtype.type(alpha)))
+    return op._rsub_number(input, other, alpha) if is_number(other) else op._rsub_tensor(input, other, alpha)
+
+
+def _reversed_difference(input, other, alpha):
+    return np.subtract(other, input) if _is_one(alpha) else np.subtract(other, _scaled(input, alpha))
+
+
+@elementwise(d={"input": lambda alpha: -alpha, "other": 1}, grad_fn="RsubBackward0")
+def _rsub_tensor(input: Tensor, other: Tensor, alpha: Number = 1):
+    return _reversed_difference(input, other, alpha)
+
+
+@elementwise(d={"input": lambda alpha: -alpha}, grad_fn="RsubBackward1")
+def _rsub_number(input: Tensor, other: Tensor, alpha: Number = 1):
+    return _reversed_difference(input, other, alpha)
+
+
+class _Subtraction(Op):
+    """PyTorch refuses bool operands of a difference, whatever dtype the result would have."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        a, b = arrays[0], arrays[1]
+        if _is_bool(a) or _is_bool(b):
+            raise ScriptTypeError(TWO_BOOLS if _is_bool(a) and _is_bool(b) else ONE_BOOL)
+        super()._promote(arrays)
+
+
+def _is_bool(x: Any) -> bool:
+    t = type(x)
+    return t is bool or (t is not int and t is not float and x.dtype.kind == "b")
+
+
+class _Negation(Op):
+    def _promote(self, arrays: list[Any]) -> None:
+        if arrays[0].dtype.kind == "b":
+            raise ScriptTypeError(NEGATED_BOOL)
+
+
+sub.__class__ = _Subtraction
+_rsub_tensor.__class__ = _Subtraction
+_rsub_number.__class__ = _Subtraction
+neg.__class__ = _Negation
+
+_rsub_number.infix(lambda input, other: np.subtract(other, input))
+rsub.binary = infix(_rsub_number, _rsub_tensor)
+remainder.binary = infix(_remainder_number, _remainder_tensor, _number_remainder)

@@ -217,6 +217,7 @@ class _Unbroadcast(Rule):
 
     def __init__(self, rule: Rule, parameter: int) -> None:
         self.fn, self.arguments, self.takes_y = rule.fn, rule.arguments, rule.takes_y
+        self.only = rule.only
         self.likes = True
         self.parameter = parameter
 

@@ -1,16 +1,227 @@
-"""Trigonometric and hyperbolic functions and their inverses."""
+"""Trigonometric and hyperbolic functions, their inverses, and angles."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from vardsl.ops.define import Tensor, elementwise
+from vardsl.ops.arithmetic import zeros
+from vardsl.ops.define import Tensor, elementwise, op
+
+
+@elementwise(np.sin, d=lambda input: op.cos(input), promote="float")
+def sin(input: Tensor):
+    """Sine of each element, in radians.
+
+    Derivative: cos(input)
+
+    >>> sin([0., 1.])
+    tensor([0.0000, 0.8415])
+    """
+
+
+@elementwise(np.cos, d=lambda input: -op.sin(input), promote="float")
+def cos(input: Tensor):
+    """Cosine of each element, in radians.
+
+    Derivative: -sin(input)
+
+    >>> cos([0., 1.])
+    tensor([1.0000, 0.5403])
+    """
+
+
+@elementwise(np.tan, d=lambda y: 1 + y * y, promote="float")
+def tan(input: Tensor):
+    """Tangent of each element, in radians.
+
+    Derivative: 1 + tan(input)**2
+
+    >>> tan([0., 1.])
+    tensor([0.0000, 1.5574])
+    """
+
+
+@elementwise(np.arcsin, d=lambda input: op.rsqrt(-input * input + 1), promote="float", aliases=("arcsin",))
+def asin(input: Tensor):
+    """Inverse sine of each element.
+
+    Derivative: 1 / sqrt(1 - input**2)
+
+    >>> asin([0., 1.])
+    tensor([0.0000, 1.5708])
+    """
+
+
+@elementwise(np.arccos, d=lambda input: -op.rsqrt(-input * input + 1), promote="float", aliases=("arccos",))
+def acos(input: Tensor):
+    """Inverse cosine of each element.
+
+    Derivative: -1 / sqrt(1 - input**2)
+
+    >>> acos([0., 1.])
+    tensor([1.5708, 0.0000])
+    """
+
+
+@elementwise(np.arctan, vjp=lambda g, input: g / (input * input + 1), promote="float", aliases=("arctan",))
+def atan(input: Tensor):
+    """Inverse tangent of each element.
+
+    Derivative: 1 / (1 + input**2)
+
+    >>> atan([0., 1.])
+    tensor([0.0000, 0.7854])
+    """
+
+
+@elementwise(
+    np.arctan2,
+    vjp={
+        "input": lambda g, input, other: g * other * op.reciprocal(input * input + other * other),
+        "other": lambda g, input, other: g * -input * op.reciprocal(input * input + other * other),
+    },
+    promote="float",
+    aliases=("arctan2",),
+)
+def atan2(input: Tensor, other: Tensor):
+    """The angle of the points (other, input), in radians.
+
+    Derivative: other / (input**2 + other**2) and -input / (input**2 + other**2)
+
+    >>> atan2([0., 1.], [1., 1.])
+    tensor([0.0000, 0.7854])
+    """
+
+
+@elementwise(np.sinh, d=lambda input: op.cosh(input), promote="float")
+def sinh(input: Tensor):
+    """Hyperbolic sine of each element.
+
+    Derivative: cosh(input)
+
+    >>> sinh([0., 1.])
+    tensor([0.0000, 1.1752])
+    """
+
+
+@elementwise(np.cosh, d=lambda input: op.sinh(input), promote="float")
+def cosh(input: Tensor):
+    """Hyperbolic cosine of each element.
+
+    Derivative: sinh(input)
+
+    >>> cosh([0., 1.])
+    tensor([1.0000, 1.5431])
+    """
 
 
 @elementwise(np.tanh, d=lambda y: 1 - y * y, promote="float")
 def tanh(input: Tensor):
     """Hyperbolic tangent of each element.
 
+    Derivative: 1 - tanh(input)**2
+
     >>> tanh([0., 1.])
     tensor([0.0000, 0.7616])
     """
+
+
+@elementwise(np.arcsinh, d=lambda input: op.rsqrt(input * input + 1), promote="float", aliases=("arcsinh",))
+def asinh(input: Tensor):
+    """Inverse hyperbolic sine of each element.
+
+    Derivative: 1 / sqrt(input**2 + 1)
+
+    >>> asinh([0., 1.])
+    tensor([0.0000, 0.8814])
+    """
+
+
+@elementwise(np.arccosh, d=lambda input: op.rsqrt(input * input - 1), promote="float", aliases=("arccosh",))
+def acosh(input: Tensor):
+    """Inverse hyperbolic cosine of each element.
+
+    Derivative: 1 / sqrt(input**2 - 1)
+
+    >>> acosh([1., 2.])
+    tensor([0.0000, 1.3170])
+    """
+
+
+@elementwise(np.arctanh, vjp=lambda g, input: g / (1 - input * input), promote="float", aliases=("arctanh",))
+def atanh(input: Tensor):
+    """Inverse hyperbolic tangent of each element.
+
+    Derivative: 1 / (1 - input**2)
+
+    >>> atanh([0., 0.5])
+    tensor([0.0000, 0.5493])
+    """
+
+
+def _sinc_vjp(g, input):
+    turned, square = input * math.pi, input * input * math.pi
+    return op.where(square == 0.0, 0.0, g * ((turned * op.cos(turned) - op.sin(turned)) / square))
+
+
+@elementwise(vjp=_sinc_vjp, promote="float", aliases=("special.sinc",))
+def sinc(input: Tensor):
+    """Normalised cardinal sine: sin(pi x) / (pi x), and 1 at 0.
+
+    Derivative: (pi x cos(pi x) - sin(pi x)) / (pi x**2), 0 at 0
+
+    >>> sinc([0., 0.5])
+    tensor([1.0000, 0.6366])
+    """
+    turned = input * math.pi
+    return np.where(input == 0, input.dtype.type(1), np.divide(np.sin(turned), turned))
+
+
+@elementwise(np.hypot, vjp=(lambda g, input, y: g * (input / y), lambda g, other, y: g * (other / y)))
+def hypot(input: Tensor, other: Tensor):
+    """Length of the hypotenuse: sqrt(input**2 + other**2), without overflow.
+
+    Derivative: input / y and other / y
+
+    >>> hypot([3.], [4.])
+    tensor([5.])
+    """
+
+
+@elementwise(d=math.pi / 180, promote="float", grad_fn="Deg2RadBackward0")
+def deg2rad(input: Tensor):
+    """Degrees as radians.
+
+    Derivative: pi / 180
+
+    >>> deg2rad([0., 180.])
+    tensor([0.0000, 3.1416])
+    """
+    return np.multiply(input, math.pi / 180)
+
+
+@elementwise(d=180 / math.pi, promote="float", grad_fn="Rad2DegBackward0")
+def rad2deg(input: Tensor):
+    """Radians as degrees.
+
+    Derivative: 180 / pi
+
+    >>> rad2deg([0., pi])
+    tensor([  0., 180.])
+    """
+    return np.multiply(input, 180 / math.pi)
+
+
+@elementwise(vjp=zeros, promote="float", inplace=False)
+def angle(input: Tensor):
+    """0 for positive elements, pi for negative ones.
+
+    Derivative: 0
+
+    >>> angle([1., -1.])
+    tensor([0.0000, 3.1416])
+    """
+    half = np.where(input < 0, input.dtype.type(math.pi), input.dtype.type(0))
+    return np.where(np.isnan(input), input, half)

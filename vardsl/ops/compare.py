@@ -1,0 +1,359 @@
+"""Comparisons, choices between tensors, and bounds."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import state
+from vardsl.engine.dtypes import BY_NP, i8, result_dtype
+from vardsl.engine.op import Op, cast
+from vardsl.errors import ScriptTypeError, ScriptValueError
+from vardsl.ops.arithmetic import is_number, zeros
+from vardsl.ops.define import (
+    Bool,
+    Index,
+    Number,
+    Tensor,
+    composite,
+    elementwise,
+    general,
+    nondiff,
+    op,
+)
+
+
+@elementwise(np.equal, vjp=(zeros, zeros), plain=operator.eq)
+def eq(input: Tensor, other: Tensor):
+    """Where the elements are equal, as `==`.
+
+    >>> eq([1, 2], [1, 3])
+    tensor([ True, False])
+    """
+
+
+@elementwise(np.not_equal, vjp=(zeros, zeros), aliases=("not_equal",), plain=operator.ne)
+def ne(input: Tensor, other: Tensor):
+    """Where the elements differ, as `!=`.
+
+    >>> ne([1, 2], [1, 3])
+    tensor([False,  True])
+    """
+
+
+@elementwise(np.less, vjp=(zeros, zeros), aliases=("less",), plain=operator.lt)
+def lt(input: Tensor, other: Tensor):
+    """Where `input` is less than `other`, as `<`.
+
+    >>> lt([1, 2], 2)
+    tensor([ True, False])
+    """
+
+
+@elementwise(np.less_equal, vjp=(zeros, zeros), aliases=("less_equal",), plain=operator.le)
+def le(input: Tensor, other: Tensor):
+    """Where `input` is at most `other`, as `<=`.
+
+    >>> le([1, 3], 2)
+    tensor([ True, False])
+    """
+
+
+@elementwise(np.greater, vjp=(zeros, zeros), aliases=("greater",), plain=operator.gt)
+def gt(input: Tensor, other: Tensor):
+    """Where `input` is greater than `other`, as `>`.
+
+    >>> gt([1, 3], 2)
+    tensor([False,  True])
+    """
+
+
+@elementwise(np.greater_equal, vjp=(zeros, zeros), aliases=("greater_equal",), plain=operator.ge)
+def ge(input: Tensor, other: Tensor):
+    """Where `input` is at least `other`, as `>=`.
+
+    >>> ge([1, 3], 2)
+    tensor([False,  True])
+    """
+
+
+# ---- the larger and the smaller of two -----------------------------------------------------------------------
+
+
+def _half_where_equal(g, input, other):
+    return op.where(input == other, g / 2, g)
+
+
+@elementwise(
+    np.maximum,
+    vjp=(
+        lambda g, input, other: op.where(input < other, 0.0, _half_where_equal(g, input, other)),
+        lambda g, input, other: op.where(input > other, 0.0, _half_where_equal(g, input, other)),
+    ),
+    inplace=False,
+)
+def maximum(input: Tensor, other: Tensor):
+    """The larger of two tensors, element by element; nan where one is nan.
+
+    Derivative: 1 for the larger, 0 for the smaller, 1/2 for each where they are equal
+
+    >>> maximum([1., 5.], [3., 2.])
+    tensor([3., 5.])
+    """
+
+
+@elementwise(
+    np.minimum,
+    vjp=(
+        lambda g, input, other: op.where(input > other, 0.0, _half_where_equal(g, input, other)),
+        lambda g, input, other: op.where(input < other, 0.0, _half_where_equal(g, input, other)),
+    ),
+    inplace=False,
+)
+def minimum(input: Tensor, other: Tensor):
+    """The smaller of two tensors, element by element; nan where one is nan.
+
+    Derivative: 1 for the smaller, 0 for the larger, 1/2 for each where they are equal
+
+    >>> minimum([1., 5.], [3., 2.])
+    tensor([1., 2.])
+    """
+
+
+def _first_of_max(input, other):
+    return op.logical_or(input >= other, op.isnan(other))
+
+
+def _first_of_min(input, other):
+    return op.logical_or(input <= other, op.isnan(other))
+
+
+@elementwise(
+    np.fmax,
+    vjp=(
+        lambda g, input, other: op.where(_first_of_max(input, other), g, 0.0),
+        lambda g, input, other: op.where(_first_of_max(input, other), 0.0, g),
+    ),
+    inplace=False,
+)
+def fmax(input: Tensor, other: Tensor):
+    """The larger of two tensors, element by element; a nan loses against a number.
+
+    Derivative: 1 for the larger, the first of two equal ones
+
+    >>> fmax([1., nan], [3., 2.])
+    tensor([3., 2.])
+    """
+
+
+@elementwise(
+    np.fmin,
+    vjp=(
+        lambda g, input, other: op.where(_first_of_min(input, other), g, 0.0),
+        lambda g, input, other: op.where(_first_of_min(input, other), 0.0, g),
+    ),
+    inplace=False,
+)
+def fmin(input: Tensor, other: Tensor):
+    """The smaller of two tensors, element by element; a nan loses against a number.
+
+    Derivative: 1 for the smaller, the first of two equal ones
+
+    >>> fmin([1., nan], [3., 2.])
+    tensor([1., 2.])
+    """
+
+
+# ---- where -----------------------------------------------------------------------------------------------------
+
+
+def _condition(c: Any) -> Any:
+    a = np.asarray(c)
+    if a.dtype.kind == "b":
+        return a
+    if a.dtype != np.uint8:
+        name = BY_NP[a.dtype].type_name.lower()
+        raise ScriptTypeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {name}")
+    return a.astype(bool)
+
+
+class _Choice(Op):
+    """The condition takes no part in the promotion."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        condition, a, b = arrays
+        dtype = result_dtype((a, b), state.ctx.default_dtype)
+        arrays[:] = _condition(condition), cast(a, dtype), cast(b, dtype)
+
+
+@elementwise(
+    np.where,
+    vjp={
+        "input": lambda g, condition: op._where(condition, g, 0),
+        "other": lambda g, condition: op._where(condition, 0, g),
+    },
+    inplace=False,
+    grad_fn="WhereBackward0",
+    plain=lambda condition, input, other: input if condition else other,
+)
+def _where(condition: Index, input: Tensor, other: Tensor): ...
+
+
+_where.__class__ = _Choice
+
+
+@composite(method="_where_method")
+def where(condition: Index, input: Tensor | None = None, other: Tensor | None = None):
+    """Elements of `input` where the condition holds, of `other` elsewhere; with a condition alone, its indices.
+
+    Derivative: the condition, and its opposite; what was not chosen leaks nothing, not even a nan
+
+    >>> where([true, false], [1., 2.], [3., 4.])
+    tensor([1., 4.])
+    """
+    if input is None and other is None:
+        return op.unbind(op.nonzero(condition), 1) if not is_number(condition) else (op.zeros(1, dtype=i8),)
+    return op._where(condition, input, other)
+
+
+@composite()
+def _where_method(input: Tensor, condition: Index, other: Tensor):
+    return op._where(condition, input, other)
+
+
+# ---- bounds ----------------------------------------------------------------------------------------------------
+
+NO_BOUND = "torch.clamp: At least one of 'min' or 'max' must not be None"
+
+
+def _inside(input: Any, min: Any, max: Any) -> Any:
+    """Where the derivative of a clamp is 1: between the bounds and on them."""
+    if min is None:
+        return input <= max
+    return input >= min if max is None else op.logical_and(input >= min, input <= max)
+
+
+@elementwise(vjp={"input": lambda g, input, min, max: op._where(_inside(input, min, max), g, 0)}, grad_fn="ClampBackward1")
+def _clamp_number(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
+    return _clamped(input, min, max)
+
+
+def _below(g, input, min, max):
+    """The gradient of the lower bound: where the input is below it, and it is not above the upper one."""
+    below = input < min if max is None else op.logical_and(input < min, min < max)
+    return op._where(below, g, 0)
+
+
+def _above(g, input, min, max):
+    above = input > max if min is None else op.logical_or(input > max, max < min)
+    return op._where(above, g, 0)
+
+
+@elementwise(
+    vjp={
+        "input": lambda g, input, min, max: op._where(_inside(input, min, max), g, 0),
+        "min": _below,
+        "max": _above,
+    },
+    grad_fn="ClampBackward0",
+)
+def _clamp_tensor(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
+    return _clamped(input, min, max)
+
+
+def _clamped(input: Any, min: Any, max: Any) -> Any:
+    y = input if min is None else np.maximum(input, min)
+    y = y if max is None else np.minimum(y, max)
+    return y if y is not input else input.copy()
+
+
+@composite(pointwise=True, inplace=True, aliases=("clip",))
+def clamp(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
+    """Each element, moved between `min` and `max`, of which one may be none.
+
+    Derivative: 1 between the bounds and on them, 0 outside; of the bounds, 1 where they were taken
+
+    >>> clamp([-2., 0.5, 2.], -1, 1)
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
+    if min is None and max is None:
+        raise ScriptValueError(NO_BOUND)
+    if (min is None or is_number(min)) and (max is None or is_number(max)):
+        return op._clamp_number(input, min, max)
+    return op._clamp_tensor(input, min, max)
+
+
+@elementwise(
+    np.maximum, vjp={"input": lambda g, input, min: op._where(input >= min, g, 0)}, grad_fn="ClampMinBackward0"
+)
+def _clamp_min_number(input: Tensor, min: Tensor): ...
+
+
+@elementwise(
+    np.maximum,
+    vjp=(lambda g, input, min: op._where(input >= min, g, 0), lambda g, input, min: op._where(input < min, g, 0)),
+    grad_fn="ClampMinBackward1",
+)
+def _clamp_min_tensor(input: Tensor, min: Tensor): ...
+
+
+@composite(pointwise=True, inplace=True)
+def clamp_min(input: Tensor, min: Tensor):
+    """Each element, but at least `min`.
+
+    Derivative: 1 from the bound on, 0 below
+
+    >>> clamp_min([-1., 2.], 0)
+    tensor([0., 2.])
+    """
+    return op._clamp_min_number(input, min) if is_number(min) else op._clamp_min_tensor(input, min)
+
+
+@elementwise(
+    np.minimum, vjp={"input": lambda g, input, max: op._where(input <= max, g, 0)}, grad_fn="ClampMaxBackward0"
+)
+def _clamp_max_number(input: Tensor, max: Tensor): ...
+
+
+@elementwise(
+    np.minimum,
+    vjp=(lambda g, input, max: op._where(input <= max, g, 0), lambda g, input, max: op._where(input > max, g, 0)),
+    grad_fn="ClampMaxBackward1",
+)
+def _clamp_max_tensor(input: Tensor, max: Tensor): ...
+
+
+@composite(pointwise=True, inplace=True)
+def clamp_max(input: Tensor, max: Tensor):
+    """Each element, but at most `max`.
+
+    Derivative: 1 up to the bound, 0 above
+
+    >>> clamp_max([-1., 2.], 0)
+    tensor([-1.,  0.])
+    """
+    return op._clamp_max_number(input, max) if is_number(max) else op._clamp_max_tensor(input, max)
+
+
+# ---- predicates ------------------------------------------------------------------------------------------------
+
+
+@nondiff()
+def _isclose(input: Tensor, other: Tensor, rtol: Number, atol: Number, equal_nan: Bool):
+    if input.dtype != other.dtype:
+        raise ScriptTypeError(
+            f"{BY_NP[input.dtype].type_name} did not match {BY_NP[other.dtype].type_name}",
+        )
+    if rtol < 0 or atol < 0:
+        name, bad = ("rtol", rtol) if rtol < 0 else ("atol", atol)
+        raise ScriptValueError(f"{name} must be greater than or equal to zero, but got {bad}")
+    close = np.equal(input, other)
+    if equal_nan and input.dtype.kind == "f":
+        close = close | (np.isnan(input) & np.isnan(other))
+    if rtol == 0 and atol == 0:
+        return close
+    a, b = (input, other) if input.dtype.kind == "f" else (input.astype(float), other.astype(float))
+    difference = np.abs(a - b)
+    return close | (np.isfinite(difference) & (difference <= atol + np.abs(rtol * b)))
