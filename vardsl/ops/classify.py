@@ -1,0 +1,477 @@
+"""Losses of classification: cross entropy, negative log likelihood, margins between classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.define import (
+    Bool,
+    Index,
+    Int,
+    NotImplementedRule,
+    Number,
+    Str,
+    Tensor,
+    array,
+    composite,
+    general,
+    nondiff,
+    op,
+)
+from vardsl.ops.loss import reduced, reduction_of
+
+# ---- targets ---------------------------------------------------------------------------------------------------
+
+
+def _by_class(target: Array) -> Array:
+    """Class indices with a dimension of one in the place of the classes."""
+    return np.expand_dims(target, 1 if target.ndim else 0)
+
+
+def _check_targets(target: Array, classes: int, ignore_index: int) -> Array:
+    """Which targets count. Raises ScriptIndexError for one that is no class."""
+    counts = target != ignore_index
+    bad = counts & ((target < 0) | (target >= classes))
+    if bad.any():
+        raise ScriptIndexError(
+            f"Target {target[bad].flat[0]} is out of bounds.", hint=f"there are {classes} classes, 0 … {classes - 1}"
+        )
+    return counts
+
+
+def _target_weights(target: Array, weight: Array | None, classes: int, ignore_index: int, dtype: np.dtype) -> Array:
+    """What each sample counts: 0 where it is ignored, else the weight of its class."""
+    counts = _check_targets(target, classes, ignore_index)
+    if weight is None:
+        return counts.astype(dtype)
+    return np.where(counts, weight[np.where(counts, target, 0)], dtype.type(0))
+
+
+def _picked(x: Array, target: Array, classes_dim: int) -> Array:
+    safe = np.where((target >= 0) & (target < x.shape[classes_dim]), target, 0)
+    return np.take_along_axis(x, np.expand_dims(safe, classes_dim), classes_dim).squeeze(classes_dim)
+
+
+def _weighted(losses: Array, weights: Array, reduction: str) -> Array:
+    losses = np.where(weights == 0, losses.dtype.type(0), losses * weights)
+    if reduction == "none":
+        return losses
+    total = np.add.reduce(losses, axis=None)
+    if reduction == "sum":
+        return total
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.divide(total, np.add.reduce(weights, axis=None))
+
+
+@nondiff()
+def _class_weights(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    """By sample and class: what the loss of that class counts; the mean's division included."""
+    dim = 1 if input.ndim > 1 else 0
+    w = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
+    if reduction == "mean":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            w = w / np.add.reduce(w, axis=None)
+    made = np.zeros(input.shape, input.dtype)
+    safe = np.where((target >= 0) & (target < input.shape[dim]), target, 0)
+    np.put_along_axis(made, np.expand_dims(safe, dim), np.expand_dims(w, dim), dim)
+    return made
+
+
+def _for_classes(g, reduction, dim):
+    """A cotangent of the losses, to be multiplied with a value per class."""
+    return op.unsqueeze(g, dim) if reduction == "none" else g
+
+
+# ---- negative log likelihood -----------------------------------------------------------------------------------
+
+
+def _nll_vjp(g, input, target, weight, reduction, ignore_index):
+    dim = 1 if input.ndim > 1 else 0
+    return -op._class_weights(input, target, weight, reduction, ignore_index) * _for_classes(g, reduction, dim)
+
+
+def _nll(input: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int) -> Array:
+    dim = 1 if input.ndim > 1 else 0
+    weights = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
+    return _weighted(-_picked(input, target, dim), weights, reduction)
+
+
+@general(vjp={"input": _nll_vjp}, grad_fn="NllLossBackward0")
+def _nll_rows(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    return _nll(input, target, weight, reduction, ignore_index)
+
+
+@general(vjp={"input": _nll_vjp}, grad_fn="NllLoss2DBackward0")
+def _nll_maps(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    return _nll(input, target, weight, reduction, ignore_index)
+
+
+@general(vjp={"input": _nll_vjp}, grad_fn="ViewBackward0")
+def _nll_stacks(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    return _nll(input, target, weight, reduction, ignore_index)
+
+
+def _nll_op(name, input, reduction):
+    """The operation whose node has the name that PyTorch gives it for an input of these dimensions."""
+    if input.ndim <= 2:
+        return getattr(op, name + "_rows")
+    if input.ndim == 4 or reduction != "none":
+        return getattr(op, name + "_maps")
+    return getattr(op, name + "_stacks")
+
+
+def _check_nll(input, target, weight):
+    n = input.ndim
+    if n == 0 or target.ndim > n:
+        raise ShapeError("input tensor should be 1D or 2D")
+    classes = input.shape[1] if n > 1 else input.shape[0]
+    if n == 1:
+        if target.ndim > 1 or (target.ndim == 1 and target.shape[0] != 1):
+            raise ShapeError(f"For 1D input, 1D target must have size 1, but got target size: {target.shape[0]}")
+    elif target.ndim == 0 or input.shape[0] != target.shape[0]:
+        got = target.shape[0] if target.ndim else 1
+        raise ScriptValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({got})."
+        )
+    elif n == 2:
+        if target.ndim > 1:
+            raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
+    elif input.shape[2:] != target.shape[1:] or target.ndim != n - 1:
+        expected = [input.shape[0], *input.shape[2:]]
+        raise ShapeError(
+            f"Expected target size {expected}, got {list(target.shape)}"
+        )
+    a = array(target)
+    if a.dtype.name not in ("int64", "uint8"):
+        raise ScriptTypeError(
+            f"expected scalar type Long but found {BY_NP[a.dtype].type_name}", hint="targets are classes: x.long()"
+        )
+    if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
+        raise ShapeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor "
+            f"of shape: {list(weight.shape)}"
+        )
+
+
+@composite()
+def nll_loss(
+    input: Tensor,
+    target: Index,
+    weight: Tensor | None = None,
+    size_average: Bool | None = None,
+    ignore_index: Int = -100,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Negative log likelihood: minus the log probability of each sample's class.
+
+    Classes are the second dimension of `input`. The mean is weighted by the classes' `weight`.
+
+    Value: −weight[target] · input[target]
+
+    >>> nll_loss([[-1., -2.], [-3., -4.]], [0, 1])
+    tensor(2.5000)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    _check_nll(input, target, weight)
+    return _nll_loss(input, target, weight, reduction, ignore_index)
+
+
+def _nll_loss(input, target, weight, reduction, ignore_index):
+    if input.ndim == 1 and target.ndim == 1:
+        y = op._nll_rows(op.unsqueeze(input, 0), target, weight, reduction, ignore_index)
+        return y
+    return _nll_op("_nll", input, reduction)(input, target, weight, reduction, ignore_index)
+
+
+# ---- cross entropy ---------------------------------------------------------------------------------------------
+
+
+def _entropy_vjp(g, input, target, weight, reduction, ignore_index):
+    # d/dx of -w (x_t - log Σ exp x) is w (softmax(x) - onehot(t))
+    dim = 1 if input.ndim > 1 else 0
+    chosen = op._class_weights(input, target, weight, reduction, ignore_index)
+    return (op.softmax(input, dim) * op.sum(chosen, dim, True) - chosen) * _for_classes(g, reduction, dim)
+
+
+def _entropy(input: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int) -> Array:
+    dim = 1 if input.ndim > 1 else 0
+    weights = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
+    if input.shape[dim] == 0:
+        return _weighted(np.zeros(target.shape, input.dtype), weights, reduction)
+    top = np.maximum.reduce(input, dim, keepdims=True)
+    top = np.where(np.isfinite(top), top, input.dtype.type(0))
+    shifted = input - top
+    losses = np.log(np.add.reduce(np.exp(shifted), dim)) - _picked(shifted, target, dim)
+    return _weighted(losses, weights, reduction)
+
+
+@general(vjp={"input": _entropy_vjp}, grad_fn="NllLossBackward0")
+def _entropy_rows(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    return _entropy(input, target, weight, reduction, ignore_index)
+
+
+@general(vjp={"input": _entropy_vjp}, grad_fn="NllLoss2DBackward0")
+def _entropy_maps(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    return _entropy(input, target, weight, reduction, ignore_index)
+
+
+@general(vjp={"input": _entropy_vjp}, grad_fn="ViewBackward0")
+def _entropy_stacks(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    return _entropy(input, target, weight, reduction, ignore_index)
+
+
+@composite()
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Bool | None = None,
+    ignore_index: Int = -100,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+    label_smoothing: Number = 0.0,
+):
+    """Cross entropy between scores of classes and the true classes, or their probabilities.
+
+    Classes are the second dimension of `input`, or the only one. Scores need no softmax; the loss applies it.
+
+    Value: −log softmax(input)[target]
+    Derivative: g (softmax(input) − onehot(target)) / n
+
+    >>> cross_entropy([[2., 0.], [0., 0.]], [0, 1])
+    tensor(0.4100)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ScriptValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    dim = 0 if input.ndim == 1 else 1
+    if target.shape == input.shape:
+        return _soft_targets(input, target, weight, reduction, label_smoothing, dim)
+    _check_nll(input, target, weight)
+    if label_smoothing > 0:
+        return _smoothed(input, target, weight, reduction, ignore_index, label_smoothing, dim)
+    if input.ndim == 1 and target.ndim == 1:
+        return op._entropy_rows(op.unsqueeze(input, 0), target, weight, reduction, ignore_index)
+    return _nll_op("_entropy", input, reduction)(input, target, weight, reduction, ignore_index)
+
+
+def _class_column(weight, ndim):
+    return op.reshape(weight, (1, -1) + (1,) * (ndim - 2)) if ndim > 1 else weight
+
+
+def _soft_targets(input, target, weight, reduction, smoothing, dim):
+    """Cross entropy with probabilities for targets."""
+    if array(target).dtype.kind != "f":
+        raise ScriptTypeError("Expected floating point type for target with class probabilities, got "
+                              f"{BY_NP[array(target).dtype].type_name}")  # fmt: skip
+    classes = input.shape[dim]
+    if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
+        raise ShapeError(
+            f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got "
+            f"weight tensor of shape: {list(weight.shape)}"
+        )
+    logs = op.log_softmax(input, dim)
+    if smoothing > 0:
+        target = target * (1 - smoothing) + smoothing / classes
+    terms = logs * target
+    if weight is not None:
+        terms = terms * _class_column(weight, input.ndim)
+    if reduction == "none":
+        return -op.sum(terms, dim)
+    total = -op.sum(terms)
+    if reduction == "sum":
+        return total
+    size = 1
+    for n in input.shape:
+        size *= n
+    return total / (size / classes if classes else float("nan"))
+
+
+@nondiff()
+def _kept(target: Index, ignore_index: Int):
+    return target != ignore_index
+
+
+@nondiff()
+def _weights_of(target: Index, weight: Tensor, ignore_index: Int):
+    return _target_weights(target, weight, weight.shape[0], ignore_index, weight.dtype)
+
+
+def _smoothed(input, target, weight, reduction, ignore_index, smoothing, dim):
+    """Cross entropy with a share of the target given to all classes."""
+    logs = op.log_softmax(input, dim)
+    if input.ndim == 1 and target.ndim == 1:
+        target = op.reshape(target, ())
+    nll = _nll_loss(logs, target, weight, reduction, ignore_index)
+    spread = -op.sum(logs if weight is None else logs * _class_column(weight, input.ndim), dim)
+    kept = op._kept(target, ignore_index)
+    spread = op.where(kept, spread, op.zeros_like(spread))
+    if reduction != "none":
+        spread = op.sum(spread)
+    if reduction == "mean":
+        if weight is None:
+            count = int(np.count_nonzero(array(kept)))
+            spread = spread / (count if count else float("nan"))
+        else:
+            spread = spread / op.sum(op._weights_of(target, weight, ignore_index))
+    classes = input.shape[dim]
+    return nll * (1 - smoothing) + spread * (smoothing / classes)
+
+
+# ---- margins ---------------------------------------------------------------------------------------------------
+
+
+def _margins(input: Array, target: Array, margin: float) -> tuple[Array, Array]:
+    """What each class lacks to `margin` below the right one (0 for that one), and the one-hot targets."""
+    rows = input.reshape(-1, input.shape[-1]) if input.ndim else input.reshape(1, 1)
+    t = target.reshape(-1)
+    if rows.shape[0] != t.shape[0]:
+        raise ShapeError(
+            f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}"
+        )
+    if t.size and (t.min() < 0 or t.max() >= rows.shape[1]):
+        raise ScriptIndexError("target out of range")
+    right = t[:, None] == np.arange(rows.shape[1])
+    z = margin - rows[np.arange(t.size), t][:, None] + rows
+    return np.where(right | (z <= 0), rows.dtype.type(0), z), right
+
+
+@general(
+    vjp={
+        "input": lambda g, input, target, p, margin, weight, reduction: op._multi_margin_backward(
+            g, input, target, p, margin, weight, reduction
+        )
+    },
+    grad_fn="MultiMarginLossBackward0",
+)
+def _multi_margin(
+    input: Tensor, target: Index, p: Int, margin: Number, weight: Tensor | None, reduction: Str
+):
+    z, _ = _margins(input, target, margin)
+    z = z if p == 1 else z * z
+    if weight is not None:
+        z = z * weight[target.reshape(-1)][:, None]
+    losses = np.add.reduce(z, 1) / z.dtype.type(z.shape[1])
+    y = reduced(losses, reduction)
+    return y.reshape(target.shape) if reduction == "none" else y
+
+
+_MARGIN = NotImplementedRule("the derivative for 'multi_margin_loss_backward' is not implemented.")
+
+
+@general(vjp={"g": _MARGIN, "input": _MARGIN}, grad_fn="NotImplemented")
+def _multi_margin_backward(
+    g: Tensor, input: Tensor, target: Index, p: Int, margin: Number, weight: Tensor | None, reduction: Str
+):
+    z, right = _margins(input, target, margin)
+    slope = (z > 0).astype(z.dtype) if p == 1 else 2 * z
+    if weight is not None:
+        slope *= weight[target.reshape(-1)][:, None]
+    slope = np.where(right, -np.add.reduce(slope, 1, keepdims=True), slope) / z.dtype.type(z.shape[1])
+    if reduction == "mean":
+        slope /= z.dtype.type(z.shape[0])
+    made = slope * (g.reshape(-1, 1) if reduction == "none" else g)
+    return made.reshape(input.shape)
+
+
+@composite()
+def multi_margin_loss(
+    input: Tensor,
+    target: Index,
+    p: Int = 1,
+    margin: Number = 1.0,
+    weight: Tensor | None = None,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Hinge loss between the score of the right class and those of all others.
+
+    Value: Σⱼ weight[t] max(0, margin − input[t] + input[j])ᵖ / classes, over j ≠ t
+
+    >>> multi_margin_loss([[1., 2., 0.5]], [1])
+    tensor(0.)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if p not in (1, 2):
+        raise ScriptValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.ndim != 1:
+        raise ScriptValueError("weight must be one-dimensional")
+    if input.ndim > 2 or 0 in input.shape[1:]:
+        raise ShapeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
+    return op._multi_margin(input, target, p, margin, weight, reduction)
+
+
+def _label_terms(input: Array, target: Array) -> tuple[Array, Array, Array]:
+    """Rows of scores, which classes are targets, and max(0, 1 − x[t] + x[j]) by row, target and class."""
+    rows = input.reshape(-1, input.shape[-1]) if input.ndim else input.reshape(1, 1)
+    t = target.reshape(rows.shape)
+    counts = np.logical_and.accumulate(t >= 0, axis=1)
+    safe = np.where(counts, t, 0)
+    if safe.size and safe.max() >= rows.shape[1]:
+        raise ScriptIndexError("target out of range")
+    chosen = np.zeros(rows.shape, bool)
+    np.logical_or.at(chosen, (np.nonzero(counts)[0], safe[counts]), True)
+    z = 1 - np.take_along_axis(rows, safe, 1)[:, :, None] + rows[:, None, :]
+    z = np.where(counts[:, :, None] & ~chosen[:, None, :] & (z > 0), z, rows.dtype.type(0))
+    return rows, safe, z
+
+
+@general(
+    vjp={"input": lambda g, input, target, reduction: op._multilabel_margin_backward(g, input, target, reduction)},
+    grad_fn="MultilabelMarginLossBackward0",
+)
+def _multilabel_margin(input: Tensor, target: Index, reduction: Str):
+    rows, _, z = _label_terms(input, target)
+    losses = np.add.reduce(z, (1, 2)) / rows.dtype.type(max(rows.shape[1], 1))
+    y = reduced(losses, reduction)
+    return y.reshape(input.shape[:-1]) if reduction == "none" else y
+
+
+_LABELS = NotImplementedRule("the derivative for 'multilabel_margin_loss_backward' is not implemented.")
+
+
+@general(vjp={"g": _LABELS, "input": _LABELS}, grad_fn="NotImplemented")
+def _multilabel_margin_backward(g: Tensor, input: Tensor, target: Index, reduction: Str):
+    rows, safe, z = _label_terms(input, target)
+    active = (z > 0).astype(rows.dtype)
+    slope = np.add.reduce(active, 1)
+    i = np.broadcast_to(np.arange(rows.shape[0])[:, None], safe.shape)
+    np.subtract.at(slope, (i, safe), np.add.reduce(active, 2))
+    slope /= rows.dtype.type(max(rows.shape[1], 1) * (rows.shape[0] if reduction == "mean" else 1))
+    made = slope * (g.reshape(-1, 1) if reduction == "none" else g)
+    return made.reshape(input.shape)
+
+
+@composite()
+def multilabel_margin_loss(
+    input: Tensor,
+    target: Index,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Hinge loss between the scores of several right classes and those of all others.
+
+    A row of `target` lists the right classes, ended by −1.
+
+    Value: Σₜⱼ max(0, 1 − input[t] + input[j]) / classes, over targets t and other classes j
+
+    >>> multilabel_margin_loss([[0.1, 0.2, 0.4, 0.8]], [[3, 0, -1, 1]])
+    tensor(0.8500)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if input.ndim > 2 or 0 in input.shape[1:]:
+        raise ShapeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
+    if tuple(target.shape) != tuple(input.shape):
+        raise ShapeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
+    return op._multilabel_margin(input, target, reduction)
+
+

@@ -1,0 +1,622 @@
+"""Products of vectors and matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vardsl.engine.context import state
+from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.engine.signature import type_name
+from vardsl.engine.value import Value
+from vardsl.errors import ScriptTypeError, ShapeError
+from vardsl.ops.define import Number, Tensor, composite, general, op, view
+
+C_NAMES = {
+    "Float": "float", "Double": "double", "Long": "long int", "Int": "int", "Short": "short int",
+    "Char": "signed char", "Byte": "unsigned char", "Bool": "bool",
+}  # fmt: skip
+
+
+def laid_out(a: Array) -> Array:
+    """`a`, copied where BLAS could not read it as it lies: NumPy would multiply such arrays slowly by itself."""
+    flags = a.flags
+    if flags.c_contiguous or flags.f_contiguous:
+        return a
+    if a.ndim >= 2:
+        item, (m, n), (down, right) = a.itemsize, a.shape[-2:], a.strides[-2:]
+        if (right == item and down >= n * item) or (down == item and right >= m * item):
+            return a
+    return np.ascontiguousarray(a)
+
+
+def product(a: Array, b: Array) -> Array:
+    """`a @ b`; a stack of matrices times one matrix is a single product."""
+    if a.ndim > 2 and b.ndim <= 2:
+        lead, k = a.shape[:-1], a.shape[-1]
+        rows = int(np.prod(lead))
+        return np.asarray(np.matmul(laid_out(a).reshape(rows, k), laid_out(b))).reshape(lead + b.shape[1:])
+    return np.asarray(np.matmul(laid_out(a), laid_out(b)))
+
+
+def type_of(a: Array) -> str:
+    return BY_NP[a.dtype].type_name
+
+
+def show(a: Array) -> str:
+    """`2x3`, as PyTorch's sentences write a shape."""
+    return "x".join(map(str, a.shape))
+
+
+def operands(a: Array, b: Array) -> list[tuple[str, str]]:
+    """What the two sides of a product were, for the label under the expression."""
+    return [("left", str(list(a.shape))), ("right", str(list(b.shape)))]
+
+
+def same_matrix_types(a: Array, b: Array) -> None:
+    """Raises ScriptTypeError where matrices of two dtypes meet, and for bool."""
+    if a.dtype != b.dtype:
+        raise ScriptTypeError(
+            f"expected m1 and m2 to have the same dtype, but got: {C_NAMES[type_of(a)]} != {C_NAMES[type_of(b)]}",
+            hint="cast one of them: x.double(), x.float(), x.long()",
+        )
+    if a.dtype.kind == "b":
+        raise ScriptTypeError('"addmm_impl_cpu_" not implemented for \'Bool\'', hint="cast to int64 first: x.long()")
+
+
+def same_vector_types(name: str, a: Array, b: Array) -> None:
+    if a.dtype != b.dtype:
+        raise ScriptTypeError(
+            f"{name} : expected both vectors to have same dtype, but found {type_of(a)} and {type_of(b)}",
+            hint="cast one of them: x.double(), x.float(), x.long()",
+        )
+
+
+def multipliable(a: Array, b: Array) -> None:
+    """Raises ShapeError where the inner sizes of two matrices differ."""
+    if a.shape[1] != b.shape[0]:
+        raise ShapeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({show(a)} and {show(b)})",
+            hint=_transposed(a.shape, b.shape),
+            operands=operands(a, b),
+        )
+
+
+def _transposed(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
+    if a[1] == b[1]:
+        return "the second one transposed would fit: a @ b.T"
+    return "the first one transposed would fit: a.T @ b" if a[0] == b[0] else None
+
+
+@view(vjp=lambda g: op._swapped(g), grad_fn="TransposeBackward0")
+def _swapped(input: Tensor):
+    return np.swapaxes(input, -1, -2)
+
+
+# ---- two vectors -----------------------------------------------------------------------------------------------
+
+
+def _vectors(name: str, a: Array, b: Array) -> None:
+    if a.ndim != 1 or b.ndim != 1:
+        raise ShapeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors", operands=operands(a, b))
+    same_vector_types(name, a, b)
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"inconsistent tensor size, expected tensor [{a.size}] and src [{b.size}] to have the same number of "
+            f"elements, but got {a.size} and {b.size} elements respectively",
+            operands=operands(a, b),
+        )
+
+
+@general(vjp={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input})
+def dot(input: Tensor, tensor: Tensor):
+    """Inner product of two vectors.
+
+    Value: Σ inputᵢ tensorᵢ
+    Derivative: g · tensor and g · input
+
+    >>> dot([1., 2.], [3., 4.])
+    tensor(11.)
+    """
+    _vectors("dot", input, tensor)
+    return np.dot(input, tensor)
+
+
+@general(vjp={"input": lambda g, other: g * other, "other": lambda g, input: g * input})
+def vdot(input: Tensor, other: Tensor):
+    """Inner product of two vectors, as `dot` (they differ only for complex numbers).
+
+    >>> vdot([1., 2.], [3., 4.])
+    tensor(11.)
+    """
+    _vectors("vdot", input, other)
+    return np.dot(input, other)
+
+
+@composite()
+def outer(input: Tensor, vec2: Tensor):
+    """Outer product of two vectors: a matrix of all products of two elements.
+
+    Value: yᵢⱼ = inputᵢ vec2ⱼ
+
+    >>> outer([1., 2.], [3., 4.])
+    tensor([[3., 4.],
+            [6., 8.]])
+    """
+    for given, which in ((input, "self"), (vec2, "vec2")):
+        if given.ndim != 1:
+            raise ShapeError(f"outer: Expected 1-D argument {which}, but got {given.ndim}-D")
+    state.ctx.budget.reserve(input.shape[0] * vec2.shape[0] * 8, "outer()")
+    return op.reshape(input, (input.shape[0], 1)) * vec2
+
+
+@composite()
+def inner(input: Tensor, other: Tensor):
+    """Product sums over the last dimension of both; with a 0-d tensor the plain product.
+
+    >>> inner([[1., 2.], [3., 4.]], [1., 1.])
+    tensor([3., 7.])
+    """
+    if input.ndim == 0 or other.ndim == 0:
+        return input * other
+    if input.shape[-1] != other.shape[-1]:
+        raise ShapeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
+    return op.tensordot(input, other, [[-1], [-1]])
+
+
+# ---- a matrix and a vector -------------------------------------------------------------------------------------
+
+
+@general(
+    vjp={
+        "input": lambda g, vec: op.reshape(g, (g.shape[0], 1)) * vec,
+        "vec": lambda g, input: op.mv(op._swapped(input), g),
+    }
+)
+def mv(input: Tensor, vec: Tensor):
+    """A matrix times a vector.
+
+    Value: yᵢ = Σⱼ inputᵢⱼ vecⱼ
+    Derivative: g vecᵀ and inputᵀ g
+
+    >>> mv([[1., 2.], [3., 4.]], [1., 1.])
+    tensor([3., 7.])
+    """
+    return _mv(input, vec)
+
+
+def _mv(a: Array, v: Array) -> Array:
+    if a.ndim != 2 or v.ndim != 1:
+        raise ShapeError(f"vector + matrix @ vector expected, got 1, {a.ndim}, {v.ndim}", operands=operands(a, v))
+    if a.shape[1] != v.shape[0]:
+        raise ShapeError(
+            f"size mismatch, got input ({a.shape[0]}), mat ({show(a)}), vec ({v.shape[0]})", operands=operands(a, v)
+        )
+    same_vector_types("mv", a, v)
+    return product(a, v)
+
+
+# ---- two matrices ----------------------------------------------------------------------------------------------
+
+
+@general(
+    vjp={
+        "input": lambda g, mat2: op.mm(g, op._swapped(mat2)),
+        "mat2": lambda g, input: op.mm(op._swapped(input), g),
+    }
+)
+def mm(input: Tensor, mat2: Tensor):
+    """Product of two matrices.
+
+    Value: yᵢₖ = Σⱼ inputᵢⱼ mat2ⱼₖ
+    Derivative: g mat2ᵀ and inputᵀ g
+
+    >>> mm([[1., 2.], [3., 4.]], [[1., 0.], [1., 1.]])
+    tensor([[3., 2.],
+            [7., 4.]])
+    """
+    for a, which in ((input, "self"), (mat2, "mat2")):
+        if a.ndim != 2:
+            raise ShapeError(f"{which} must be a matrix", operands=operands(input, mat2))
+    multipliable(input, mat2)
+    same_matrix_types(input, mat2)
+    return np.matmul(laid_out(input), laid_out(mat2))
+
+
+def _batches(a: Array, b: Array) -> None:
+    for x, which in ((a, "batch1"), (b, "batch2")):
+        if x.ndim != 3:
+            raise ShapeError(f"{which} must be a 3D tensor", operands=operands(a, b))
+    if a.dtype != b.dtype:
+        raise ScriptTypeError(
+            f"expected scalar type {type_of(a)} but found {type_of(b)}",
+            hint="cast one of them: x.double(), x.float(), x.long()",
+        )
+    n, _, k = a.shape
+    if b.shape[0] != n or b.shape[1] != k:
+        raise ShapeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {k}] but got: "
+            f"[{b.shape[0]}, {b.shape[1]}].",
+            operands=operands(a, b),
+        )
+
+
+@general(
+    vjp={
+        "input": lambda g, mat2: op.bmm(g, op._swapped(mat2)),
+        "mat2": lambda g, input: op.bmm(op._swapped(input), g),
+    }
+)
+def bmm(input: Tensor, mat2: Tensor):
+    """Products of two stacks of matrices, one by one.
+
+    >>> bmm(ones(2, 1, 3), ones(2, 3, 1))
+    tensor([[[3.]],
+
+            [[3.]]])
+    """
+    _batches(input, mat2)
+    return product(input, mat2)
+
+
+def _summed(g, like):
+    """A cotangent of a stack of products, summed to the operand that was broadcast."""
+    return g if g.shape == like.shape else op.sum_to_size(g, like.shape)
+
+
+def _matmul_left(g, other, input_like):
+    n = len(input_like.shape)
+    if other.ndim == 1:  # y = A v
+        return op.unsqueeze(g, -1) * other
+    if n == 1:  # y = v B, with a stack of B
+        left = op.matmul(other, op.unsqueeze(g, -1))
+        return _summed(op.squeeze(left, -1), input_like)
+    return _summed(op.matmul(g, op._swapped(other)), input_like)
+
+
+def _matmul_right(g, input, other_like):
+    shape = other_like.shape
+    if input.ndim > 2 and len(shape) <= 2:  # one product over all rows of the stack
+        rows, k = _rows(input.shape), input.shape[-1]
+        flat = op._swapped(op.reshape(input, (rows, k)))
+        return op.matmul(flat, op.reshape(g, (rows, *shape[1:])))
+    if input.ndim == 1:
+        return _summed(op.unsqueeze(input, -1) * op.unsqueeze(g, -2), other_like)
+    return _summed(op.matmul(op._swapped(input), g), other_like)
+
+
+def _rows(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape[:-1]))
+
+
+_STACKED = {"input": _matmul_left, "other": _matmul_right}
+
+
+@general(vjp=_STACKED, grad_fn="UnsafeViewBackward0")
+def _matmul_stacks(input: Tensor, other: Tensor):
+    return _stacks(input, other)
+
+
+@general(vjp=_STACKED, grad_fn="CloneBackward0")
+def _matmul_matrix_stack(input: Tensor, other: Tensor):
+    return _stacks(input, other)
+
+
+def _stacks(a: Array, b: Array) -> Array:
+    """Matrix product with broadcast leading dimensions. Raises ShapeError with PyTorch's sentences."""
+    k = b.shape[-2] if b.ndim > 1 else b.shape[0]
+    if b.ndim <= 2 and a.shape[-1] != k:
+        if b.ndim == 1:
+            rows = _rows(a.shape)
+            raise ShapeError(
+                f"size mismatch, got input ({rows}), mat ({rows}x{a.shape[-1]}), vec ({k})", operands=operands(a, b)
+            )
+        raise ShapeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({_rows(a.shape)}x{a.shape[-1]} and {show(b)})",
+            operands=operands(a, b),
+        )
+    same_matrix_types(a, b)
+    _broadcastable(a, b)
+    if a.shape[-1] != k:
+        raise ShapeError(_inner_sizes(a, b), operands=operands(a, b))
+    return product(a, b)
+
+
+def _broadcastable(a: Array, b: Array) -> None:
+    left, right = a.shape[:-2], b.shape[:-2]
+    n = max(len(left), len(right))
+    for k in range(-1, -n - 1, -1):
+        p = left[k] if -k <= len(left) else 1
+        q = right[k] if -k <= len(right) else 1
+        if p != q and 1 not in (p, q):
+            raise ShapeError(
+                f"The size of tensor a ({p}) must match the size of tensor b ({q}) at non-singleton dimension {n + k}",
+                operands=operands(a, b),
+            )
+
+
+def _inner_sizes(a: Array, b: Array) -> str:
+    if a.ndim == 1:
+        n = int(np.prod(b.shape[:-2])) * b.shape[-1]
+        return f"size mismatch, got input ({n}), mat ({n}x{b.shape[-2]}), vec ({a.shape[0]})"
+    if a.ndim == 2:
+        n = int(np.prod(b.shape[:-2])) * b.shape[-1]
+        return f"mat1 and mat2 shapes cannot be multiplied ({n}x{b.shape[-2]} and {a.shape[1]}x{a.shape[0]})"
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    n = int(np.prod(batch))
+    return (
+        f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: "
+        f"[{n}, {b.shape[-2]}]."
+    )
+
+
+@general(
+    vjp={
+        "input": lambda g, mat2: op.mv(mat2, g),
+        "mat2": lambda g, input: op.reshape(input, (input.shape[0], 1)) * g,
+    },
+    grad_fn="SqueezeBackward4",
+)
+def _vector_matrix(input: Tensor, mat2: Tensor):
+    if input.shape[0] != mat2.shape[0]:
+        raise ShapeError(
+            f"mat1 and mat2 shapes cannot be multiplied (1x{input.shape[0]} and {show(mat2)})",
+            operands=operands(input, mat2),
+        )
+    same_matrix_types(input, mat2)
+    return product(input, mat2)
+
+
+@composite()
+def matmul(input: Tensor, other: Tensor):
+    """Matrix product `input @ other`: of vectors, matrices, and stacks of matrices that broadcast.
+
+    Value: yᵢₖ = Σⱼ inputᵢⱼ otherⱼₖ over the last two dimensions; a vector counts as a row on the left, as a column on
+    the right.
+    Derivative: g otherᵀ and inputᵀ g
+
+    >>> matmul([[1., 2.], [3., 4.]], [1., 1.])
+    tensor([3., 7.])
+    >>> [1., 2.] @ [3., 4.]
+    tensor(11.)
+    """
+    for i, x in enumerate((input, other)):
+        if isinstance(x, (int, float)):
+            which = ("input", "other")[i]
+            raise ScriptTypeError(
+                f"matmul(): argument '{which}' (position {i + 1}) must be Tensor, not {type_name(x)}",
+                hint="`@` is the product of matrices; a number multiplies with `*`",
+            )
+    n, m = input.ndim, other.ndim
+    if n == 2 and m == 2:
+        return op.mm(input, other)
+    if n == 0 or m == 0:
+        raise ShapeError(f"both arguments to matmul need to be at least 1D, but they are {n}D and {m}D")
+    if n == 1:
+        if m == 1:
+            return op.dot(input, other)
+        if m == 2:
+            return op._vector_matrix(input, other)
+    elif n == 2:
+        if m == 1:
+            return op.mv(input, other)
+        if type(input) is Value and input.requires_grad:
+            return op._matmul_matrix_stack(input, other)
+    return op._matmul_stacks(input, other)
+
+
+@composite()
+def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1):
+    """Inner products of vectors along a dimension.
+
+    >>> linalg.vecdot([[1., 2.], [3., 4.]], [[1., 1.], [1., 1.]])
+    tensor([3., 7.])
+    """
+    if len({a.dtype for a in (x, y)}) > 1:
+        raise ScriptTypeError("linalg.vecdot: Expected x and y to have the same dtype")
+    return op.sum(x * y, dim)
+
+
+# ---- sums of products ------------------------------------------------------------------------------------------
+
+
+def _factor(name: str, value: float, dtype: np.dtype) -> None:
+    if dtype.kind in "iub" and isinstance(value, float):
+        raise ScriptTypeError(
+            f"For integral input tensors, argument {name} must not be a floating point number."
+        )
+
+
+def blend(input: Array, made: Array, beta: float, alpha: float) -> Array:
+    """beta·input + alpha·made; with beta 0 the input does not count, not even its NaNs."""
+    kind = made.dtype.type
+    if made.dtype.kind in "iu":
+        beta, alpha = int(beta), int(alpha)
+    if alpha != 1:
+        made = made * kind(alpha)
+    if beta == 0:
+        return made
+    if np.broadcast_shapes(input.shape, made.shape) != made.shape:
+        raise ShapeError(expanding(input.shape, made.shape))
+    return made + (input if beta == 1 else input * kind(beta))
+
+
+def expanding(shape: tuple[int, ...], target: tuple[int, ...]) -> str:
+    """PyTorch's sentence for a tensor that cannot be expanded to `target`."""
+    if len(shape) > len(target):
+        return (
+            f"The number of sizes provided ({len(target)}) must be greater or equal to the number of dimensions "
+            f"in the tensor ({len(shape)})"
+        )
+    lead = len(target) - len(shape)
+    for k in range(len(target) - 1, lead - 1, -1):
+        n = shape[k - lead]
+        if n not in (1, target[k]):
+            return (
+                f"The expanded size of the tensor ({target[k]}) must match the existing size ({n}) at non-singleton "
+                f"dimension {k}.  Target sizes: {list(target)}.  Tensor sizes: {list(shape)}"
+            )
+    return ""
+
+
+def fits(input: Array, shape: tuple[int, ...]) -> None:
+    """Raises ShapeError where `input` cannot be expanded to `shape`."""
+    sentence = expanding(input.shape, shape)
+    if sentence:
+        raise ShapeError(sentence)
+
+
+def scaled(g, factor):
+    return g if factor == 1 else g * factor
+
+
+def _input_of_sum(g, input_like, beta):
+    return op.sum_to_size(scaled(g, beta), input_like.shape)
+
+
+@general(
+    vjp={
+        "input": _input_of_sum,
+        "mat1": lambda g, mat2, alpha: scaled(op.mm(g, op._swapped(mat2)), alpha),
+        "mat2": lambda g, mat1, alpha: scaled(op.mm(op._swapped(mat1), g), alpha),
+    }
+)
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1):
+    """A matrix plus the product of two others.
+
+    Value: beta · input + alpha · mat1 mat2
+
+    >>> addmm([1., 2.], [[1., 2.], [3., 4.]], [[1., 0.], [0., 1.]])
+    tensor([[2., 4.],
+            [4., 6.]])
+    """
+    for a, which in ((mat1, "mat1"), (mat2, "mat2")):
+        if a.ndim != 2:
+            raise ShapeError(f"{which} must be a matrix, got {a.ndim}-D tensor")
+    multipliable(mat1, mat2)
+    fits(input, (mat1.shape[0], mat2.shape[1]))
+    same_matrix_types(mat1, mat2)
+    _same_self(input, mat2)
+    _factor("beta", beta, input.dtype)
+    _factor("alpha", alpha, input.dtype)
+    return blend(input, product(mat1, mat2), beta, alpha)
+
+
+def _same_self(a: Array, b: Array) -> None:
+    if a.dtype != b.dtype:
+        raise ScriptTypeError(
+            f"self and mat2 must have the same dtype, but got {type_of(a)} and {type_of(b)}",
+            hint="cast one of them: x.double(), x.float(), x.long()",
+        )
+
+
+@general(
+    vjp={
+        "input": _input_of_sum,
+        "mat": lambda g, vec, alpha: scaled(op.reshape(g, (g.shape[0], 1)) * vec, alpha),
+        "vec": lambda g, mat, alpha: scaled(op.mv(op._swapped(mat), g), alpha),
+    }
+)
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1):
+    """A vector plus the product of a matrix and a vector.
+
+    Value: beta · input + alpha · mat vec
+
+    >>> addmv([1., 2.], [[1., 2.], [3., 4.]], [1., 1.])
+    tensor([4., 9.])
+    """
+    if mat.ndim != 2 or vec.ndim != 1 or input.ndim > 1:
+        raise ShapeError(f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}")
+    if mat.shape[1] != vec.shape[0] or (input.ndim and input.shape[0] not in (1, mat.shape[0])):
+        n = input.shape[0] if input.ndim else 1
+        raise ShapeError(f"size mismatch, got input ({n}), mat ({show(mat)}), vec ({vec.shape[0]})")
+    return blend(input, product(mat, vec), beta, alpha)
+
+
+@general(
+    vjp={
+        "input": _input_of_sum,
+        "vec1": lambda g, vec2, alpha: scaled(op.mv(g, vec2), alpha),
+        "vec2": lambda g, vec1, alpha: scaled(op.mv(op._swapped(g), vec1), alpha),
+    },
+    promote="same",
+)
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1):
+    """A matrix plus the outer product of two vectors.
+
+    Value: beta · input + alpha · vec1 vec2ᵀ
+
+    >>> addr(zeros(2, 2), [1., 2.], [1., 1.])
+    tensor([[1., 1.],
+            [2., 2.]])
+    """
+    for a, which in ((vec1, "vec1"), (vec2, "vec2")):
+        if a.ndim != 1:
+            raise ShapeError(f"addr: Expected 1-D argument {which}, but got {a.ndim}-D")
+    fits(input, (vec1.shape[0], vec2.shape[0]))
+    _factor("beta", beta, input.dtype)
+    _factor("alpha", alpha, input.dtype)
+    if input.dtype.kind == "b":
+        return ((input & bool(beta)) if beta else False) | (np.logical_and.outer(vec1, vec2) & bool(alpha))
+    return blend(input, np.multiply.outer(vec1, vec2), beta, alpha)
+
+
+@general(
+    vjp={
+        "input": _input_of_sum,
+        "batch1": lambda g, batch2, alpha: scaled(op.matmul(g, op._swapped(batch2)), alpha),
+        "batch2": lambda g, batch1, alpha: scaled(op.matmul(op._swapped(batch1), g), alpha),
+    }
+)
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1):
+    """A matrix plus the sum of the products of two stacks of matrices.
+
+    Value: beta · input + alpha · Σᵢ batch1ᵢ batch2ᵢ
+
+    >>> addbmm(zeros(1, 1), ones(2, 1, 3), ones(2, 3, 1))
+    tensor([[6.]])
+    """
+    for x, which in ((batch1, "batch1"), (batch2, "batch2")):
+        if x.ndim != 3:
+            raise ShapeError(f"{which} must be a 3D tensor")
+    if batch1.shape[0] != batch2.shape[0]:
+        raise ShapeError(
+            "batch1 and batch2 must have same number of batches, "
+            f"got {batch1.shape[0]} and {batch2.shape[0]}"
+        )
+    if batch1.shape[2] != batch2.shape[1]:
+        p, q = f"{batch1.shape[1]}x{batch1.shape[2]}", f"{batch2.shape[1]}x{batch2.shape[2]}"
+        raise ShapeError(f"Incompatible matrix sizes for bmm ({p} and {q})")
+    fits(input, (batch1.shape[1], batch2.shape[2]))
+    n, p, k = batch1.shape
+    left = np.swapaxes(batch1, 0, 1).reshape(p, n * k)
+    return blend(input, product(left, batch2.reshape(n * k, batch2.shape[2])), beta, alpha)
+
+
+@general(
+    vjp={
+        "input": _input_of_sum,
+        "batch1": lambda g, batch2, alpha: scaled(op.bmm(g, op._swapped(batch2)), alpha),
+        "batch2": lambda g, batch1, alpha: scaled(op.bmm(op._swapped(batch1), g), alpha),
+    }
+)
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1):
+    """A stack of matrices plus the products of two stacks.
+
+    Value: beta · inputᵢ + alpha · batch1ᵢ batch2ᵢ
+
+    >>> baddbmm(zeros(2, 1, 1), ones(2, 1, 3), ones(2, 3, 1))
+    tensor([[[3.]],
+
+            [[3.]]])
+    """
+    _batches(batch1, batch2)
+    fits(input, (batch1.shape[0], batch1.shape[1], batch2.shape[2]))
+    if input.dtype != batch1.dtype:
+        raise ScriptTypeError(
+            f"Input dtypes must be the same, got: input {C_NAMES[type_of(input)]}, batch1: "
+            f"{C_NAMES[type_of(batch1)]}, batch2: {C_NAMES[type_of(batch2)]}"
+        )
+    return blend(input, product(batch1, batch2), beta, alpha)

@@ -1,0 +1,639 @@
+"""Losses between numbers: squared, absolute, Huber, binary cross entropy, and those made of other operations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vardsl.engine.context import state
+from vardsl.engine.dtypes import Array
+from vardsl.engine.value import Value
+from vardsl.errors import GradError, ScriptValueError, ShapeError
+from vardsl.ops.define import Bool, Number, Str, Tensor, composite, general, op
+
+# ---- reductions ------------------------------------------------------------------------------------------------
+
+
+def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction, also where it is given in PyTorch's older way. Raises ScriptValueError for other words."""
+    if size_average is not None or reduce is not None:
+        if reduce is False:
+            return "none"
+        return "mean" if size_average in (None, True) else "sum"
+    if reduction not in ("mean", "sum", "none"):
+        raise ScriptValueError(f"{reduction} is not a valid value for reduction", hint='"mean", "sum" or "none"')
+    return reduction
+
+
+def reduced(loss: Array, reduction: str) -> Array:
+    """The mean, the sum, or all of the losses."""
+    if reduction == "none":
+        return loss
+    total = np.add.reduce(loss, axis=None)
+    if reduction == "sum":
+        return total
+    with np.errstate(invalid="ignore"):
+        return np.divide(total, loss.dtype.type(loss.size))
+
+
+def share(g, size, reduction):
+    """The cotangent of one loss, from that of the reduced ones."""
+    return g / size if reduction == "mean" and size else g
+
+
+def over(loss, reduction):
+    """A reduction as an operation of its own."""
+    if reduction == "mean":
+        return op.mean(loss)
+    return op.sum(loss) if reduction == "sum" else loss
+
+
+def same_sizes(input, target):
+    """Both expanded to their common shape; PyTorch's warning where they differ."""
+    if input.shape == target.shape:
+        return input, target
+    state.ctx.warn(
+        "shape",
+        f"Using a target size (torch.Size({list(target.shape)})) that is different to the input size "
+        f"(torch.Size({list(input.shape)})). This will likely lead to incorrect results due to broadcasting. "
+        "Please ensure they have the same size.",
+        None,
+    )
+    pair = op.broadcast_tensors([input, target])
+    return pair[0], pair[1]
+
+
+def weighed(losses, weight, input, reduction):
+    """Losses times weights; the mean divides by the sum of the weights."""
+    if weight.shape != input.shape:
+        raise ScriptValueError("Weights and input must have the same size.")
+    losses = losses * weight
+    return op.sum(losses) / op.sum(weight) if reduction == "mean" else over(losses, reduction)
+
+
+# ---- differences -----------------------------------------------------------------------------------------------
+
+
+def _mse_vjp(g, input, target, reduction):
+    size = input_size(input)
+    return (input - target) * (g * (2.0 / size if reduction == "mean" and size else 2.0))
+
+
+def input_size(x):
+    """Number of elements, of an array or a value."""
+    n = 1
+    for k in x.shape:
+        n *= k
+    return n
+
+
+@general(
+    vjp={
+        "input": _mse_vjp,
+        "target": lambda g, input, target, reduction: -_mse_vjp(g, input, target, reduction),
+    },
+    promote="same",
+    grad_fn="MseLossBackward0",
+)
+def _mse(input: Tensor, target: Tensor, reduction: Str):
+    d = input - target
+    if reduction == "none":
+        return d * d
+    flat = d.reshape(-1)
+    total = np.dot(flat, flat)
+    with np.errstate(invalid="ignore"):
+        return total if reduction == "sum" else np.divide(total, d.dtype.type(d.size))
+
+
+@composite()
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+    weight: Tensor | None = None,
+):
+    """Mean of the squared differences; or their sum, or all of them (`reduction`).
+
+    Value: mean (input − target)²
+    Derivative: 2 g (input − target) / n
+
+    >>> mse_loss([1., 2.], [3., 5.])
+    tensor(6.5000)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    input, target = same_sizes(input, target)
+    if weight is not None:
+        return weighed(op.pow(input - target, 2), weight, input, reduction)
+    return op._mse(input, target, reduction)
+
+
+@composite()
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+    weight: Tensor | None = None,
+):
+    """Mean of the absolute differences; or their sum, or all of them.
+
+    >>> l1_loss([1., 2.], [3., 5.])
+    tensor(2.5000)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    input, target = same_sizes(input, target)
+    losses = op.abs(input - target)
+    return over(losses, reduction) if weight is None else weighed(losses, weight, input, reduction)
+
+
+def _huber_slope(input, target, delta):
+    d = input - target
+    return op.where(op.abs(d) < delta, d, op.sign(d) * delta)
+
+
+@general(
+    vjp={
+        "input": lambda g, input, target, reduction, delta: _huber_slope(input, target, delta)
+        * share(g, input_size(input), reduction),
+        "target": lambda g, input, target, reduction, delta: _huber_slope(target, input, delta)
+        * share(g, input_size(input), reduction),
+    },
+    promote="same",
+    grad_fn="HuberLossBackward0",
+)
+def _huber(input: Tensor, target: Tensor, reduction: Str, delta: Number):
+    d = np.abs(input - target)
+    return reduced(np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+
+@composite()
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: Str = "mean", delta: Number = 1.0, weight: Tensor | None = None
+):
+    """Squared for differences below `delta`, linear beyond.
+
+    Value: ½ d² where |d| < δ, else δ (|d| − ½ δ)
+
+    >>> huber_loss([1., 5.], [1.5, 2.], "none")
+    tensor([0.1250, 2.5000])
+    """
+    reduction = reduction_of(None, None, reduction)
+    if delta <= 0:
+        raise ScriptValueError("huber_loss does not support non-positive values for delta.")
+    input, target = same_sizes(input, target)
+    if weight is None:
+        return op._huber(input, target, reduction, delta)
+    if weight.shape != input.shape:
+        raise ScriptValueError("Weights and input must have the same size.")
+    return over(op._huber(input, target, "none", delta) * weight, reduction)
+
+
+def _smooth_slope(input, target, beta):
+    d = input - target
+    return op.where(op.abs(d) < beta, d / beta, op.sign(d))
+
+
+@general(
+    vjp={
+        "input": lambda g, input, target, reduction, beta: _smooth_slope(input, target, beta)
+        * share(g, input_size(input), reduction),
+        "target": lambda g, input, target, reduction, beta: _smooth_slope(target, input, beta)
+        * share(g, input_size(input), reduction),
+    },
+    promote="same",
+    grad_fn="SmoothL1LossBackward0",
+)
+def _smooth_l1(input: Tensor, target: Tensor, reduction: Str, beta: Number):
+    d = np.abs(input - target)
+    return reduced(np.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
+
+
+@composite()
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+    beta: Number = 1.0,
+):
+    """Absolute differences, rounded off below `beta`.
+
+    Value: ½ d² / β where |d| < β, else |d| − ½ β
+
+    >>> smooth_l1_loss([1., 5.], [1.5, 2.], reduction="none")
+    tensor([0.1250, 2.5000])
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if beta < 0:
+        raise ScriptValueError("smooth_l1_loss does not support negative values for beta.")
+    input, target = same_sizes(input, target)
+    if beta == 0:
+        return over(op.abs(input - target), reduction)
+    return op._smooth_l1(input, target, reduction, beta)
+
+
+def _soft_slope(g, input, target, reduction):
+    z = op.exp(-target * input)
+    return -target * z / (z + 1) * share(g, input_size(input), reduction)
+
+
+@general(vjp={"input": _soft_slope}, promote="same", grad_fn="SoftMarginLossBackward0")
+def _soft_margin(input: Tensor, target: Tensor, reduction: Str):
+    return reduced(np.log1p(np.exp(-target * input)), reduction)
+
+
+@composite()
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Logistic loss for targets 1 and −1.
+
+    Value: log(1 + exp(−target · input))
+
+    >>> soft_margin_loss([1., -1.], [1., 1.])
+    tensor(0.8133)
+    """
+    return op._soft_margin(input, target, reduction_of(size_average, reduce, reduction))
+
+
+# ---- binary cross entropy --------------------------------------------------------------------------------------
+
+
+def _bce_vjp(g, input, target, weight, reduction):
+    slope = (input - target) / op.clamp_min((1 - input) * input, 1e-12)
+    slope = slope * share(g, input_size(input), reduction)
+    return slope if weight is None else slope * weight
+
+
+def _bce_target_vjp(g, input, weight, reduction):
+    slope = (op.log(1 - input) - op.log(input)) * share(g, input_size(input), reduction)
+    return slope if weight is None else slope * weight
+
+
+@general(vjp={"input": _bce_vjp, "target": _bce_target_vjp}, grad_fn="BinaryCrossEntropyBackward0")
+def _bce(input: Tensor, target: Tensor, weight: Tensor | None, reduction: Str):
+    if input.size and not ((input >= 0) & (input <= 1)).all():
+        raise ScriptValueError(
+            "all elements of input should be between 0 and 1",
+            hint="for scores without a sigmoid there is binary_cross_entropy_with_logits",
+        )
+    with np.errstate(divide="ignore"):
+        loss = (target - 1) * np.maximum(np.log1p(-input), -100) - target * np.maximum(np.log(input), -100)
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def _no_gradient(name, **given):
+    for key, x in given.items():
+        if isinstance(x, Value) and x.requires_grad and state.ctx.grad_enabled:
+            raise GradError(
+                f"The function '{name}' is not differentiable with respect to argument '{key}'. "
+                "This input cannot have requires_grad True."
+            )
+
+
+@composite()
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Cross entropy of probabilities and targets between 0 and 1. Logarithms are cut off at −100.
+
+    Value: −target log(input) − (1 − target) log(1 − input)
+
+    >>> binary_cross_entropy([0.5, 0.9], [1., 1.])
+    tensor(0.3993)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ScriptValueError(
+            f"Using a target size (torch.Size({list(target.shape)})) that is different to the input size "
+            f"(torch.Size({list(input.shape)})) is deprecated. Please ensure they have the same size."
+        )
+    if weight is not None:
+        _no_gradient("binary_cross_entropy", weight=weight)
+        weight = op.expand(weight, np.broadcast_shapes(target.shape, weight.shape))
+    return op._bce(input, target, weight, reduction)
+
+
+def _logits_vjp(g, input, target, weight, pos_weight, reduction):
+    s = op.sigmoid(input)
+    if pos_weight is None:
+        slope = s - target
+    else:
+        t = pos_weight * target
+        slope = (t + 1 - target) * s - t
+    slope = slope * share(g, input_size(input), reduction)
+    return slope if weight is None else slope * weight
+
+
+def _logits_target_vjp(g, input, weight, pos_weight, reduction):
+    slope = -input if pos_weight is None else op.logsigmoid(-input) - pos_weight * op.logsigmoid(input)
+    slope = slope * share(g, input_size(input), reduction)
+    return slope if weight is None else slope * weight
+
+
+@general(
+    vjp={"input": _logits_vjp, "target": _logits_target_vjp}, grad_fn="BinaryCrossEntropyWithLogitsBackward0"
+)
+def _bce_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: Str
+):
+    # log(1 + exp(-x)) = log1p(exp(-|x|)) + max(-x, 0)
+    loss = np.log1p(np.exp(-np.abs(input))) - np.minimum(input, 0)
+    if pos_weight is not None:
+        loss = loss * ((pos_weight - 1) * target + 1)
+    loss += (1 - target) * input
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+@composite()
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+    pos_weight: Tensor | None = None,
+):
+    """Cross entropy of scores, whose sigmoids are probabilities, and targets between 0 and 1.
+
+    Value: (1 − target) input + log(1 + exp(−input))
+    Derivative: g (sigmoid(input) − target)
+
+    >>> binary_cross_entropy_with_logits([0., 2.], [1., 1.])
+    tensor(0.4100)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ScriptValueError(
+            f"Target size (torch.Size({list(target.shape)})) must be the same as input size "
+            f"(torch.Size({list(input.shape)}))"
+        )
+    _no_gradient("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
+    return op._bce_logits(input, target, weight, pos_weight, reduction)
+
+
+# ---- made of other operations ----------------------------------------------------------------------------------
+
+
+@composite()
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+    log_target: Bool = False,
+):
+    """Kullback-Leibler divergence of log probabilities `input` from probabilities `target`.
+
+    `reduction="batchmean"` divides the sum by the size of the first dimension, as the definition asks.
+
+    Value: target (log target − input)
+
+    >>> kl_div([-1., -1.], [0.5, 0.5], reduction="sum")
+    tensor(0.3069)
+    """
+    batch = reduction == "batchmean" and size_average is None and reduce is None
+    reduction = reduction_of(size_average, reduce, "sum" if batch else reduction)
+    if log_target:
+        losses = op.exp(target) * (target - input)
+    else:
+        losses = op.xlogy(target, target) - target * input
+    y = over(losses, reduction)
+    return y / input.shape[0] if batch and input.ndim else y
+
+
+@composite()
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor,
+    full: Bool = False,
+    eps: Number = 1e-06,
+    reduction: Str = "mean",
+):
+    """Negative log likelihood of `target` under normal distributions with mean `input` and variance `var`.
+
+    Value: ½ (log var + (input − target)² / var), with var at least `eps`
+
+    >>> gaussian_nll_loss([1.], [2.], [1.])
+    tensor(0.5000)
+    """
+    if isinstance(var, (int, float)):
+        if var < 0:
+            raise ScriptValueError("var has negative entry/entries")
+        var = op.ones_like(input) * float(var)
+    elif bool(np.any((var.array if isinstance(var, Value) else var) < 0)):
+        raise ScriptValueError("var has negative entry/entries")
+    if var.shape != input.shape:
+        if input.shape[:-1] == var.shape:
+            var = op.unsqueeze(var, -1)
+        elif input.ndim != var.ndim or sum(q for p, q in zip(input.shape, var.shape, strict=True) if p != q) != 1:
+            raise ScriptValueError("var is of incorrect size")
+    if reduction not in ("none", "mean", "sum"):
+        raise ScriptValueError(f"{reduction} is not valid")
+    var = op._raised(var, eps)
+    losses = (op.log(var) + op.pow(input - target, 2) / var) * 0.5
+    if full:
+        losses = losses + 0.5 * math.log(2 * math.pi)
+    return over(losses, reduction)
+
+
+@general(vjp=lambda g: g, grad_fn="CloneBackward0")
+def _raised(input: Tensor, eps: Number):
+    """At least `eps`; the derivative does not know of it."""
+    return np.maximum(input, input.dtype.type(eps))
+
+
+@composite()
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: Bool = True,
+    full: Bool = False,
+    size_average: Bool | None = None,
+    eps: Number = 1e-08,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Negative log likelihood of counts `target` under Poisson distributions.
+
+    Value: exp(input) − target · input, or input − target log(input + eps) without `log_input`
+
+    >>> poisson_nll_loss([0.], [1.])
+    tensor(1.)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    losses = op.exp(input) - target * input if log_input else input - target * op.log(input + eps)
+    if full:
+        stirling = target * op.log(target) - target + 0.5 * op.log(target * (2 * math.pi))
+        losses = losses + op.where(target > 1, stirling, op.zeros_like(target))
+    return over(losses, reduction)
+
+
+@composite()
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: Number = 1.0,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """A distance for target 1, what it lacks to `margin` for target −1.
+
+    >>> hinge_embedding_loss([0.5, 0.2], [1., -1.])
+    tensor(0.6500)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    zeros = op.zeros_like(input)
+    apart = op.where(target != 1, op.clamp_min(margin - input, 0), zeros)
+    together = op.where(target != -1, input, zeros)
+    return over(apart + together, reduction)
+
+
+@composite()
+def cosine_embedding_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: Number = 0,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """One minus the cosine of two vectors for target 1, what the cosine exceeds `margin` by for target −1.
+
+    >>> cosine_embedding_loss([[1., 0.]], [[1., 1.]], [1])
+    tensor(0.2929)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    _check_cosine(input1, input2, target)
+    dim = target.ndim
+    magnitude1 = op.sum(input1 * input1, dim) + 1e-12
+    magnitude2 = op.sum(input2 * input2, dim) + 1e-12
+    cosine = op.sum(input1 * input2, dim) / op.sqrt(magnitude1 * magnitude2)
+    zeros = op.zeros_like(cosine)
+    together = op.where(target == 1, 1 - cosine, zeros)
+    apart = op.where(target == -1, op.clamp_min(cosine - margin, 0), zeros)
+    return over(together + apart, reduction)
+
+
+def _check_cosine(input1, input2, target):
+    sizes = (
+        f"input1 ({list(input1.shape)}), input2 ({list(input2.shape)}), target ({list(target.shape)})"
+    )
+    if target.ndim not in (0, 1):
+        raise ShapeError(
+            "0D or 1D target tensor expected, multi-target not supported"
+        )
+    if target.ndim == 1 and (input1.ndim != 2 or input2.ndim != 2):
+        raise ShapeError(
+            "1D target tensor expects 2D input tensors, but found inputs with sizes "
+            f"{list(input1.shape)} and {list(input2.shape)}.",
+            notes=[sizes],
+        )
+    if target.ndim == 0 and (input1.ndim != 1 or input2.ndim != 1):
+        raise ShapeError(
+            "0D target tensor expects 1D input tensors, but found inputs with sizes "
+            f"{list(input1.shape)} and {list(input2.shape)}.",
+            notes=[sizes],
+        )
+
+
+@composite()
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: Number = 0,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Zero where the first is larger than the second by `margin` (target 1), or smaller (target −1).
+
+    Value: max(0, −target (input1 − input2) + margin)
+
+    >>> margin_ranking_loss([1.], [2.], [1.])
+    tensor(1.)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if input1.ndim != input2.ndim or input1.ndim != target.ndim:
+        raise ShapeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+            f"input1: torch.Size({list(input1.shape)}), input2: torch.Size({list(input2.shape)}), "
+            f"target: torch.Size({list(target.shape)}) "
+        )
+    return over(op.clamp_min(-target * (input1 - input2) + margin, 0), reduction)
+
+
+@composite()
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: Number = 1.0,
+    p: Number = 2,
+    eps: Number = 1e-06,
+    swap: Bool = False,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Zero where the anchor is nearer to the positive than to the negative example by `margin`.
+
+    >>> triplet_margin_loss([[0., 0.]], [[1., 0.]], [[3., 0.]])
+    tensor(0.)
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if margin <= 0:
+        raise ScriptValueError(f"margin must be greater than 0, got {margin}")
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise ShapeError(
+            f"The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+        )
+    near = op.pairwise_distance(anchor, positive, p, eps)
+    far = op.pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = op.minimum(far, op.pairwise_distance(positive, negative, p, eps))
+    return over(op.clamp_min(margin + near - far, 0), reduction)
+
+
+@composite()
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Bool | None = None,
+    reduce: Bool | None = None,
+    reduction: Str = "mean",
+):
+    """Binary cross entropy of scores, averaged over the classes of each sample.
+
+    >>> multilabel_soft_margin_loss([[0., 0.]], [[1., 0.]])
+    tensor(0.6931)
+    """
+    losses = -(target * op.logsigmoid(input) + (1 - target) * op.logsigmoid(-input))
+    if weight is not None:
+        losses = losses * weight
+    losses = op.sum(losses, input.ndim - 1) / input.shape[-1]
+    if size_average is None and reduce is None and reduction not in ("none", "mean", "sum"):
+        raise ScriptValueError(f"{reduction} is not valid")
+    return over(losses, reduction_of(size_average, reduce, reduction))

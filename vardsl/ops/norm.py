@@ -1,0 +1,429 @@
+"""Normalisation over features, batches, groups and channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.dtypes import Array
+from vardsl.engine.inplace import bump, write
+from vardsl.engine.value import Value
+from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.define import Bool, Int, Ints, Number, Tensor, array, composite, general, op
+from vardsl.ops.dims import wrap_dim
+
+
+def _standard(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
+    """x without mean and with variance one over `axes`; the mean; one over the standard deviation."""
+    n = 1
+    for a in axes:
+        n *= x.shape[a]
+    kind = x.dtype.type
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.add.reduce(x, axes, keepdims=True) / kind(n)
+        centred = x - mean
+        var = np.add.reduce(centred * centred, axes, keepdims=True) / kind(n)
+        rstd = 1 / np.sqrt(var + kind(eps))
+    return centred * rstd, mean, rstd
+
+
+def _axis_count(shape, axes):
+    n = 1
+    for a in axes:
+        n *= shape[a]
+    return n
+
+
+def _back_through_standard(h, standard, rstd, axes, n):
+    """The cotangent of x from that of its standard form.
+
+    d x̂ = rstd (dx − mean dx − x̂ mean(x̂ dx)), a symmetric map: the adjoint is the same.
+    """
+    if n == 0:
+        return h * rstd
+    mean = op.sum(h, axes, True) / n
+    along = op.sum(h * standard, axes, True) / n
+    return (h - mean - standard * along) * rstd
+
+
+# ---- layer norm ------------------------------------------------------------------------------------------------
+
+
+def _restandard(input, axes, eps):
+    """The standard form once more, as operations, for derivatives of the derivative."""
+    n = _axis_count(input.shape, axes)
+    centred = input - op.sum(input, axes, True) / max(n, 1)
+    rstd = op.rsqrt(op.sum(centred * centred, axes, True) / max(n, 1) + eps)
+    return centred * rstd, rstd
+
+
+def _layer_norm_vjp(g, y, input, weight, needs, dims, eps):
+    axes = tuple(range(input.ndim - dims, input.ndim))
+    if type(g[0]) is Value:  # recorded: from the input again, so that it is on the graph
+        standard, rstd = _restandard(input, axes, eps)
+    else:
+        rstd = y[1]
+        standard = (input - y[2]) * rstd
+    g = g[0]
+    lead = tuple(range(input.ndim - dims))
+    dx = dw = db = None
+    if needs[0]:
+        h = g if weight is None else g * weight
+        dx = _back_through_standard(h, standard, rstd, axes, _axis_count(input.shape, axes))
+    if needs[1]:
+        dw = op.sum(g * standard, lead) if lead else g * standard
+    if needs[2]:
+        db = op.sum(g, lead) if lead else g
+    return dx, dw, db
+
+
+@general(shared=_layer_norm_vjp, grad_fn="NativeLayerNormBackward0")
+def _layer_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, dims: Int, eps: Number):
+    standard, mean, rstd = _standard(input, tuple(range(input.ndim - dims, input.ndim)), eps)
+    if weight is not None:
+        standard = standard * weight
+    if bias is not None:
+        standard = standard + bias
+    return standard, rstd, mean
+
+
+def _check_normalized(input, shape, **given):
+    if len(shape) == 0:
+        raise ShapeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            "normalized_shape = []"
+        )
+    for name, x in given.items():
+        if x is not None and x.shape != shape:
+            raise ShapeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(x.shape)} "
+                f"and normalized_shape = {list(shape)}"
+            )
+    if input.ndim < len(shape) or input.shape[input.ndim - len(shape) :] != shape:
+        expected = "".join(f", {n}" for n in shape)
+        raise ShapeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*{expected}], but got input of size"
+            f"{list(input.shape)}"
+        )
+
+
+@composite()
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Ints,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: Number = 1e-05,
+):
+    """Each sample with mean 0 and variance 1 over its last dimensions, then times `weight` plus `bias`.
+
+    Value: (x − mean) / √(var + eps) · weight + bias
+
+    >>> layer_norm([1., 2., 3.], 3)
+    tensor([-1.2247,  0.0000,  1.2247])
+    """
+    _check_normalized(input, tuple(normalized_shape), weight=weight, bias=bias)
+    return op._layer_norm(input, weight, bias, len(normalized_shape), eps)[0]
+
+
+@composite()
+def rms_norm(input: Tensor, normalized_shape: Ints, weight: Tensor | None = None, eps: Number | None = None):
+    """Each sample divided by the root of the mean square of its last dimensions.
+
+    Value: x / √(mean x² + eps) · weight
+
+    >>> rms_norm([3., 4.], 2)
+    tensor([0.8485, 1.1314])
+    """
+    shape = tuple(normalized_shape)
+    _check_normalized(input, shape, weight=weight)
+    if eps is None:
+        eps = float(np.finfo(array(input).dtype).eps)
+    axes = tuple(range(input.ndim - len(shape), input.ndim))
+    y = input * op.rsqrt(op.mean(op.pow(input, 2), axes, True) + eps)
+    return y if weight is None else y * weight
+
+
+# ---- batch norm ------------------------------------------------------------------------------------------------
+
+
+def _column(x, ndim):
+    """A vector over channels, to be multiplied with [batch, channel, …]."""
+    return op.reshape(x, (1, x.shape[0]) + (1,) * (ndim - 2))
+
+
+def _others(ndim):
+    return (0, *range(2, ndim))
+
+
+def _batch_norm_vjp(g, y, input, weight, needs, mean, var, training, eps):
+    g = g[0]
+    axes = _others(input.ndim)
+    if not training:
+        rstd = _column(op.rsqrt(var + eps), input.ndim)
+        standard = (input - _column(mean, input.ndim)) * rstd
+    elif type(g) is Value:
+        standard, rstd = _restandard(input, axes, eps)
+    else:
+        rstd = y[1]
+        standard = (input - y[2]) * rstd
+    dx = dw = db = None
+    if needs[0]:
+        h = g if weight is None else g * _column(weight, input.ndim)
+        if training:
+            dx = _back_through_standard(h, standard, rstd, axes, _axis_count(input.shape, axes))
+        else:
+            dx = h * rstd
+    if needs[1]:
+        dw = op.sum(g * standard, axes)
+    if needs[2]:
+        db = op.sum(g, axes)
+    return dx, dw, db
+
+
+@general(shared=_batch_norm_vjp, grad_fn="NativeBatchNormBackward0")
+def _batch_norm(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Any, var: Any, training: Bool, eps: Number
+):
+    shape = (1, -1) + (1,) * (input.ndim - 2)
+    if training:
+        standard, mean, rstd = _standard(input, _others(input.ndim), eps)
+    else:
+        mean = mean.reshape(shape)
+        rstd = 1 / np.sqrt(var.reshape(shape) + input.dtype.type(eps))
+        standard = (input - mean) * rstd
+    if weight is not None:
+        standard = standard * weight.reshape(shape)
+    if bias is not None:
+        standard = standard + bias.reshape(shape)
+    return standard, rstd, mean
+
+
+def _check_channels(channels: int, **given: Any) -> None:
+    for name, x in given.items():
+        if x is not None:
+            n = 1
+            for k in x.shape:
+                n *= k
+            if n != channels:
+                raise ShapeError(f"{name} should contain {channels} elements not {n}")
+
+
+def _verify_batch(shape):
+    count = shape[0]
+    for n in shape[2:]:
+        count *= n
+    if count == 1:
+        raise ScriptValueError(
+            f"Expected more than 1 value per channel when training, got input size torch.Size({list(shape)})"
+        )
+
+
+def _move(running: Any, towards: Array, momentum: float) -> None:
+    """Moves a running statistic towards that of this batch, in place."""
+    old = array(running)
+    new = (old * (1 - momentum) + towards.reshape(old.shape) * momentum).astype(old.dtype)
+    if isinstance(running, Value):
+        write(running, new)
+        bump(running)
+    else:
+        np.copyto(running, new)
+
+
+def _update_statistics(input, running_mean, running_var, momentum):
+    x = array(input)
+    axes = _others(x.ndim)
+    n = _axis_count(x.shape, axes)
+    mean = np.add.reduce(x, axes, keepdims=True) / max(n, 1)
+    if running_mean is not None:
+        _move(running_mean, mean, momentum)
+    if running_var is not None:
+        d = x - mean
+        _move(running_var, np.add.reduce(d * d, axes) / max(n - 1, 1), momentum)
+
+
+@composite()
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: Bool = False,
+    momentum: Number = 0.1,
+    eps: Number = 1e-05,
+):
+    """Each channel (the second dimension) with mean 0 and variance 1, then times `weight` plus `bias`.
+
+    In training the batch gives mean and variance, and the running ones move towards them in place;
+    otherwise the running ones are used.
+
+    Value: (x − mean) / √(var + eps) · weight + bias
+
+    >>> batch_norm([[1.], [3.]], none, none, training=true)
+    tensor([[-1.0000],
+            [ 1.0000]])
+    """
+    if training:
+        _verify_batch(input.shape)
+    return _batch(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def _batch(input, running_mean, running_var, weight, bias, training, momentum, eps):
+    wrap_dim(1, input.ndim)
+    _check_channels(
+        input.shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
+    )
+    if not training and (running_mean is None or running_var is None):
+        which = "running_mean" if running_mean is None else "running_var"
+        raise ScriptValueError(f"Expected {which} to be defined when training=False")
+    mean = None if training else array(running_mean)
+    var = None if training else array(running_var)
+    y = op._batch_norm(input, weight, bias, mean, var, training, eps)[0]
+    if training and (running_mean is not None or running_var is not None):
+        _update_statistics(input, running_mean, running_var, momentum)
+    return y
+
+
+# ---- instances and groups --------------------------------------------------------------------------------------
+
+
+@composite()
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: Bool = True,
+    momentum: Number = 0.1,
+    eps: Number = 1e-05,
+):
+    """Each channel of each sample with mean 0 and variance 1, then times `weight` plus `bias`.
+
+    >>> instance_norm([[[1., 3.]]])
+    tensor([[[-1.0000,  1.0000]]])
+    """
+    shape = tuple(input.shape)
+    if use_input_stats:
+        _verify_instance(shape)
+    if len(shape) < 3:
+        wrap_dim(1, len(shape))
+    if not use_input_stats and (running_mean is None or running_var is None):
+        raise ScriptValueError("Expected running_mean and running_var to be defined when use_input_stats is false")
+    n, c = shape[:2]
+    flat = op.reshape(input, (1, n * c, *shape[2:]))
+    stats = [None if r is None else Value(np.tile(array(r), n)) for r in (running_mean, running_var)]
+    repeated = [None if p is None else op.repeat(p, n) for p in (weight, bias)]
+    y = _batch(flat, *stats, *repeated, use_input_stats, momentum, eps)
+    for running, moved in zip((running_mean, running_var), stats, strict=True):
+        if running is not None and use_input_stats:
+            _move(running, np.add.reduce(moved.array.reshape(n, c), 0) / max(n, 1), 1.0)
+    return op.view(y, shape)
+
+
+def _verify_instance(shape):
+    count = 1
+    for n in shape[2:]:
+        count *= n
+    if count == 1:
+        raise ScriptValueError(
+            f"Expected more than 1 spatial element when training, got input size torch.Size({list(shape)})"
+        )
+
+
+def _grouped(x, groups):
+    """[batch, groups, elements of a group]."""
+    n = x.shape[0]
+    size = 1
+    for k in x.shape[1:]:
+        size *= k
+    return op.reshape(x, (n, groups, size // groups))
+
+
+def _group_norm_vjp(g, y, input, weight, needs, num_groups, eps):
+    g = g[0]
+    flat = _grouped(input, num_groups)
+    if type(g) is Value:
+        standard, rstd = _restandard(flat, (2,), eps)
+    else:
+        rstd = y[1]
+        standard = (flat - y[2]) * rstd
+    axes = _others(input.ndim)
+    dx = dw = db = None
+    if needs[0]:
+        h = g if weight is None else g * _column(weight, input.ndim)
+        dx = _back_through_standard(_grouped(h, num_groups), standard, rstd, (2,), flat.shape[2])
+        dx = op.reshape(dx, input.shape)
+    if needs[1]:
+        dw = op.sum(g * op.reshape(standard, input.shape), axes)
+    if needs[2]:
+        db = op.sum(g, axes)
+    return dx, dw, db
+
+
+@general(shared=_group_norm_vjp, grad_fn="NativeGroupNormBackward0")
+def _group_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, num_groups: Int, eps: Number):
+    n = input.shape[0]
+    size = int(np.prod(input.shape[1:]))
+    standard, mean, rstd = _standard(input.reshape(n, num_groups, size // num_groups), (2,), eps)
+    standard = standard.reshape(input.shape)
+    shape = (1, -1) + (1,) * (input.ndim - 2)
+    if weight is not None:
+        standard = standard * weight.reshape(shape)
+    if bias is not None:
+        standard = standard + bias.reshape(shape)
+    return standard, rstd, mean
+
+
+@composite()
+def group_norm(
+    input: Tensor, num_groups: Int, weight: Tensor | None = None, bias: Tensor | None = None, eps: Number = 1e-05
+):
+    """Each group of channels of each sample with mean 0 and variance 1, then times `weight` plus `bias`.
+
+    >>> group_norm([[1., 3., 5., 9.]], 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
+    if input.ndim < 2:
+        raise ShapeError(f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
+    shape = tuple(input.shape)
+    count = shape[0] * shape[1] // num_groups if num_groups else 0
+    _verify_batch((count, num_groups, *shape[2:]))
+    channels = shape[1]
+    if num_groups <= 0 or channels % num_groups:
+        raise ShapeError(
+            "Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(shape)} and num_groups={num_groups}"
+        )
+    for name, x in (("weight", weight), ("bias", bias)):
+        if x is not None and (x.ndim != 1 or x.shape[0] != channels):
+            raise ShapeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
+                f"shape {list(x.shape)} and input of shape {list(shape)}"
+            )
+    return op._group_norm(input, weight, bias, num_groups, eps)[0]
+
+
+@composite()
+def local_response_norm(input: Tensor, size: Int, alpha: Number = 0.0001, beta: Number = 0.75, k: Number = 1.0):
+    """Each element divided by a power of the mean square of `size` neighbouring channels.
+
+    Value: x / (k + alpha · mean x²)^beta
+
+    >>> local_response_norm(ones(1, 2, 2), 2)
+    tensor([[[1.0000, 1.0000],
+             [0.9999, 0.9999]]])
+    """
+    dim = input.ndim
+    if dim < 3:
+        raise ScriptValueError(f"Expected 3D or higher dimensionality                          input (got {dim} dimensions)")
+    if 0 in input.shape:
+        return input
+    square = op.unsqueeze(input * input, 1)
+    before, after = size // 2, (size - 1) // 2
+    padded = op.constant_pad_nd(square, (0, 0) * (dim - 2) + (before, after), 0)
+    windows = op.unfold(padded, 2, size, 1)
+    mean = op.squeeze(op.mean(windows, (-1,)), 1)
+    return input / op.pow(mean * alpha + k, beta)
