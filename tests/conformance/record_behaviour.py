@@ -2,9 +2,9 @@
 
     python record_behaviour.py > behaviour.json
 
-The programs are the language's own: those of behaviour_cases.txt and those that the templates here make. Each is
-turned into its Python twin statement by statement, and the twin is run: what it prints is the case's `stdout`,
-the first sentence of what it raises the case's `error`.
+The programs are the language's own: those of behaviour_cases.txt, and those that the templates make,
+some from the expressions of behaviour_nodes.txt. Each is turned into its Python twin statement by
+statement. What the twin prints is the case's `stdout`, the first sentence of what it raises its `error`.
 """
 
 import builtins
@@ -88,165 +88,6 @@ POINTWISE = [
     "nan_to_num",
     "i0",
 ]
-
-# Expressions of x, a (2, 3) leaf: the names of their nodes and their gradients.
-NODES = """
-x + 1
-x - 1
-1 - x
-x * 2
-x / 2
-2 / x
-x // 2
-x % 2
-x ** 2
-x ** 0.5
-2 ** x
--x
-x + x
-x - x
-x * x
-x / x
-x ** x
-x @ x.T
-x @ ones(3)
-ones(2) @ x
-x.T
-x.mT
-x.t()
-transpose(x, 0, 1)
-permute(x, [1, 0])
-x.reshape(3, 2)
-x.view(3, 2)
-x.view(-1)
-x.flatten()
-x.T.reshape(6)
-unsqueeze(x, 0)
-squeeze(x)
-x.expand(2, 2, 3)
-x.repeat(1, 2)
-repeat_interleave(x, 2)
-x.clone()
-x.contiguous()
-x.double()
-x[0]
-x[0, 1]
-x[:, 1]
-x[0:1]
-x[..., None]
-x[tensor([0, 1])]
-x[x > 0.5]
-x[tensor([1]), tensor([2])]
-select(x, 0, 1)
-narrow(x, 1, 0, 2)
-index_select(x, 0, tensor([1]))
-gather(x, 1, tensor([[0], [1]]))
-take(x, tensor([0, 5]))
-masked_select(x, x > 0.5)
-masked_fill(x, x > 0.5, 0)
-where(x > 0.5, x, 0)
-where(x > 0.5, x, x * 2)
-cat([x, x])
-stack([x, x])
-split(x, 1)[0]
-chunk(x, 2)[1]
-unbind(x)[0]
-flip(x, [0])
-roll(x, 1)
-roll(x, 1, 0)
-tril(x)
-triu(x)
-diagonal(x)
-diag(x[0])
-trace(x[:, :2])
-sum(x)
-sum(x, dim=0)
-sum(x, dim=[0, 1])
-mean(x)
-mean(x, dim=1)
-mean(x, dim=1, keepdim=True)
-prod(x)
-prod(x, dim=1)
-max(x)
-min(x)
-max(x, dim=0).values
-min(x, dim=1).values
-amax(x)
-amax(x, dim=0)
-amin(x, dim=1)
-x.var()
-x.var(dim=0)
-x.std()
-x.std(dim=1)
-norm(x)
-norm(x, dim=1)
-norm(x, p=1)
-norm(x, p=inf)
-logsumexp(x, dim=0)
-cumsum(x, dim=0)
-cumprod(x, dim=1)
-median(x)
-sort(x, dim=1).values
-topk(x, 2).values
-kthvalue(x, 1).values
-softmax(x, dim=1)
-log_softmax(x, dim=1)
-maximum(x, ones(3))
-minimum(x, ones(3))
-clamp(x, 0, 1)
-clamp(x, min=0.5)
-clamp(x, max=0.5)
-atan2(x, x)
-hypot(x, x)
-fmod(x, 2)
-remainder(x, 2)
-lerp(x, ones(3), 0.5)
-addcmul(x, x, x)
-addcdiv(x, x, x)
-xlogy(x, x)
-logaddexp(x, x)
-copysign(x, -1)
-mm(x, x.T)
-matmul(x, x.T)
-mv(x, ones(3))
-dot(x[0], x[1])
-outer(x[0], x[1])
-bmm(x[None], x.T[None])
-addmm(ones(2, 2), x, x.T)
-einsum("ij,kj->ik", x, x)
-inverse(x[:, :2])
-det(x[:, :2])
-logdet(x[:, :2] @ x[:, :2].T)
-linalg.solve(x[:, :2], ones(2))
-kron(x, ones(1, 2))
-tensordot(x, x, dims=2)
-cross(x, x * 2, dim=1)
-mse_loss(x, zeros(2, 3))
-l1_loss(x, zeros(2, 3))
-smooth_l1_loss(x, zeros(2, 3))
-huber_loss(x, zeros(2, 3))
-cross_entropy(x, tensor([0, 2]))
-nll_loss(log_softmax(x, dim=1), tensor([0, 2]))
-binary_cross_entropy(sigmoid(x), ones(2, 3))
-binary_cross_entropy_with_logits(x, ones(2, 3))
-kl_div(log_softmax(x, dim=1), softmax(ones(2, 3), dim=1), reduction="sum")
-cosine_similarity(x, ones(2, 3), dim=1)
-layer_norm(x, [3])
-normalize(x, dim=1)
-pad(x, [1, 1])
-diff(x)
-rot90(x)
-movedim(x, 0, 1)
-broadcast_to(x, [2, 2, 3])
-x.sum() * 2
-x.detach() * x
-x.abs().sum()
-add(x, x, alpha=2)
-sub(x, 1)
-mul(x, 2)
-div(x, 2, rounding_mode="floor")
-div(x, 2, rounding_mode="trunc")
-""".strip().splitlines()
 
 
 def show(*values):
@@ -437,7 +278,7 @@ def promotion():
 def nodes():
     """Names of nodes, and the gradient through each."""
     leaf = "let x = tensor([[0.5, 1.25, -0.75], [2., 0.25, 0.625]], requires_grad=True)"
-    for expression in NODES:
+    for expression in (Path(__file__).parent / "behaviour_nodes.txt").read_text().splitlines():
         yield f"node of {expression}", f"{leaf}; let y = {expression}; print y, y.grad_fn"
         yield f"through {expression}", f"{leaf}; let y = {expression}; backward y.sum(); print x.grad"
     small = "let x = tensor([0.25, 0.5, 0.75], requires_grad=True)"
