@@ -1,4 +1,5 @@
-"""The parse tables of `grammar/vardsl.lark`: built once by lark, or loaded from tables built before.
+"""The parse tables of `grammar/vardsl.lark`: made by lark, shipped beside this file, and made anew where the grammar
+is another than theirs. `python -m vardsl.syntax.grammar` writes them after a change of the grammar.
 
 Only the tables are lark's; they are driven by `syntax/parse.py`, which lets the lexer ask what may stand at a
 place, skips the single-child rules of the precedence ladder, and can go on after an error.
@@ -6,16 +7,18 @@ place, skips the single-child rules of the precedence ladder, and can go on afte
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from vardsl.syntax.words import TERMINAL_OF
 
 START_RULES = ("program", "lone_expression")
 END = "$END"
+SHIPPED = Path(__file__).with_name("tables.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +38,64 @@ class Tables:
     gotos: tuple[dict[str, int], ...]
     rules: tuple[Rule, ...]
     starts: dict[str, tuple[int, int]]
-    terminals: dict[str, str]
+    terminals: dict[str, tuple[int, str]]
     scanner: re.Pattern[str]
 
 
 def grammar_text() -> str:
     """The grammar: of the checkout if this is one, else of the installed package."""
-    checkout = Path(__file__).parents[2] / "grammar" / "vardsl.lark"
-    if checkout.is_file():
-        return checkout.read_text(encoding="utf-8")
-    return (files("vardsl") / "grammar" / "vardsl.lark").read_text(encoding="utf-8")
+    here = Path(__file__)
+    checkout, installed = (here.parents[up] / "grammar" / "vardsl.lark" for up in (2, 1))
+    return (checkout if checkout.is_file() else installed).read_text(encoding="utf-8")
 
 
 @cache
 def tables() -> Tables:
-    """The tables of this process, made at the first use."""
-    return build(grammar_text())
+    """The tables of this process: those that are shipped if they were made of this grammar, else made now."""
+    grammar = grammar_text()
+    if SHIPPED.is_file():
+        loaded = load(SHIPPED.read_text(encoding="utf-8"), grammar)
+        if loaded is not None:
+            return loaded
+    return build(grammar)
+
+
+def dump(made: Tables, grammar: str) -> str:
+    """Tables as JSON; equal rows are written once."""
+    rows: dict[str, int] = {}
+    states = [
+        [rows.setdefault(json.dumps(row), len(rows)) for row in pair] for pair in zip(made.actions, made.gotos)
+    ]
+    content = {
+        "grammar": _digest(grammar),
+        "starts": made.starts,
+        "terminals": made.terminals,
+        "rules": [[rule.origin, rule.size, rule.name] for rule in made.rules],
+        "states": states,
+        "rows": [json.loads(row) for row in rows],
+    }
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()) + "\n}\n"
+
+
+def load(text: str, grammar: str) -> Tables | None:
+    """Tables from JSON, or None where they were made of another grammar."""
+    content = json.loads(text)
+    if content["grammar"] != _digest(grammar):
+        return None
+    rows = content["rows"]
+    terminals = {name: (priority, pattern) for name, (priority, pattern) in content["terminals"].items()}
+    return Tables(
+        actions=tuple(rows[action] for action, _ in content["states"]),
+        gotos=tuple(rows[goto] for _, goto in content["states"]),
+        rules=tuple(Rule(*rule) for rule in content["rules"]),
+        starts={start: (first, last) for start, (first, last) in content["starts"].items()},
+        terminals=terminals,
+        scanner=scanner(terminals),
+    )
+
+
+def _digest(grammar: str) -> str:
+    return hashlib.sha256(grammar.encode()).hexdigest()
 
 
 def build(grammar: str) -> Tables:
@@ -85,13 +130,14 @@ def build(grammar: str) -> Tables:
                 goto[symbol] = argument
         actions.append(row)
         gotos.append(goto)
+    terminals = {t.name: (t.priority, t.pattern.to_regexp()) for t in lark.terminals}
     return Tables(
         actions=tuple(actions),
         gotos=tuple(gotos),
         rules=tuple(_rule(rule) for rule in lark.rules),
         starts={start: (conf.start_state, conf.end_state) for start, conf in confs.items()},
-        terminals={t.name: t.pattern.to_regexp() for t in lark.terminals},
-        scanner=scanner({t.name: (t.priority, t.pattern.to_regexp()) for t in lark.terminals}),
+        terminals=terminals,
+        scanner=scanner(terminals),
     )
 
 
@@ -126,3 +172,7 @@ EXTRA_LAST = [
     r"(?P<BAD_CHAR>.)",
     r"(?P<END>\Z)",
 ]
+
+
+if __name__ == "__main__":
+    SHIPPED.write_text(dump(build(grammar_text()), grammar_text()), encoding="utf-8")

@@ -24,7 +24,7 @@ MAX_ERRORS = 20
 
 def parse(source: Source, max_source: int = MAX_SOURCE) -> ast.Program:
     """The program, or every syntax error in it: one is raised as itself, several as `ManyErrors`."""
-    _check_text(source, max_source)
+    check_text(source, max_source)
     result = Parser(source, "program", start=_after_mark(source)).run()
     assert isinstance(result, ast.Program)
     return result
@@ -32,7 +32,7 @@ def parse(source: Source, max_source: int = MAX_SOURCE) -> ast.Program:
 
 def parse_expression(source: Source, max_source: int = MAX_SOURCE) -> ast.Expr:
     """A text that is one expression."""
-    _check_text(source, max_source)
+    check_text(source, max_source)
     result = Parser(source, "lone_expression", start=_after_mark(source)).run()
     assert isinstance(result, ast.Expr)
     return result
@@ -62,7 +62,8 @@ def _after_mark(source: Source) -> int:
     return 1 if source.text.startswith("\ufeff") else 0
 
 
-def _check_text(source: Source, max_source: int) -> None:
+def check_text(source: Source, max_source: int) -> None:
+    """Refuse a text that is too long, and characters that nobody can see."""
     if len(source.text) > max_source:
         raise LimitError(f"this source is longer than {max_source:,} characters, the limit for a program")
     found = _REFUSED.search(source.text, _after_mark(source))
@@ -96,7 +97,15 @@ class Parser:
     """One pass over a text, from a start rule of the grammar."""
 
     def __init__(
-        self, source: Source, rule: str, start: int = 0, end: int = -1, *, field: bool = False, depth: int = 0
+        self,
+        source: Source,
+        rule: str,
+        start: int = 0,
+        end: int = -1,
+        *,
+        field: bool = False,
+        depth: int = 0,
+        first_error_only: bool = False,
     ) -> None:
         self.source = source
         self.tables: Tables = tables()
@@ -111,6 +120,8 @@ class Parser:
         self.head: Token | None = None
         self.fresh = True
         self.errors: list[Error] = []
+        self.first_error_only = first_error_only
+        self.failed_at: Token | None = None
         self.tokens: list[Token] | None = None
 
     def run(self) -> Any:
@@ -149,6 +160,9 @@ class Parser:
                     self.tokens.append(token)
                 lexer.actions = actions[self.stack[-1]]
                 continue
+            self.failed_at = self.failed_at or token
+            if self.first_error_only:
+                return None
             token = self._skip(token, tokens)
             self.fresh = True
             if token.type == END or len(self.errors) >= MAX_ERRORS:

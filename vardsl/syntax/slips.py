@@ -241,7 +241,11 @@ def _words(at: Situation) -> Found:
         hint = 'to run a file write import "file.vd"; tensors and their operations are built in'
         return "import takes the path of a file, in quotes", hint
     for word in (head, previous, token):
-        if word.text in _WORDS and word.type == "NAME":
+        if word.type != "NAME" or word.text not in _WORDS:
+            continue
+        if word is head and word.text.startswith("els") or word.text == "elif":
+            return (*_WORDS[word.text], word.span)
+        if word is token or (word is previous and token.type in VALUE_STARTS | {"COLON"}):
             return (*_WORDS[word.text], word.span)
     if token.type == "ELSE" and previous.type in ("SEP", "RBRACE") and head is token:
         return "else has no if before it on its line", "else stands on the line of the '}' before it: } else {"
