@@ -1,0 +1,291 @@
+"""Replays recorded calls on the operations of the table and says where they differ from PyTorch.
+
+    python -m tests.table.replay NAME... | --all  [--full DIR] [-v] [--no-names]
+
+Results must agree to 1e-7, gradients to 1e-6, second gradients to 1e-5, dtypes, shapes and `grad_fn` names exactly,
+and a call that PyTorch refuses must be refused with its sentence somewhere in the error. Random results are compared
+in shape and dtype only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.table import recorded
+from tests.table.recorded import Case, Dtype, Result, Tensor
+from vardsl.engine.backward import grad
+from vardsl.engine.dtypes import BY_NAME
+from vardsl.engine.value import Value
+from vardsl.errors import Error
+from vardsl.ops.define import OPS
+
+RTOL = {"result": 1e-7, "first gradient": 1e-6, "second gradient": 1e-5}
+FLOAT32_RTOL = 1e-4
+Array = np.ndarray[Any, Any]
+
+
+def live(argument: Any, values: dict[int, Value]) -> Any:
+    """A recorded argument as the engine takes it; one array stays one value however often it is used."""
+    if isinstance(argument, Tensor):
+        key = id(argument)
+        if key not in values:
+            values[key] = Value(argument.array, argument.requires_grad)
+        return values[key]
+    if isinstance(argument, Dtype):
+        return BY_NAME[argument.name]
+    if isinstance(argument, (list, tuple)):
+        return type(argument)(live(a, values) for a in argument)
+    return argument
+
+
+def operation(name: str) -> Callable[..., Any]:
+    """The operation, or the member of a value where the name is one."""
+    try:
+        return OPS[name]  # type: ignore[no-any-return]
+    except KeyError:
+        if not hasattr(Value, name):
+            raise
+    member = getattr(Value, name)
+    return member if callable(member) else member.fget  # type: ignore[no-any-return]
+
+
+def values_of(result: Any) -> Iterator[Value]:
+    if isinstance(result, Value):
+        yield result
+    elif isinstance(result, (list, tuple)):
+        for r in result:
+            yield from values_of(r)
+
+
+def arrays_of(result: Any) -> Iterator[Array]:
+    if isinstance(result, Tensor):
+        yield result.array
+    elif isinstance(result, Result):
+        yield from arrays_of(result.items)
+    elif isinstance(result, (list, tuple)):
+        for r in result:
+            yield from arrays_of(r)
+
+
+def compare(what: str, kind: str, mine: Array, theirs: Array) -> str | None:
+    """What is wrong with an array, in words, or None."""
+    if mine.dtype != theirs.dtype:
+        return f"{what}: dtype {mine.dtype}, PyTorch {theirs.dtype}"
+    if mine.shape != theirs.shape:
+        return f"{what}: shape {list(mine.shape)}, PyTorch {list(theirs.shape)}"
+    if mine.dtype.kind != "f":
+        equal = mine == theirs
+    else:
+        rtol = RTOL[kind] if mine.dtype == np.float64 else FLOAT32_RTOL
+        finite = np.abs(theirs[np.isfinite(theirs)])
+        # what cancels to nearly nothing is measured by the size of what it is made of
+        atol = rtol * 1e-2 * (float(finite.max()) if finite.size else 1.0) + rtol * 1e-4
+        equal = np.isclose(mine, theirs, rtol=rtol, atol=atol, equal_nan=True)
+    if np.all(equal):
+        return None
+    at = tuple(int(i) for i in np.argwhere(~np.asarray(equal))[0])
+    wrong = int(np.sum(~np.asarray(equal)))
+    return f"{what}: {mine[at]!s} at {list(at)}, PyTorch {theirs[at]!s} ({wrong} of {mine.size} differ)"
+
+
+def compare_structure(mine: Any, theirs: Any) -> str | None:
+    """Whether both are tensors, tuples of the same length and names, or the same plain value."""
+    if isinstance(theirs, Tensor):
+        return None if isinstance(mine, Value) else f"result: {type(mine).__name__}, PyTorch a tensor"
+    if isinstance(theirs, (Result, list, tuple)):
+        items = theirs.items if isinstance(theirs, Result) else theirs
+        if not isinstance(mine, (list, tuple)):
+            return f"result: {type(mine).__name__}, PyTorch {len(items)} of them"
+        if len(mine) != len(items):
+            return f"result: {len(mine)} of them, PyTorch {len(items)}"
+        fields = theirs.fields if isinstance(theirs, Result) else []
+        if fields and list(getattr(mine, "_fields", ())) != fields:
+            return f"result: fields {list(getattr(mine, '_fields', ()))}, PyTorch {fields}"
+        return next((m for a, b in zip(mine, items, strict=True) if (m := compare_structure(a, b))), None)
+    if type(mine) is type(theirs) and (mine == theirs or (mine != mine and theirs != theirs)):
+        return None
+    return f"result: {mine!r}, PyTorch {theirs!r}"
+
+
+def compare_gradients(kind: str, mine: Sequence[Any], theirs: Sequence[Array | None]) -> list[str]:
+    """A gradient that is absent on one side counts as zeros on the other."""
+    found = []
+    for i, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+        what = f"{kind} of input {i}"
+        if a is None and b is None:
+            continue
+        if a is None or b is None:
+            there = np.asarray(b if a is None else a.array)
+            if np.any(there != 0):
+                found.append(
+                    f"{what}: {'absent' if a is None else there}, PyTorch {'absent' if b is None else b}"
+                )
+        elif problem := compare(what, kind, np.asarray(a.array), b):
+            found.append(problem)
+    return found
+
+
+def weights(values: Sequence[Value], order: int) -> list[Value]:
+    return [
+        Value(recorded.cotangent(v.array.shape, i, order).astype(v.array.dtype)) for i, v in enumerate(values)
+    ]
+
+
+def refusal(error: Exception, sentence: str | None, what: str, kind: str | None = None) -> list[str]:
+    """Nothing, where PyTorch refuses too and its sentence is in the error (of a wrong signature, whatever it says)."""
+    if not isinstance(error, Error):
+        lines = "".join(traceback.format_exception(error)[-3:])
+        return [f"{what}: {type(error).__name__}: {error}\n{lines}"]
+    if sentence is None:
+        return [f"{what}: refused: {error}"]
+    said = "\n".join([str(error), error.torch or "", *error.notes])
+    first = sentence.split(". ")[0].rstrip(".")
+    return (
+        []
+        if first in said or kind == "TypeError"
+        else [f"{what}: error {str(error)!r}, PyTorch {sentence!r}"]
+    )
+
+
+def check_call(case: Case, values: dict[int, Value]) -> tuple[Any, list[str]]:
+    args = [live(a, values) for a in case.args]
+    kwargs = {k: live(v, values) for k, v in case.kwargs.items()}
+    try:
+        out = operation(case.name)(*args, **kwargs)
+    except KeyError:
+        if case.name in OPS:
+            raise
+        return None, [f"{case.name} is not in the table"]
+    except Exception as error:  # whatever comes out is the finding
+        return None, refusal(error, case.error, "call", case.error_type)
+    if case.error is not None:
+        return None, [f"call: gave {type(out).__name__}, PyTorch {case.error_type}: {case.error}"]
+    if problem := compare_structure(out, case.out):
+        return None, [problem]
+    return out, []
+
+
+def check_results(case: Case, out: Any, grad_names: bool) -> list[str]:
+    found = []
+    mine, theirs = list(values_of(out)), list(arrays_of(case.out))
+    for i, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+        shown = (
+            np.zeros_like(b)
+            if case.random and a.array.shape == b.shape and a.array.dtype == b.dtype
+            else a.array
+        )
+        expected = np.zeros_like(b) if case.random else b
+        if problem := compare(
+            f"result {i}" if len(mine) > 1 else "result", "result", np.asarray(shown), expected
+        ):
+            found.append(problem)
+    names = [v.grad_fn.grad_fn if v.grad_fn is not None else None for v in mine]
+    if grad_names and names != case.grad_fns:
+        found.append(f"grad_fn: {names}, PyTorch {case.grad_fns}")
+    return found
+
+
+def check_gradients(case: Case, out: Any, values: dict[int, Value]) -> list[str]:
+    if case.first is None and case.first_error is None:
+        return []
+    outs = [v for v in values_of(out) if v.requires_grad]
+    inputs = [values[id(t)] for t in case.inputs if t.requires_grad]
+    if not outs:
+        return ["first gradient: no result requires grad"]
+    try:
+        first = grad(outs, inputs, weights(outs, 1), create_graph=True)
+    except Exception as error:  # as above
+        return refusal(error, case.first_error, "first gradient")
+    if case.first is None:
+        return [f"first gradient: exists, PyTorch: {case.first_error}"]
+    found = compare_gradients("first gradient", first, case.first)
+    if found or case.second is None and case.second_error is None:
+        return found
+    return check_second(case, [g for g in first if g is not None and g.requires_grad], inputs)
+
+
+def check_second(case: Case, first: list[Value], inputs: list[Value]) -> list[str]:
+    if case.second_error is not None and not first:
+        return []
+    try:
+        second = grad(first, inputs, weights(first, 2)) if first else [None] * len(inputs)
+    except Exception as error:  # as above
+        return refusal(error, case.second_error, "second gradient")
+    if case.second is None:
+        # PyTorch has no second derivative here; having one is no fault
+        return []
+    return compare_gradients("second gradient", second, case.second)
+
+
+def check(case: Case, grad_names: bool = True) -> list[str]:
+    """Every way in which the operation differs from what was recorded."""
+    values: dict[int, Value] = {}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        out, found = check_call(case, values)
+        if found or case.error is not None:
+            return found
+        found = check_results(case, out, grad_names)
+        if not case.random:
+            found += check_gradients(case, out, values)
+    return found
+
+
+def describe(argument: Any) -> str:
+    if isinstance(argument, Tensor):
+        a = argument.array
+        text = np.array2string(a, precision=4, separator=",", threshold=8).replace("\n", "")
+        return (
+            f"{a.dtype}{list(a.shape)}" + (f"={text}" if a.size <= 8 else "") + ("'" * argument.requires_grad)
+        )
+    if isinstance(argument, (list, tuple)):
+        return "(" + ", ".join(describe(a) for a in argument) + ")"
+    return argument.name if isinstance(argument, Dtype) else repr(argument)
+
+
+def call_text(case: Case) -> str:
+    parts = [describe(a) for a in case.args] + [f"{k}={describe(v)}" for k, v in case.kwargs.items()]
+    return f"{case.name}({', '.join(parts)})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--full", type=Path, default=recorded.FOLDER, help="another folder of recorded cases")
+    parser.add_argument("--no-names", action="store_true", help="leave grad_fn names out")
+    parser.add_argument("-v", "--verbose", action="store_true", help="every mismatch, not the first three")
+    options = parser.parse_args()
+    total = passed = 0
+    missing = []
+    for name in recorded.names(options.full) if options.all else options.names:
+        cases = recorded.cases(name, options.full)
+        failures = [(c, f) for c in cases if (f := check(c, not options.no_names))]
+        total, passed = total + len(cases), passed + len(cases) - len(failures)
+        if failures and failures[0][1] == [f"{name} is not in the table"]:
+            missing.append(name)
+            continue
+        if not options.all or failures:
+            print(f"{name:32} {len(cases) - len(failures):3}/{len(cases)}")
+        if options.all and not options.verbose:
+            continue
+        for case, found in failures if options.verbose else failures[:3]:
+            print(f"  [{case.label}] {call_text(case)[:400]}")
+            for line in found:
+                print("      " + line.rstrip().replace("\n", "\n      "))
+    if missing:
+        print(f"not in the table ({len(missing)}):", " ".join(missing))
+    print(f"{passed}/{total} cases")
+
+
+if __name__ == "__main__":
+    main()
