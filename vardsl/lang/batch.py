@@ -1,7 +1,7 @@
 """`vmap`: a function of one example made one of a batch of them, as `torch.func.vmap`.
 
-The function runs once for each example and its results are stacked: every operation works under it, to any depth and
-differentiably.
+The function runs once for each example and its results are stacked: every operation works under it, to any
+depth and differentiably.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import op
 
 
-def vmap(f: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error") -> Callable[..., Any]:
+def vmap(
+    f: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error"
+) -> Callable[..., Any]:
     """The function that applies `f` to each slice of its arguments along `in_dims` and stacks the results.
 
     >>> vmap(fn(x) = sum(x**2))([[1., 2.], [3., 4.]])
@@ -51,7 +53,8 @@ class _Batched:
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if not args:
             raise ScriptTypeError(
-                f"vmap({self.of_name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to "
+                f"vmap({self.of_name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you "
+                "are trying to "
                 "vmap over a function with no inputs. The latter is unsupported."
             )
         slices, n = self._slices(args)
@@ -68,7 +71,8 @@ class _Batched:
         where = f"vmap({self.of_name}, in_dims={dims}, ...)(<inputs>): "
         if isinstance(dims, bool) or not isinstance(dims, (int, tuple)):
             raise ScriptTypeError(
-                f"{where}expected `in_dims` to be int or a (potentially nested) tuple matching the structure of "
+                f"{where}expected `in_dims` to be int or a (potentially nested) tuple matching the "
+                "structure of "
                 f"inputs, got: {type(dims)}."
             )
         if isinstance(dims, int):
@@ -97,7 +101,8 @@ class _Batched:
             several = dims if type(dims) is tuple else (dims,) * len(first)
             if len(several) != len(first):
                 raise ScriptTypeError(
-                    f"vmap({self.of_name}, ..., out_dims={self.out_dims})(<inputs>): out_dims is not compatible with "
+                    f"vmap({self.of_name}, ..., out_dims={self.out_dims})(<inputs>): out_dims is not "
+                    "compatible with "
                     f"the structure of `outputs`: {len(several)} for {len(first)} outputs."
                 )
             return tuple(self._gather([o[k] for o in outputs], d) for k, d in enumerate(several))
@@ -107,12 +112,14 @@ class _Batched:
             return first
         if isinstance(dims, bool) or not isinstance(dims, int):
             raise ScriptTypeError(
-                f"vmap({self.of_name}, ..., out_dims={self.out_dims}): `out_dims` must be an int, None or a python "
+                f"vmap({self.of_name}, ..., out_dims={self.out_dims}): `out_dims` must be an int, None or "
+                "a python "
                 "collection of ints representing where in the outputs the vmapped dimension should appear."
             )
         if type(first) is not Value:
             raise ScriptTypeError(
-                f"vmap({self.of_name}, ...): `{self.of_name}` must only return Tensors, got type {type(first)}. "
+                f"vmap({self.of_name}, ...): `{self.of_name}` must only return Tensors, got type "
+                f"{type(first)}. "
                 "Did you mean to set out_dims= to None for output?"
             )
         return op.stack(outputs, dims)
@@ -139,13 +146,15 @@ def _sliced(a: Any, dim: Any, sizes: list[int], where: str) -> Any:
         )
     if type(a) is not Value:
         raise ScriptTypeError(
-            f"{where}Got in_dim={dim} for an input but the input is of type {type(a)}. We cannot vmap over non-Tensor "
+            f"{where}Got in_dim={dim} for an input but the input is of type {type(a)}. We cannot vmap over "
+            "non-Tensor "
             "arguments, please use None as the respective in_dim"
         )
     n = a.array.ndim
     if not -n <= dim < n:
         raise ShapeError(
-            f"{where}Got in_dim={dim} for some input, but that input is a Tensor of dimensionality {n} so expected "
+            f"{where}Got in_dim={dim} for some input, but that input is a Tensor of dimensionality {n} so "
+            "expected "
             f"in_dim to satisfy -{n} <= in_dim < {n}."
         )
     sizes.append(a.array.shape[dim])

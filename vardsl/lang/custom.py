@@ -30,7 +30,9 @@ def custom_grad(f: Function, backward: Function) -> Function:
     """
     for name, x in (("f", f), ("backward", backward)):
         if not callable(x):
-            raise ScriptTypeError(f"custom_grad(f, backward): {name} must be a function, not {type(x).__name__}")
+            raise ScriptTypeError(
+                f"custom_grad(f, backward): {name} must be a function, not {type(x).__name__}"
+            )
     return _Custom(f, backward)
 
 
@@ -177,7 +179,7 @@ class _Checkpoint:
         return _attach(self, args, y, both)
 
     def _find_captured(self, y: Any, own: Sequence[Any], since: int) -> None:
-        """Leaves and older nodes that the function reached from outside its arguments: they get gradients too."""
+        """Leaves and older nodes that the function reached outside its arguments: they get gradients too."""
         mine = {id(v) for v in own}
         stack = [(v.node if v.node is not None else v, v.index) for v in _values(y) if v.requires_grad]
         seen: set[tuple[int, int]] = set()
@@ -207,7 +209,9 @@ class _Checkpoint:
             y = self._recompute(own)
         live = [(o, c) for o, c in zip(_values(y), gs if isinstance(gs, tuple) else (gs,)) if o.requires_grad]
         inputs = [a for a in own if _live(a)] + [_handle(x, i) for x, i in self.captured]
-        found = iter(_backward.grad([o for o, _ in live], inputs, [c for _, c in live], create_graph=as_values))
+        found = iter(
+            _backward.grad([o for o, _ in live], inputs, [c for _, c in live], create_graph=as_values)
+        )
         return [_bare(next(found), as_values) if e is not None else None for e in node.edges]
 
     def _recompute(self, own: Sequence[Any]) -> Any:

@@ -18,7 +18,7 @@ Function = Callable[..., Any]
 
 
 def check_grad(f: Function, x: Any, eps: float = 1e-3, rtol: float = 1e-5, atol: float = 1e-7) -> bool:
-    """True where the gradient of `f` at `x` (a tensor or a tuple of them) agrees with differences of its values.
+    """True where the gradient of `f` at `x` (a tensor or a tuple) agrees with differences of its values.
 
     Everything is computed in float64. Where an element differs the error shows the worst one.
 
@@ -53,7 +53,9 @@ def _outputs(f: Function, inputs: Sequence[Any], before: Any) -> list[Value]:
     return real
 
 
-def _check(f: Function, inputs: list[Any], several: bool, how: tuple[float, float, float], before: Any) -> bool:
+def _check(
+    f: Function, inputs: list[Any], several: bool, how: tuple[float, float, float], before: Any
+) -> bool:
     eps, rtol, atol = how
     outputs = _outputs(f, inputs, before)
     single = any(o.array.dtype == np.float32 for o in outputs)
@@ -67,12 +69,16 @@ def _check(f: Function, inputs: list[Any], several: bool, how: tuple[float, floa
         for k in range(v.array.size):
             numeric = _numeric(f, inputs, j, k, eps, before)
             for i, (a, n) in enumerate(zip(analytic, numeric, strict=True)):
-                worst = _worse(worst, a[:, k], n, (rtol, atol), _element(v, k, j if several else None), i, outputs)
+                worst = _worse(
+                    worst, a[:, k], n, (rtol, atol), _element(v, k, j if several else None), i, outputs
+                )
     if worst is None:
         return True
     raise GradError(
         worst[1],
-        notes=[f"compared with five-point differences in float64, step {eps:g}, rtol {rtol:g}, atol {atol:g}"],
+        notes=[
+            f"compared with five-point differences in float64, step {eps:g}, rtol {rtol:g}, atol {atol:g}"
+        ],
         hint="check the rule that custom_grad was given, or the function has a kink there",
     )
 
@@ -124,7 +130,7 @@ def _analytic(y: Value, v: Value) -> Array:
 
 
 def _numeric(f: Function, inputs: list[Any], j: int, k: int, eps: float, before: Any) -> list[Array]:
-    """(f(x-2h) - 8 f(x-h) + 8 f(x+h) - f(x+2h)) / 12h for each output, with h in proportion to the element."""
+    """(f(x-2h) - 8 f(x-h) + 8 f(x+h) - f(x+2h)) / 12h for each output, h in proportion to the element."""
     center = inputs[j].array.reshape(-1)[k]
     h = eps * max(1.0, abs(float(center)))
     total: list[Array] = []

@@ -33,11 +33,11 @@ class Lbfgs(Optimizer):
         self.memory = self.state[0]
 
     def step(self, closure: Closure | None = None) -> Any:
-        """Up to `max_iter` iterations; `closure` zeroes gradients, computes the loss, runs backward and gives it."""
+        """Up to `max_iter` iterations; `closure` zeroes gradients, runs backward on the loss and gives it."""
         if closure is None:
             raise ScriptTypeError(
                 "LBFGS.step() missing 1 required positional argument: 'closure'",
-                hint="minimize … using lbfgs() needs none; else give a function that computes the loss and its gradient",
+                hint="minimize … using lbfgs() needs none; else give a function that runs backward",
             )
         before = self.snapshot()
         journal = state.ctx.journal
@@ -86,7 +86,10 @@ class Lbfgs(Optimizer):
                     evaluations += 1
             if evaluations >= o["max_eval"] or done:
                 break
-            if _largest(direction * step) <= o["tolerance_change"] or abs(loss - before) < o["tolerance_change"]:
+            if (
+                _largest(direction * step) <= o["tolerance_change"]
+                or abs(loss - before) < o["tolerance_change"]
+            ):
                 break
         return first
 

@@ -1,7 +1,7 @@
 """The statement `minimize`: objective, backward, optimizer step, turn after turn.
 
-A turn happens wholly or not at all: when it fails or is interrupted, values, gradients, the optimizer's state, what the
-objective changed in place and the random numbers are as before it, and the finished turns stay.
+A turn happens wholly or not at all: when it fails or is interrupted, values, gradients, the optimizer's state,
+what the objective changed in place and the random numbers are as before it, and the finished turns stay.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def minimize(
 ) -> float:
     """Runs `steps` turns, or until the loss changes by at most `until`; the last loss.
 
-    `progress(turn, steps, loss)` is called after each turn. Raises what a turn raises; Interrupted between turns.
+    `progress(turn, steps, loss)` is called after each turn. Raises what a turn raises, and Interrupted.
     """
     variables = _variables(over)
     optimizer = _optimizer(using, variables)
@@ -64,13 +64,15 @@ def _variables(over: Sequence[Any]) -> tuple[Value, ...]:
             )
         if not v.requires_grad:
             raise GradError(
-                "minimize is over variables that take part in the graph, and this tensor does not require grad",
+                "minimize is over variables that take part in the graph, and this tensor does not require "
+                "grad",
                 torch=_backward.NO_GRAPH.format(0),
                 hint="declare it with grad: let w = var … grad",
             )
         if v.node is not None:
             raise GradError(
-                "can't optimize a non-leaf Tensor", hint="minimize over the variables that it was computed from"
+                "can't optimize a non-leaf Tensor",
+                hint="minimize over the variables that it was computed from",
             )
     return tuple(over)
 
@@ -79,7 +81,9 @@ def _optimizer(using: Any, variables: tuple[Value, ...]) -> Optimizer:
     if using is None:
         using = sgd(lr=DEFAULT_RATE)
     if callable(using) and not isinstance(using, (Optimizer, Recipe)):
-        raise ScriptTypeError("using needs an optimizer, and this is a function", hint="call it: using adam(lr=0.05)")
+        raise ScriptTypeError(
+            "using needs an optimizer, and this is a function", hint="call it: using adam(lr=0.05)"
+        )
     if isinstance(using, Recipe):
         return using.bind(variables)
     if not isinstance(using, Optimizer):
@@ -124,7 +128,9 @@ def _undo_grads(variables: Sequence[Value]) -> Callable[[], None]:
 class _Turn:
     """One turn, to be called again and again."""
 
-    def __init__(self, ctx: Context, objective: Objective, variables: tuple[Value, ...], optimizer: Optimizer) -> None:
+    def __init__(
+        self, ctx: Context, objective: Objective, variables: tuple[Value, ...], optimizer: Optimizer
+    ) -> None:
         self.ctx, self.objective, self.variables, self.optimizer = ctx, objective, variables, optimizer
         self.several = isinstance(optimizer, Lbfgs)
 

@@ -1,8 +1,8 @@
 """Optimizers: PyTorch's update rules, on preallocated buffers.
 
-Provided:  sgd adam adamw rmsprop adagrad adadelta nadam   PyTorch's arguments and defaults (`lbfgs` is in lbfgs.py,
-           schedules and clipping in schedules.py)
-           Optimizer   `.step() .zero_grad() .lr`, `.snapshot()` and `.restore()` for what a failed turn takes back
+Provided:  sgd adam adamw rmsprop adagrad adadelta nadam   PyTorch's arguments and defaults (`lbfgs` is in
+           lbfgs.py, schedules and clipping are in schedules.py)
+           Optimizer   `.step() .zero_grad() .lr`, `.snapshot()` and `.restore()` for failed turns
            Recipe      an optimizer without parameters, `adam(lr=0.05)`; `.bind(parameters)` makes it one
 
 Each rule runs PyTorch's operations in PyTorch's order, so trajectories agree step for step.
@@ -155,7 +155,8 @@ def parameters(params: Any) -> list[Value]:
     given = [params] if type(params) is Value else list(params) if isinstance(params, (tuple, list)) else None
     if given is None:
         raise ScriptTypeError(
-            f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params)}",
+            "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
+            f"{type(params)}",
             hint="give the variables as a tuple, options by name: sgd((w, b), lr=0.1)",
         )
     flat: list[Value] = []
@@ -168,7 +169,7 @@ def parameters(params: Any) -> list[Value]:
         if p.node is not None:
             raise GradError(
                 "can't optimize a non-leaf Tensor",
-                hint="parameters are variables: var … grad; several of them are given as a tuple: sgd((w, b))",
+                hint="parameters are variables: var … grad; several are given as a tuple: sgd((w, b))",
             )
         flat.append(p)
     if not flat:
@@ -276,7 +277,7 @@ class Adam(Optimizer):
         _square_into(square, g, beta2, t)
         if o["amsgrad"]:
             largest = self.buffer(k, "max_exp_avg_sq", p)
-            np.maximum(largest, square, largest)
+            np.maximum(largest, square, out=largest)
             square = largest
         _sqrt(square, denom)
         _div(denom, math.sqrt(1 - beta2**n), denom)
@@ -305,7 +306,9 @@ class NAdam(Optimizer):
         mu = beta1 * (1 - 0.5 * 0.96 ** (n * decay))
         mu_next = beta1 * (1 - 0.5 * 0.96 ** ((n + 1) * decay))
         # PyTorch keeps this product in a float32 tensor, whatever the parameter's dtype
-        product = self.state[k]["mu_product"] = np.float32(self.state[k].get("mu_product", np.float32(1)) * mu)
+        product = self.state[k]["mu_product"] = np.float32(
+            self.state[k].get("mu_product", np.float32(1)) * mu
+        )
         mean, square = self.buffer(k, "exp_avg", p), self.buffer(k, "exp_avg_sq", p)
         _lerp(mean, g, 1 - beta1, t)
         _square_into(square, g, beta2, t)

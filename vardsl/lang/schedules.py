@@ -1,6 +1,6 @@
 """Schedules of the learning rate, and limits on gradients, as in PyTorch.
 
-Provided:  step_lr exponential_lr cosine_lr reduce_on_plateau   `.step()` after each epoch, `.last_epoch`, `.lr`
+Provided:  step_lr exponential_lr cosine_lr reduce_on_plateau   `.step()`, `.last_epoch`, `.lr`
            clip_grad_norm clip_grad_value
 """
 
@@ -29,9 +29,14 @@ class Schedule:
 
     def __init__(self, optimizer: Any) -> None:
         if not isinstance(optimizer, Optimizer):
-            what = "an optimizer without parameters" if isinstance(optimizer, Recipe) else type(optimizer).__name__
+            what = (
+                "an optimizer without parameters"
+                if isinstance(optimizer, Recipe)
+                else type(optimizer).__name__
+            )
             raise ScriptTypeError(
-                f"{what} is not an Optimizer", hint=f"let opt = sgd((w, b), lr=0.1); let s = {self.name}(opt, …)"
+                f"{what} is not an Optimizer",
+                hint=f"let opt = sgd((w, b), lr=0.1); let s = {self.name}(opt, …)",
             )
         self.optimizer = optimizer
         self.base = optimizer.lr
@@ -114,7 +119,9 @@ class ReduceOnPlateau(Schedule):
     def step(self, metrics: Any = None) -> None:  # type: ignore[override]
         """Moves on by one epoch whose result was `metrics`."""
         if metrics is None:
-            raise ScriptTypeError("step() missing 1 required positional argument: 'metrics'", hint="s.step(loss)")
+            raise ScriptTypeError(
+                "step() missing 1 required positional argument: 'metrics'", hint="s.step(loss)"
+            )
         current = float(number(metrics, "metrics"))
         self.remember()
         self.last_epoch += 1
@@ -169,7 +176,7 @@ def reduce_on_plateau(
     min_lr: float = 0,
     eps: float = 1e-8,
 ) -> ReduceOnPlateau:
-    """Multiplies the learning rate by `factor` when `step(loss)` has seen no better loss for `patience` steps."""
+    """Multiplies the learning rate by `factor` when `step(loss)` sees no better loss for `patience` steps."""
     if number(factor, "factor") >= 1.0:
         raise ScriptValueError("Factor should be < 1.0.")
     if mode not in ("min", "max"):
@@ -179,9 +186,15 @@ def reduce_on_plateau(
     return ReduceOnPlateau(
         optimizer,
         {
-            "mode": mode, "factor": factor, "patience": patience, "threshold": threshold,
-            "threshold_mode": threshold_mode, "cooldown": cooldown, "min_lr": min_lr, "eps": eps,
-        },  # fmt: skip
+            "mode": mode,
+            "factor": factor,
+            "patience": patience,
+            "threshold": threshold,
+            "threshold_mode": threshold_mode,
+            "cooldown": cooldown,
+            "min_lr": min_lr,
+            "eps": eps,
+        },
     )
 
 
@@ -211,7 +224,7 @@ def _undo(p: Value, before: Value | None) -> Callable[[], None]:
 def clip_grad_norm(
     parameters: Tensors, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Value:
-    """Scales the gradients so that their norm, taken together, is at most `max_norm`; gives the norm before."""
+    """Scales the gradients so that their joint norm is at most `max_norm`; gives the norm before."""
     ps = _with_grads(parameters)
     if not ps:
         return Value(np.zeros((), np.float32))
@@ -222,7 +235,8 @@ def clip_grad_norm(
         total = np.asarray(np.linalg.norm(norms, order), norms.dtype)
         if error_if_nonfinite and not np.isfinite(total):
             raise GradError(
-                f"The total norm of order {order} for gradients from `parameters` is non-finite, so it cannot be "
+                f"The total norm of order {order} for gradients from `parameters` is non-finite, so it "
+                "cannot be "
                 "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
                 "`error_if_nonfinite=False`"
             )

@@ -4,8 +4,8 @@ Provided:  grad value_and_grad        named and shaped as in torch.func
            jacobian hessian vjp jvp hvp   as in torch.autograd.functional
            vmap check_grad custom_grad checkpoint   from `batch`, `gradcheck` and `custom`
 
-All take and give values (`engine.value.Value`), plain numbers, and tuples of them; a function of a script is simply a
-Python callable. Plain numbers are computed in double precision, and plain numbers come back for them.
+All take and give values (`engine.value.Value`), plain numbers, and tuples of them; a function of a script is
+simply a Python callable. Plain numbers are computed in double precision, and plain numbers come back for them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Derived:
         return f"<fn {self.__name__}>"
 
 
-# ---- torch.func ------------------------------------------------------------------------------------------------
+# ---- torch.func --------------------------------------------------------------------------------------
 def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Derived:
     """The function that computes the gradient of the scalar function `f`.
 
@@ -104,7 +104,8 @@ def _value_and_grad(
     if has_aux:
         if type(y) is not tuple or len(y) != 2:
             raise ScriptTypeError(
-                "grad_and_value(f)(*args): output of function f should be a tuple: (output, aux) if has_aux is True"
+                "grad_and_value(f)(*args): output of function f should be a tuple: (output, aux) if "
+                "has_aux is True"
             )
         y, aux = y
     y = _scalar(y, all(is_number(x) for x in given))
@@ -158,7 +159,9 @@ def _scalar(y: Any, numbers: bool) -> Value:
     if is_number(y) and numbers:
         return lift(y)
     if type(y) is not Value:
-        raise ScriptTypeError(f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(y)}")
+        raise ScriptTypeError(
+            f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(y)}"
+        )
     if y.array.ndim != 0:
         raise ShapeError(
             "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor with "
@@ -187,7 +190,7 @@ def _maybe_grads(
     return _backward.grad(ys, inputs, seeds, retain_graph=True, create_graph=create)
 
 
-# ---- torch.autograd.functional -----------------------------------------------------------------------------------
+# ---- torch.autograd.functional ---------------------------------------------------------------------
 class _Call:
     """One call of the function under a transform: its inputs as values of their own, and its outputs."""
 
@@ -214,7 +217,8 @@ class _Call:
         for i, y in enumerate(self.outputs):
             if not y.requires_grad:
                 raise GradError(
-                    f"Output {i} of the user-provided function does not require gradients. The outputs must be "
+                    f"Output {i} of the user-provided function does not require gradients. The outputs "
+                    "must be "
                     "computed in a differentiable manner from the input when running in strict mode."
                 )
 
@@ -227,7 +231,9 @@ class _Call:
         _, given = _as_tuple(v, "v", self.name)
         if len(given) != len(like):
             if several:
-                raise ShapeError(f"v is a tuple of invalid length: should be {len(like)} but got {len(given)}.")
+                raise ShapeError(
+                    f"v is a tuple of invalid length: should be {len(like)} but got {len(given)}."
+                )
             raise ShapeError("The given v should contain a single Tensor.")
         vs = []
         for k, (x, other) in enumerate(zip(given, like, strict=True)):
@@ -278,7 +284,8 @@ def _as_tuple(x: Any, what: str, name: str) -> tuple[bool, tuple[Any, ...]]:
         if type(e) is not Value and not is_number(e) and not isinstance(e, (np.ndarray, np.generic)):
             which = f"value at index {i}" if several else f"given {what}"
             raise ScriptTypeError(
-                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the {which} has type "
+                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the {which} "
+                "has type "
                 f"{type(e)}."
             )
     return several, parts
@@ -292,7 +299,7 @@ def jacobian(
     vectorize: bool = False,
     strategy: str = "reverse-mode",
 ) -> Any:
-    """All derivatives of the outputs of `f` with respect to its inputs: shape of the output, then of the input.
+    """All derivatives of the outputs of `f` with respect to its inputs: output shape, then input shape.
 
     >>> jacobian(fn(x) = x**2, [1., 2.])
     tensor([[2., 0.],
@@ -366,9 +373,12 @@ def _check_dependent(firsts: Sequence[Value]) -> None:
     for i, g in enumerate(firsts):
         if not g.requires_grad:
             raise GradError(
-                "While computing the hessian, found that the jacobian of the user-provided function with respect to "
-                f"input {i} is independent of the input. This is not allowed in strict mode. You should ensure that "
-                "your function is twice differentiable and that the jacobian depends on the inputs (this would be "
+                "While computing the hessian, found that the jacobian of the user-provided function with "
+                "respect to "
+                f"input {i} is independent of the input. This is not allowed in strict mode. You should "
+                "ensure that "
+                "your function is twice differentiable and that the jacobian depends on the inputs (this "
+                "would be "
                 "violated by a linear function for example)."
             )
 
@@ -400,14 +410,16 @@ def vjp(f: Function, inputs: Any, v: Any = None, create_graph: bool = False, str
         v,
         c.outputs,
         c.several_out,
-        "The vector v can only be None if the user-provided function returns a single Tensor with a single element.",
+        "The vector v can only be None if the user-provided function returns a single Tensor with a single "
+        "element.",
     )
     product = c.filled(_maybe_grads(c.outputs, c.inputs, seeds, create=c.keep))
     return c.of_outputs(c.outputs), c.of_inputs(product)
 
 
 INPUT_VECTOR = (
-    "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
+    "The vector v can only be None if the input to the user-provided function is a single Tensor "
+    "with a single element."
 )
 
 
