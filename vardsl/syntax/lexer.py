@@ -132,6 +132,8 @@ class Lexer:
             if kind == "NAME":
                 kind, stop = self._word(start, stop)
                 word = text[start:stop]
+                if not word.isascii() and kind == "NAME":
+                    word = normalize("NFKC", word)
             elif kind == "NEWLINE" or kind == "SEMICOLON":
                 if not self._separates(kind):
                     continue
@@ -162,6 +164,10 @@ class Lexer:
                 stop += 1
         self.position = stop
         word = text[start:stop]
+        if word in ("f", "F") and text[stop : stop + 1] in ('"', "'") and stop < self.end:
+            line_end = _LINE_END.search(text, stop, self.end)
+            self.position = line_end.start() if line_end else self.end
+            return "BAD_STRING", self.position
         if not word.isascii():
             if not word.isidentifier():
                 return "BAD_CHAR", stop

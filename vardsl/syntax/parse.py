@@ -38,6 +38,15 @@ def parse_expression(source: Source, max_source: int = MAX_SOURCE) -> ast.Expr:
     return result
 
 
+def tokens_of(source: Source) -> list[Token]:
+    """The tokens of a program as the parser took them; what is no program is an error."""
+    check_text(source, MAX_SOURCE)
+    parser = Parser(source, "program", start=_after_mark(source))
+    parser.tokens = []
+    parser.run()
+    return parser.tokens
+
+
 def decode(name: str, data: bytes) -> Source:
     """The source in a file's bytes; whatever is not UTF-8 is an error that names the first bad byte's place."""
     try:
