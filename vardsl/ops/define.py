@@ -144,8 +144,10 @@ def _rules(given: Any, signature: Signature) -> dict[str, Any]:
     return {n: Rule(r, signature) if callable(r) else r for n, r in by_name.items() if r is not None}
 
 
-def _declare(fn: Body, family: str, *, grad_fn: str | None = None, aliases: tuple[str, ...] = (), **facts: Any) -> Op:
-    name = _public_name(fn)
+def _declare(
+    fn: Body, family: str, *, name: str = "", grad_fn: str | None = None, aliases: tuple[str, ...] = (), **facts: Any
+) -> Op:
+    name = name or _public_name(fn)
     signature = Signature.of(fn)
     o = Op(name, fn, signature, family)
     if not name.startswith("_") and not (fn.__doc__ or "").strip():
@@ -311,6 +313,15 @@ class Creation(Op):
         return v.requires_grad_() if i is not None and bound[i] else v
 
 
+def inplace_op(*, name: str, **facts: Any) -> Callable[[Body], Op]:
+    """Declares an operation `name_` that changes its first argument by itself, with `check_may_change` and `change`."""
+
+    def declare(fn: Body) -> Op:
+        return _declare(fn, "composite", name=name, **facts)
+
+    return declare
+
+
 def array(x: Any) -> Array:
     """The array of a value, an array itself, or a 0-d array of a number."""
     return x.array if type(x) is Value else np.asarray(x)
@@ -345,7 +356,8 @@ def result_type(fields: str) -> Any:
 
 
 __all__ = [
-    "OPS", "Bool", "Dtype", "Index", "Int", "Ints", "NotImplementedRule", "Number", "Sizes", "Str", "Tensor", "Tensors", "Varargs",
-    "array", "composite", "creation", "elementwise", "fused", "general", "get", "names", "nondiff", "op",
+    "OPS", "Bool", "Dtype", "Index", "Int", "Ints", "NotImplementedRule", "Number", "Sizes", "Str", "Tensor", "Tensors",
+    "Varargs",
+    "array", "composite", "creation", "elementwise", "fused", "general", "get", "inplace_op", "names", "nondiff", "op",
     "result_type", "view",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.value import Value
 from vardsl.errors import ShapeError
 from vardsl.ops.define import Int, Ints, Sizes, Tensor, Varargs, composite, general, op, view
@@ -229,12 +230,12 @@ def movedim(input: Tensor, source: Ints, destination: Ints):
     return op.permute(input, tuple([k if k >= 0 else next(rest) for k in order]))
 
 
-def expanded_size(size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+def expanded_size(size: tuple[int, ...], shape: tuple[int, ...], type_name: str = "torch.FloatTensor") -> tuple[int, ...]:
     """`size` with -1 as the size that is there. Raises ShapeError with PyTorch's sentences."""
     lead = len(size) - len(shape)
     if lead < 0:
         raise ShapeError(
-            f"expand(torch.FloatTensor{{{list(shape)}}}, size={list(size)}): the number of sizes provided "
+            f"expand({type_name}{{{list(shape)}}}, size={list(size)}): the number of sizes provided "
             f"({len(size)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     full = []
@@ -264,7 +265,7 @@ def expand(input: Tensor, size: Sizes):
     """
     if input.shape == size:
         return input[...]
-    return np.broadcast_to(input, expanded_size(size, input.shape))
+    return np.broadcast_to(input, expanded_size(size, input.shape, f"torch.{BY_NP[input.dtype].type_name}Tensor"))
 
 
 @composite()
