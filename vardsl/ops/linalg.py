@@ -304,6 +304,11 @@ def _matmul_matrix_stack(input: Tensor, other: Tensor):
     return _stacks(input, other)
 
 
+@general(vjp=_STACKED, grad_fn="TransposeBackward0")
+def _matmul_row_stack(input: Tensor, other: Tensor):
+    return _stacks(input, other)
+
+
 def _stacks(a: Array, b: Array) -> Array:
     """Matrix product with broadcast leading dimensions. Raises ShapeError with PyTorch's sentences."""
     k = b.shape[-2] if b.ndim > 1 else b.shape[0]
@@ -403,7 +408,8 @@ def matmul(input: Tensor, other: Tensor):
         if m == 1:
             return op.mv(input, other)
         if type(input) is Value and input.requires_grad:
-            return op._matmul_matrix_stack(input, other)
+            one = 0 in other.shape or input.shape[0] <= 1 or other.shape[-1] <= 1  # its transpose needs no copy
+            return (op._matmul_row_stack if one else op._matmul_matrix_stack)(input, other)
     return op._matmul_stacks(input, other)
 
 
@@ -416,6 +422,8 @@ def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1):
     """
     if len({a.dtype for a in (x, y)}) > 1:
         raise ScriptTypeError("linalg.vecdot: Expected x and y to have the same dtype")
+    if x.ndim == 1 and y.ndim == 1 and x.shape == y.shape and dim in (0, -1):
+        return op.vdot(x, y)
     return op.sum(x * y, dim)
 
 
