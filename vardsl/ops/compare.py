@@ -13,14 +13,10 @@ from vardsl.engine.op import Op, cast
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.arithmetic import is_number, zeros
 from vardsl.ops.define import (
-    Bool,
     Index,
-    Number,
     Tensor,
     composite,
     elementwise,
-    general,
-    nondiff,
     op,
 )
 
@@ -335,25 +331,3 @@ def clamp_max(input: Tensor, max: Tensor):
     tensor([-1.,  0.])
     """
     return op._clamp_max_number(input, max) if is_number(max) else op._clamp_max_tensor(input, max)
-
-
-# ---- predicates ------------------------------------------------------------------------------------------------
-
-
-@nondiff()
-def _isclose(input: Tensor, other: Tensor, rtol: Number, atol: Number, equal_nan: Bool):
-    if input.dtype != other.dtype:
-        raise ScriptTypeError(
-            f"{BY_NP[input.dtype].type_name} did not match {BY_NP[other.dtype].type_name}",
-        )
-    if rtol < 0 or atol < 0:
-        name, bad = ("rtol", rtol) if rtol < 0 else ("atol", atol)
-        raise ScriptValueError(f"{name} must be greater than or equal to zero, but got {bad}")
-    close = np.equal(input, other)
-    if equal_nan and input.dtype.kind == "f":
-        close = close | (np.isnan(input) & np.isnan(other))
-    if rtol == 0 and atol == 0:
-        return close
-    a, b = (input, other) if input.dtype.kind == "f" else (input.astype(float), other.astype(float))
-    difference = np.abs(a - b)
-    return close | (np.isfinite(difference) & (difference <= atol + np.abs(rtol * b)))

@@ -10,8 +10,8 @@ import numpy as np
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptTypeError
-from vardsl.ops.arithmetic import zeros
-from vardsl.ops.define import Int, NotImplementedRule, Number, Tensor, elementwise, general, op
+from vardsl.ops.arithmetic import is_number, zeros
+from vardsl.ops.define import Int, NotImplementedRule, Number, Tensor, composite, elementwise, general, op
 
 
 @elementwise(np.abs, d=lambda input: op.sign(input), aliases=("absolute",), plain=abs)
@@ -91,3 +91,165 @@ def trunc(input: Tensor):
     >>> trunc([1.7, -1.7])
     tensor([ 1., -1.])
     """
+
+
+@elementwise(vjp=zeros, grad_fn="RoundBackward0", kernel_name="round_vml_cpu")
+def _round(input: Tensor):
+    return np.rint(input) if input.dtype.kind == "f" else input.copy()
+
+
+@elementwise(vjp=zeros, grad_fn="RoundBackward1", kernel_name="round_cpu")
+def _round_decimals(input: Tensor, decimals: Int):
+    if input.dtype.kind != "f":
+        return input.copy()
+    scale = input.dtype.type(10.0 ** abs(decimals))
+    return np.rint(input * scale) / scale if decimals > 0 else np.rint(input / scale) * scale
+
+
+@composite(pointwise=True, inplace=True, plain=lambda input, decimals: round(input, decimals or None))
+def round_(input: Tensor, *, decimals: Int = 0):
+    """Each element rounded to the nearest whole number, halves to even ones, or to so many decimals.
+
+    Derivative: 0
+
+    >>> round([0.5, 1.5, 2.4])
+    tensor([0., 2., 2.])
+    """
+    return op._round(input) if decimals == 0 else op._round_decimals(input, decimals)
+
+
+@elementwise(vjp=lambda g: g, kernel_name="frac_cpu")
+def frac(input: Tensor):
+    """What is left of each element after rounding towards zero.
+
+    Value: input - trunc(input)
+    Derivative: 1
+
+    >>> frac([1.5, -1.5])
+    tensor([ 0.5000, -0.5000])
+    """
+    if input.dtype.kind != "f":
+        raise ScriptTypeError(f"\"frac_cpu\" not implemented for '{BY_NP[input.dtype].type_name}'")
+    return input - np.trunc(input)
+
+
+@general(vjp=lambda g, y: g[0] / op.exp2(y[1]), fields="mantissa exponent", pointwise=True)
+def frexp(input: Tensor):
+    """Mantissa and exponent: input = mantissa * 2 ** exponent, the mantissa between 1/2 and 1.
+
+    Derivative: of the mantissa, 2 ** -exponent
+
+    >>> frexp([1., 6.]).mantissa
+    tensor([0.5000, 0.7500])
+    """
+    if input.dtype.kind != "f":
+        raise ScriptTypeError("torch.frexp() only supports floating-point dtypes")
+    return np.frexp(input)
+
+
+def _copysign_vjp(g, input, y):
+    return g * op._where(input == 0, 0, y / input)
+
+
+@elementwise(np.copysign, vjp=(_copysign_vjp, zeros), promote="float", grad_fn="CopysignBackward0")
+def _copysign_tensor(input: Tensor, other: Tensor): ...
+
+
+@elementwise(np.copysign, vjp={"input": _copysign_vjp}, promote="float", grad_fn="CopysignBackward1")
+def _copysign_number(input: Tensor, other: Tensor): ...
+
+
+@composite(pointwise=True, inplace=True)
+def copysign(input: Tensor, other: Tensor):
+    """The absolute value of `input` with the sign of `other`.
+
+    Derivative: 1 or -1, 0 where input is 0; 0 in other
+
+    >>> copysign([1., 2.], [-1., 1.])
+    tensor([-1.,  2.])
+    """
+    return op._copysign_number(input, other) if is_number(other) else op._copysign_tensor(input, other)
+
+
+@elementwise(np.nextafter, vjp=(lambda g, input, other: op._where(input != other, g, 0), zeros))
+def nextafter(input: Tensor, other: Tensor):
+    """The next representable number after `input` towards `other`.
+
+    >>> nextafter([1.], [2.]) > 1
+    tensor([True])
+    """
+
+
+HEAVISIDE = NotImplementedRule("derivative for aten::heaviside is not implemented")
+
+
+class _OneDtype(Op):
+    """PyTorch wants both arguments in one dtype."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        a, b = arrays
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
+            raise ScriptTypeError("heaviside is not yet implemented for tensors with different dtypes.")
+        super()._promote(arrays)
+
+
+@elementwise(vjp=(HEAVISIDE, HEAVISIDE), grad_fn="NotImplemented")
+def heaviside(input: Tensor, values: Tensor):
+    """0 for negative elements, 1 for positive ones, `values` at 0.
+
+    >>> heaviside([-1., 0., 2.], [0.5])
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    return np.where(input == 0, values, (input > 0).astype(input.dtype))
+
+
+@elementwise(d=lambda input: op.isfinite(input))
+def nan_to_num(
+    input: Tensor, nan: Number | None = None, posinf: Number | None = None, neginf: Number | None = None
+):
+    """Numbers in place of nan (0 by default), inf and -inf (the largest and the smallest real).
+
+    Derivative: 1 where the element is finite, else 0
+
+    >>> nan_to_num([1., nan])
+    tensor([1., 0.])
+    """
+    if input.dtype.kind != "f":
+        return input.copy()
+    of = np.finfo(input.dtype)
+    y = np.where(np.isnan(input), input.dtype.type(nan or 0), input)
+    y = np.where(input == np.inf, of.max if posinf is None else input.dtype.type(posinf), y)
+    return np.where(input == -np.inf, of.min if neginf is None else input.dtype.type(neginf), y)
+
+
+def _integers(kernel: str, *arrays: Any) -> None:
+    for a in arrays:
+        if a.dtype.kind not in "iu":
+            raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[a.dtype].type_name}'")
+
+
+@elementwise(plain=math.gcd)
+def gcd(input: Tensor, other: Tensor):
+    """Greatest common divisor of integers.
+
+    >>> gcd([4, 9], [6, 6])
+    tensor([2, 3])
+    """
+    _integers("gcd_cpu", input)
+    return np.gcd(input, other)
+
+
+@elementwise(plain=math.lcm)
+def lcm(input: Tensor, other: Tensor):
+    """Least common multiple of integers.
+
+    >>> lcm([4, 9], [6, 6])
+    tensor([12, 18])
+    """
+    _integers("lcm_cpu", input)
+    return np.abs(input // np.maximum(np.gcd(input, other), 1) * other)
+
+
+for _whole in (ceil, floor, trunc, _round, _round_decimals):
+    _whole.__class__ = _Rounding
+heaviside.__class__ = _OneDtype

@@ -1,0 +1,510 @@
+"""Activation functions of neural networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.dtypes import BY_NP
+from vardsl.engine.inplace import change, check_may_change
+from vardsl.engine.op import Op
+from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.arithmetic import zeros
+from vardsl.ops.define import Bool, Dtype, Int, Number, Str, Tensor, composite, elementwise, fused, general, op
+from vardsl.ops.special import erf_of
+
+
+class Activation(Op):
+    """An operation on reals, with PyTorch's `inplace=`: if true, the input is changed and given back."""
+
+    def run(self, bound: list[Any]) -> Any:
+        at = self.signature.index.get("inplace")
+        if at is None or not bound[at]:
+            return super().run(bound)
+        check_may_change(bound[0])
+        kept = list(bound)
+        kept[at] = False
+        return change(bound[0], super().run(kept))
+
+    def _promote(self, arrays: list[Any]) -> None:
+        kernel = self.facts.get("kernel_name")
+        if kernel is not None and arrays[0].dtype.kind != "f":
+            raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[arrays[0].dtype].type_name}'")
+
+
+# ---- masks -----------------------------------------------------------------------------------------------------
+# PyTorch's backward functions take part in the graph of a second pass with a zero derivative in the input.
+
+
+@general(
+    vjp={"grad_output": lambda g, input, threshold: op._threshold_backward(g, input, threshold), "input": zeros},
+    grad_fn="ThresholdBackwardBackward0",
+)
+def _threshold_backward(grad_output: Tensor, input: Tensor, threshold: Number):
+    return np.where(input <= threshold, grad_output.dtype.type(0), grad_output)
+
+
+@general(
+    vjp={"grad_output": lambda g, input, low, high: op._inner_backward(g, input, low, high), "input": zeros},
+    grad_fn="HardtanhBackwardBackward0",
+)
+def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Number):
+    """The cotangent where the input is strictly between two numbers."""
+    return np.where((input <= low) | (input >= high), grad_output.dtype.type(0), grad_output)
+
+
+@general(
+    vjp={"grad_output": lambda g, input, lambd: op._outer_backward(g, input, lambd), "input": zeros},
+    grad_fn="HardshrinkBackwardBackward0",
+)
+def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
+    """The cotangent where the input is outside of [-lambd, lambd]."""
+    return np.where((input >= -lambd) & (input <= lambd), grad_output.dtype.type(0), grad_output)
+
+
+# ---- piecewise linear ------------------------------------------------------------------------------------------
+
+
+@elementwise(vjp=lambda g, y: op._threshold_backward(g, y, 0), plain=lambda input, inplace: max(input, 0 * input))
+def relu(input: Tensor, inplace: Bool = False):
+    """Positive elements as they are, 0 for the others.
+
+    Value: max(input, 0)
+    Derivative: 1 where input > 0, else 0
+
+    >>> relu([-1., 0., 2.])
+    tensor([0., 0., 2.])
+    """
+    if input.dtype.kind == "b":
+        raise ScriptTypeError("Boolean inputs not supported for relu")
+    return np.maximum(input, input.dtype.type(0))
+
+
+@elementwise(
+    vjp=lambda g, input, threshold: op._threshold_backward(g, input, threshold),
+)
+def threshold(input: Tensor, threshold: Number, value: Number, inplace: Bool = False):
+    """Elements above `threshold` as they are, `value` for the others.
+
+    Derivative: 1 above the threshold, else 0
+
+    >>> threshold([0.5, 2.], 1., 20.)
+    tensor([20.,  2.])
+    """
+    return np.where(input <= threshold, np.asarray(value).astype(input.dtype), input)
+
+
+@elementwise(vjp=lambda g, input, min_val, max_val: op._inner_backward(g, input, min_val, max_val))
+def hardtanh(input: Tensor, min_val: Number = -1.0, max_val: Number = 1.0, inplace: Bool = False):
+    """Each element, moved between `min_val` and `max_val`.
+
+    Derivative: 1 strictly between them, else 0
+
+    >>> hardtanh([-2., 0.5, 2.])
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
+    if input.dtype.kind == "b":
+        raise ScriptTypeError("Bool inputs not supported for hardtanh")
+    if input.dtype == np.uint8 and (min_val < 0 or max_val < 0):
+        raise ScriptValueError("cannot do hardtanh on an unsigned type with negative limits")
+    if min_val > max_val:
+        raise ScriptValueError("min_val cannot be greater than max_val")
+    low, high = (np.asarray(v).astype(input.dtype) for v in (min_val, max_val))
+    return np.minimum(np.maximum(input, low), high)
+
+
+@composite(pointwise=True, inplace=False)
+def relu6(input: Tensor, inplace: Bool = False):
+    """Each element, moved between 0 and 6.
+
+    Derivative: 1 strictly between them, else 0
+
+    >>> relu6([-1., 3., 8.])
+    tensor([0., 3., 6.])
+    """
+    return op.hardtanh(input, 0.0, 6.0, inplace)
+
+
+@general(
+    vjp={
+        "grad_output": lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope),
+        "input": zeros,
+    },
+    grad_fn="LeakyReluBackwardBackward0",
+)
+def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Number):
+    return np.where(input > 0, grad_output, grad_output * negative_slope)
+
+
+@elementwise(vjp=lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope), promote="same",
+             kernel_name="leaky_relu_cpu")
+def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = False):
+    """Positive elements as they are, the others times `negative_slope`.
+
+    Derivative: 1 where input > 0, else negative_slope
+
+    >>> leaky_relu([-1., 2.])
+    tensor([-0.0100,  2.0000])
+    """
+    return np.where(input > 0, input, input * input.dtype.type(negative_slope))
+
+
+@elementwise(vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd), inplace=False, kernel_name="hardshrink_cpu")
+def hardshrink(input: Tensor, lambd: Number = 0.5):
+    """0 for elements between -lambd and lambd, the others as they are.
+
+    Derivative: 0 between them and on them, else 1
+
+    >>> hardshrink([-1., 0.25, 2.])
+    tensor([-1.,  0.,  2.])
+    """
+    return np.where((input >= -lambd) & (input <= lambd), input.dtype.type(0), input)
+
+
+@elementwise(vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd), inplace=False, kernel_name="softshrink_cpu")
+def softshrink(input: Tensor, lambd: Number = 0.5):
+    """Each element moved towards 0 by `lambd`, and 0 where that would pass it.
+
+    Derivative: 0 between -lambd and lambd and on them, else 1
+
+    >>> softshrink([-1., 0.25, 2.])
+    tensor([-0.5000,  0.0000,  1.5000])
+    """
+    if lambd < 0:
+        raise ScriptValueError(f"lambda must be greater or equal to 0, but found to be {_shown(lambd)}.")
+    moved = np.where(input > lambd, input - lambd, np.where(input < -lambd, input + lambd, input * 0))
+    return moved.astype(input.dtype, copy=False)
+
+
+def _shown(x: float) -> str:
+    """A number as C++ prints it."""
+    return f"{x:g}"
+
+
+@elementwise(vjp=lambda g, input: op._inner_backward(g * (1 / 6), input, -3.0, 3.0), inplace=False, kernel_name="hardsigmoid_cpu")
+def hardsigmoid(input: Tensor, inplace: Bool = False):
+    """A sigmoid of three straight pieces: 0 below -3, 1 above 3.
+
+    Value: min(max(input + 3, 0), 6) / 6
+    Derivative: 1/6 strictly between -3 and 3, else 0
+
+    >>> hardsigmoid([-4., 0., 4.])
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    return np.minimum(np.maximum(input + 3, 0), 6) / 6
+
+
+def _hardswish_vjp(g, input):
+    inner = op._where(input <= -3, 0, g * (input / 3 + 0.5))
+    return op._where(input >= 3, g, inner)
+
+
+@elementwise(vjp=_hardswish_vjp, inplace=False, kernel_name="hardswish_cpu")
+def hardswish(input: Tensor, inplace: Bool = False):
+    """The element times its hard sigmoid.
+
+    Value: input * min(max(input + 3, 0), 6) / 6
+    Derivative: 0 up to -3, 1 from 3 on, input / 3 + 1/2 between
+
+    >>> hardswish([-4., 1., 4.])
+    tensor([-0.0000,  0.6667,  4.0000])
+    """
+    return input * np.minimum(np.maximum(input + 3, 0), 6) / 6
+
+
+# ---- sigmoids --------------------------------------------------------------------------------------------------
+
+
+def _sigmoid(input: Any) -> Any:
+    return np.true_divide(1, 1 + np.exp(-input), dtype=input.dtype)
+
+
+@elementwise(vjp=lambda g, y: g * (1 - y) * y, promote="float", aliases=("special.expit",))
+def sigmoid(input: Tensor):
+    """The logistic function.
+
+    Value: 1 / (1 + exp(-input))
+    Derivative: y * (1 - y)
+
+    >>> sigmoid([0., 2.])
+    tensor([0.5000, 0.8808])
+    """
+    return _sigmoid(input)
+
+
+@elementwise(d=lambda input: op.sigmoid(-input), inplace=False, grad_fn="LogSigmoidBackward0", kernel_name="log_sigmoid_cpu")
+def logsigmoid(input: Tensor):
+    """Logarithm of the sigmoid, without underflow.
+
+    Value: -log(1 + exp(-input))
+    Derivative: sigmoid(-input)
+
+    >>> logsigmoid([0., 2.])
+    tensor([-0.6931, -0.1269])
+    """
+    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
+
+
+@elementwise(vjp=lambda g, input: g * _silu_slope(input), inplace=False, kernel_name="silu_cpu")
+def silu(input: Tensor, inplace: Bool = False):
+    """The element times its sigmoid, also called swish.
+
+    Value: input * sigmoid(input)
+    Derivative: s * (1 + input * (1 - s)) with s = sigmoid(input)
+
+    >>> silu([0., 2.])
+    tensor([0.0000, 1.7616])
+    """
+    return input * _sigmoid(input)
+
+
+def _silu_slope(input):
+    s = op.sigmoid(input)
+    return s * (1 + input * (1 - s))
+
+
+def _mish_slope(input):
+    s = op.sigmoid(input)
+    t = op.tanh(op.softplus(input))
+    return t + input * s * (1 - t * t)
+
+
+@elementwise(vjp=lambda g, input: g * _mish_slope(input), inplace=False, kernel_name="mish_cpu")
+def mish(input: Tensor, inplace: Bool = False):
+    """The element times the hyperbolic tangent of its softplus.
+
+    Value: input * tanh(log(1 + exp(input)))
+
+    >>> mish([0., 2.])
+    tensor([0.0000, 1.9440])
+    """
+    return input * np.tanh(np.logaddexp(input.dtype.type(0), input))
+
+
+def _softplus_vjp(g, input, beta, threshold):
+    scaled = input * beta
+    return op._where(scaled > threshold, g, g * op.sigmoid(scaled))
+
+
+@elementwise(vjp=_softplus_vjp, inplace=False, kernel_name="softplus_cpu")
+def softplus(input: Tensor, beta: Number = 1, threshold: Number = 20):
+    """A smooth relu; the element itself where beta * input is above `threshold`.
+
+    Value: log(1 + exp(beta * input)) / beta
+    Derivative: sigmoid(beta * input)
+
+    >>> softplus([0., 2.])
+    tensor([0.6931, 2.1269])
+    """
+    scaled = input * input.dtype.type(beta)
+    return np.where(scaled > threshold, input, np.log1p(np.exp(scaled)) / input.dtype.type(beta))
+
+
+@composite(pointwise=True)
+def softsign(input: Tensor):
+    """input / (1 + abs(input)).
+
+    Derivative: 1 / (1 + abs(input))**2
+
+    >>> softsign([-1., 3.])
+    tensor([-0.5000,  0.7500])
+    """
+    return input / (op.abs(input) + 1)
+
+
+@composite(pointwise=True)
+def tanhshrink(input: Tensor):
+    """input - tanh(input).
+
+    Derivative: tanh(input)**2
+
+    >>> tanhshrink([0., 1.])
+    tensor([0.0000, 0.2384])
+    """
+    return input - op.tanh(input)
+
+
+# ---- exponential -----------------------------------------------------------------------------------------------
+
+
+@general(
+    vjp={
+        "grad_output": lambda g, input, positive, negative, rate: op._elu_backward(g, input, positive, negative, rate),
+        # d/dx of the slope: rate times the exponential piece, and nothing on the straight one
+        "input": lambda g, grad_output, input, negative, rate: op._elu_backward(
+            g * grad_output, input, 0.0, negative * rate, rate
+        ),
+    },
+    grad_fn="EluBackwardBackward0",
+)
+def _elu_backward(grad_output: Tensor, input: Tensor, positive: Number, negative: Number, rate: Number):
+    """The cotangent times `positive` where input > 0, else times negative * exp(rate * input)."""
+    bent = np.exp(np.minimum(input, 0) * rate) * negative
+    return np.where(input <= 0, grad_output * bent, grad_output * positive)
+
+
+def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
+    bent = np.expm1(np.minimum(x, 0) * x.dtype.type(rate)) * x.dtype.type(alpha * scale)
+    return np.where(x <= 0, bent, x * x.dtype.type(scale))
+
+
+@elementwise(
+    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, alpha, 1.0), grad_fn="EluBackward0", kernel_name="elu_cpu"
+)
+def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
+    """Positive elements as they are, alpha * (exp(input) - 1) for the others.
+
+    Derivative: 1 where input > 0, else alpha * exp(input)
+
+    >>> elu([-1., 2.])
+    tensor([-0.6321,  2.0000])
+    """
+    return _elu(input, alpha, 1.0, 1.0)
+
+
+@elementwise(
+    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, 1.0, 1.0 / alpha), grad_fn="CeluBackward0",
+    kernel_name="elu_cpu",
+)
+def celu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
+    """Positive elements as they are, alpha * (exp(input / alpha) - 1) for the others.
+
+    Derivative: 1 where input > 0, else exp(input / alpha)
+
+    >>> celu([-1., 2.])
+    tensor([-0.6321,  2.0000])
+    """
+    if alpha == 0:
+        raise ScriptValueError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _elu(input, alpha, 1.0, 1.0 / alpha)
+
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+@elementwise(
+    vjp=lambda g, input: op._elu_backward(g, input, SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0),
+    grad_fn="EluBackward0",
+    kernel_name="elu_cpu",
+)
+def selu(input: Tensor, inplace: Bool = False):
+    """The scaled exponential unit, which keeps means at 0 and variances at 1.
+
+    Value: s * input where input > 0, else s * a * (exp(input) - 1), with s = 1.0507…, a = 1.6733…
+
+    >>> selu([-1., 2.])
+    tensor([-1.1113,  2.1014])
+    """
+    return _elu(input, SELU_ALPHA, SELU_SCALE, 1.0)
+
+
+# ---- gaussian --------------------------------------------------------------------------------------------------
+
+ROOT_HALF = math.sqrt(0.5)
+ROOT_TWO_OVER_PI = math.sqrt(2 / math.pi)
+CUBIC = 0.044715
+
+
+def _gelu_slope(input, approximate):
+    if approximate == "none":
+        below = 0.5 * (1 + op.erf(input * ROOT_HALF))
+        return below + input * (op.exp(-0.5 * input * input) * (0.5 * ROOT_TWO_OVER_PI * math.sqrt(2) * ROOT_HALF))
+    t = op.tanh(ROOT_TWO_OVER_PI * (input + CUBIC * input * input * input))
+    inner = ROOT_TWO_OVER_PI * (1 + 3 * CUBIC * input * input)
+    return 0.5 * (1 + t) + 0.5 * input * (1 - t * t) * inner
+
+
+@elementwise(vjp=lambda g, input, approximate: g * _gelu_slope(input, approximate), inplace=False, kernel_name="GeluKernelImpl")
+def gelu(input: Tensor, *, approximate: Str = "none"):
+    """The element times the share of a normal distribution below it; approximate="tanh" avoids the error function.
+
+    Value: input * (1 + erf(input / sqrt(2))) / 2
+
+    >>> gelu([-1., 2.])
+    tensor([-0.1587,  1.9545])
+    """
+    if approximate == "none":
+        return input * (1 + erf_of(input * input.dtype.type(ROOT_HALF))) * input.dtype.type(0.5)
+    if approximate == "tanh":
+        inner = input + CUBIC * input * input * input
+        return 0.5 * input * (1 + np.tanh(ROOT_TWO_OVER_PI * inner))
+    raise ScriptValueError("approximate argument must be either none or tanh.")
+
+
+# ---- gates and slopes learned ----------------------------------------------------------------------------------
+
+
+@fused(inplace=False)
+def glu(input: Tensor, dim: Int = -1):
+    """The first half along `dim` times the sigmoid of the second half.
+
+    >>> glu([1., 2., 0., 0.])
+    tensor([0.5000, 1.0000])
+    """
+    if input.ndim == 0:
+        raise ShapeError("glu does not support 0-dimensional tensors")
+    if not -input.ndim <= dim < input.ndim:
+        raise ScriptIndexError(
+            f"Dimension out of range (expected to be in range of [{-input.ndim}, {input.ndim - 1}], but got {dim})"
+        )
+    size = input.shape[dim]
+    if size % 2:
+        raise ShapeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size {size}")
+    return op.narrow(input, dim, 0, size // 2) * op.sigmoid(op.narrow(input, dim, size // 2, size // 2))
+
+
+@elementwise(
+    vjp={
+        "input": lambda g, input, weight: op._where(input > 0, g, weight * g),
+        "weight": lambda g, input: op._where(input > 0, 0, input * g),
+    },
+    grad_fn="PreluKernelBackward0",
+)
+def _prelu_kernel(input: Tensor, weight: Tensor):
+    return np.where(input > 0, input, weight * input)
+
+
+@composite()
+def prelu(input: Tensor, weight: Tensor):
+    """A leaky relu whose slope is learned, one for all elements or one for each channel (dimension 1).
+
+    Derivative: 1 where input > 0, else weight; in weight, 0 and input
+
+    >>> prelu([-1., 2.], [0.25])
+    tensor([-0.2500,  2.0000])
+    """
+    if input.dtype != weight.dtype:
+        a, b = input.type_name.removeprefix("torch."), weight.type_name.removeprefix("torch.")
+        raise ScriptTypeError(
+            f"prelu: Type promoting not supported. Got {input.dtype.type_name} and {weight.dtype.type_name}",
+            notes=(f"{a} and {b}",),
+        )
+    if weight.ndim > 1:
+        raise ShapeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
+        )
+    size = math.prod(weight.shape)
+    if size != 1:
+        if input.ndim == 0:
+            raise ShapeError("Not allow zero-dim input tensor.")
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if channels != size:
+            raise ShapeError(
+                f"Mismatch of parameter numbers and input channel size. "
+                f"Found parameter numbers = {size} and channel size = {channels}."
+            )
+    if weight.ndim and input.ndim > 1:
+        weight = op.reshape(weight, (1, size, *[1] * (input.ndim - 2)))
+    elif weight.ndim and input.ndim == 0:
+        weight = op.reshape(weight, ())
+    return op._prelu_kernel(input, weight)
+
+
+for _activation in (
+    relu, threshold, hardtanh, leaky_relu, hardshrink, softshrink, hardsigmoid, hardswish, logsigmoid, silu, mish,
+    softplus, elu, celu, selu, gelu,
+):  # fmt: skip
+    _activation.__class__ = Activation

@@ -1,0 +1,100 @@
+"""Softmax and its relatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.dtypes import BY_NP
+from vardsl.errors import ScriptTypeError
+from vardsl.ops.define import Dtype, Int, Tensor, composite, general, op
+from vardsl.ops.dims import wrap_dim
+
+
+def _real(x: Any, kernel: str) -> None:
+    if x.dtype.kind != "f":
+        raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[x.dtype].type_name}'")
+
+
+def _axis(x: Any, dim: int) -> int | None:
+    axis = wrap_dim(dim, x.ndim)
+    return axis if x.ndim else None
+
+
+def _shifted(x: Any, axis: int | None) -> Any:
+    """The elements less the largest of their row."""
+    top = np.maximum.reduce(x, axis, keepdims=True) if x.size else 0
+    return x - top
+
+
+def _softmax_vjp(g, y, dim):
+    weighted = g * y
+    return weighted - y * op.sum(weighted, dim, True)
+
+
+@general(vjp=_softmax_vjp, grad_fn="SoftmaxBackward0")
+def _softmax(input: Tensor, dim: Int):
+    axis = _axis(input, dim)
+    _real(input, "softmax_lastdim_kernel_impl")
+    if not input.size:
+        return input.copy()
+    y = np.exp(_shifted(input, axis))
+    return y / np.add.reduce(y, axis, keepdims=True)
+
+
+@general(vjp=lambda g, y, dim: g - op.exp(y) * op.sum(g, dim, True), grad_fn="LogSoftmaxBackward0")
+def _log_softmax(input: Tensor, dim: Int):
+    axis = _axis(input, dim)
+    _real(input, "log_softmax_lastdim_kernel_impl")
+    if not input.size:
+        return input.copy()
+    x = _shifted(input, axis)
+    return x - np.log(np.add.reduce(np.exp(x), axis, keepdims=True))
+
+
+def _implied(dim: int | None, ndim: int) -> int:
+    """The dimension that PyTorch takes where none is given."""
+    if dim is not None:
+        return dim
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def _cast(input, dtype):
+    return input if dtype is None else op.to(input, dtype)
+
+
+@composite(aliases=("special.softmax",))
+def softmax(input: Tensor, dim: Int | None = None, dtype: Dtype | None = None):
+    """Positive numbers with sum 1 along `dim`, in proportion to exp(input).
+
+    Value: exp(input) / sum(exp(input), dim)
+    Derivative: y * (g - sum(g * y, dim))
+
+    >>> softmax([1., 2., 3.], dim=0)
+    tensor([0.0900, 0.2447, 0.6652])
+    """
+    return op._softmax(_cast(input, dtype), _implied(dim, input.ndim))
+
+
+@composite(aliases=("special.log_softmax",))
+def log_softmax(input: Tensor, dim: Int | None = None, dtype: Dtype | None = None):
+    """Logarithm of the softmax along `dim`, without underflow.
+
+    Value: input - log(sum(exp(input), dim))
+    Derivative: g - softmax(input) * sum(g, dim)
+
+    >>> log_softmax([1., 2., 3.], dim=0)
+    tensor([-2.4076, -1.4076, -0.4076])
+    """
+    return op._log_softmax(_cast(input, dtype), _implied(dim, input.ndim))
+
+
+@composite()
+def softmin(input: Tensor, dim: Int | None = None, dtype: Dtype | None = None):
+    """The softmax of the elements with the other sign.
+
+    >>> softmin([1., 2., 3.], dim=0)
+    tensor([0.6652, 0.2447, 0.0900])
+    """
+    return op._softmax(_cast(-input, dtype), _implied(dim, input.ndim))
