@@ -343,7 +343,7 @@ def record(name: str, call: Call, writer: recorded.Writer) -> dict[str, Any]:
     label, args, kwargs = call
     pairs = [encoder.argument(a) for a in args]
     named = {k: encoder.argument(v) for k, v in kwargs.items()}
-    if not encoder.inputs and name not in MAKING:
+    if not encoder.inputs and name not in (*MAKING, "tril_indices", "triu_indices"):
         raise Unrecordable("plain numbers only")
     live, live_named = [p[1] for p in pairs], {k: p[1] for k, p in named.items()}
     case: dict[str, Any] = {
