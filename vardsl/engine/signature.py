@@ -165,7 +165,7 @@ def _tensor(op: str, i: int, p: Parameter, v: Any) -> Any:
 def _tensors(op: str, i: int, p: Parameter, v: Any) -> list[Any]:
     if isinstance(v, (tuple, list)):
         for k, x in enumerate(v):
-            if type(x) is not Value and not isinstance(x, np.ndarray):
+            if type(x) is not Value and not isinstance(x, (np.ndarray, np.generic)):
                 raise ScriptTypeError(
                     f"expected Tensor as element {k} in argument {i}, but got {type_name(x)}"
                 )

@@ -209,9 +209,8 @@ class _Checkpoint:
             y = self._recompute(own)
         live = [(o, c) for o, c in zip(_values(y), gs if isinstance(gs, tuple) else (gs,)) if o.requires_grad]
         inputs = [a for a in own if _live(a)] + [_handle(x, i) for x, i in self.captured]
-        found = iter(
-            _backward.grad([o for o, _ in live], inputs, [c for _, c in live], create_graph=as_values)
-        )
+        ys, seeds = [o for o, _ in live], [c for _, c in live]
+        found = iter(_backward.grad(ys, inputs, seeds, create_graph=as_values))
         return [_bare(next(found), as_values) if e is not None else None for e in node.edges]
 
     def _recompute(self, own: Sequence[Any]) -> Any:
