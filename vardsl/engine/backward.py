@@ -10,7 +10,7 @@ import numpy as np
 
 from vardsl.engine.context import enable_grad, state
 from vardsl.engine.dtypes import Array, f4, f8
-from vardsl.engine.value import Like, Node, Value
+from vardsl.engine.value import OPS, Like, Node, Value
 from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
 
 SECOND_TIME = (
@@ -63,6 +63,7 @@ class Pass:
         self.as_values = as_values
         self.retain = retain
         self.needed = needed
+        self.stop: set[Node] = set()  # inputs of the pass that are not leaves and have nothing wanted below them
         self.observer = observer
         self.heap: list[tuple[int, Node]] = []
         self.pending: dict[Node, Any] = {}
@@ -104,6 +105,8 @@ class Pass:
             g = pending.pop(node)
             if node.hooks is not None or node.retained is not None:
                 g = self._hooks(node, g)
+                if node in self.stop:
+                    continue
             if node.freed:
                 raise _located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
             try:
@@ -266,8 +269,6 @@ def _commit(received: dict[Value, Cotangent], create_graph: bool) -> None:
 def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
     before = leaf._grad
     ctx = state.ctx
-    if ctx.tracer is not None:
-        ctx.tracer.accumulate(leaf, g)
     journal = ctx.journal
     if journal is not None:
         journal.append(_undo_grad(leaf, before))
@@ -277,6 +278,8 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
         else:
             with enable_grad(create_graph):
                 leaf._grad = before + g
+        if ctx.tracer is not None:
+            ctx.tracer.accumulate(leaf, before, g)
         return
     if before is None:
         leaf._grad = Value(_owned(g, leaf))
@@ -328,6 +331,8 @@ def _gradients(
         if v.node is not None:
             wanted.setdefault(v.node, []).append(k)
     p = Pass(as_values=create_graph, retain=retain, needed=needed, observer=observer)
+    leaves = {v for v in inputs if v.node is None}
+    p.stop = {n for n in wanted if not any(e in needed or e in leaves for e in n.edges if e is not None)}
     with enable_grad(create_graph):
         _start(p, roots, seeds)
         _run_capturing(p, wanted, inputs, captured)
@@ -378,9 +383,19 @@ def grad(
     if not allow_unused and any(g is None for g in found):
         raise GradError(UNUSED)
     return tuple(
-        g if g is None or isinstance(g, Value) else Value(np.array(g, dtype=v.array.dtype))
-        for g, v in zip(found, inputs, strict=True)
+        g if g is None else _shaped(g, v, create_graph) for g, v in zip(found, inputs, strict=True)
     )
+
+
+def _shaped(g: Cotangent, like: Value, create_graph: bool) -> Value:
+    """A gradient of exactly the shape of its input; a rule may have given one that broadcasts to it."""
+    shape = like.array.shape
+    if isinstance(g, Value) and create_graph:
+        return g if g.array.shape == shape or not like.is_leaf else OPS["expand"](g, shape)
+    a = g.array if isinstance(g, Value) else g
+    if like.is_leaf and a.shape != shape:
+        a = np.broadcast_to(a, shape)
+    return Value(np.array(a, dtype=like.array.dtype))
 
 
 __all__ = ["Like", "backward", "grad"]

@@ -1,0 +1,140 @@
+"""What is done to the steps of a recorded run before they are laid out: folding, common subexpressions, dead code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from vardsl.plan.trace import Slot, Step, Write
+
+Steps = list[Step | Write]
+
+
+def fold(steps: Steps) -> Steps:
+    """Steps over constants alone have happened while recording: their results are constants."""
+    kept: Steps = []
+    for step in steps:
+        if type(step) is Step and all(s.kind == "const" for s in step.slots()):
+            for out in step.outs:
+                out.kind = "const"
+                if any(out.array.strides) or out.array.size <= 1:
+                    out.array = np.array(out.array)
+        else:
+            kept.append(step)
+    return kept
+
+
+def _is_one(x: Any) -> bool:
+    if type(x) is Slot:
+        if x.kind != "const" or x.array.size == 0:
+            return False
+        a = x.array if any(x.array.strides) else x.array[(0,) * x.array.ndim]
+        return bool(np.all(a == 1))
+    return isinstance(x, (int, float)) and x == 1
+
+
+def _rename(step: Step | Write, same: dict[Slot, Slot]) -> None:
+    if not same:
+        return
+    if type(step) is Write:
+        step.source = final(step.source, same)
+        return
+    assert type(step) is Step
+    step.args = [
+        final(a, same) if type(a) is Slot
+        else [final(x, same) if type(x) is Slot else x for x in a] if type(a) is list
+        else a
+        for a in step.args
+    ]  # fmt: skip
+
+
+def _key(step: Step) -> Any:
+    parts: list[Any] = [step.op.name]
+    for a in step.args:
+        if type(a) is Slot:
+            parts.append(a)
+        elif type(a) is list:
+            parts.append(tuple(x if type(x) is Slot else repr(x) for x in a))
+        else:
+            parts.append(repr(a))
+    return tuple(parts)
+
+
+def dead(steps: Steps, wanted: Iterable[Slot]) -> Steps:
+    """Drops steps whose results nothing uses."""
+    alive = set(wanted)
+    kept: Steps = []
+    for step in reversed(steps):
+        if type(step) is Write:
+            alive.update((step.source, step.target))
+            kept.append(step)
+        elif type(step) is Step and any(o in alive for o in step.outs):
+            alive.update(step.slots())
+            kept.append(step)
+    kept.reverse()
+    return kept
+
+
+def optimise(steps: Steps, outputs: Callable[[dict[Slot, Slot]], list[Slot]]) -> tuple[Steps, dict[Slot, Slot]]:
+    """All passes in order. `outputs(same)` gives the wanted slots after merging; also returns what was merged."""
+    same: dict[Slot, Slot] = {}
+    steps = fold(steps)
+    for merge in (units, common):
+        steps = merge(steps, same)
+    return dead(steps, outputs(same)), same
+
+
+def final(s: Slot, same: dict[Slot, Slot]) -> Slot:
+    """The slot that stands for `s` after merging."""
+    while s in same:
+        s = same[s]
+    return s
+
+
+def units(steps: Steps, same: dict[Slot, Slot]) -> Steps:
+    """Products with a constant one are the other factor."""
+    kept: Steps = []
+    for step in steps:
+        _rename(step, same)
+        other = _unit(step) if type(step) is Step else None
+        if other is None:
+            kept.append(step)
+        else:
+            assert type(step) is Step
+            same[step.outs[0]] = other
+    return kept
+
+
+def _unit(step: Step) -> Slot | None:
+    """The other factor of a product with one."""
+    if step.op.name != "mul":
+        return None
+    a, b = step.args[:2]
+    other = b if _is_one(a) else a if _is_one(b) else None
+    out = step.outs[0]
+    if type(other) is Slot and other.shape == out.shape and other.array.dtype == out.array.dtype:
+        return other
+    return None
+
+
+def common(steps: Steps, same: dict[Slot, Slot]) -> Steps:
+    """Of steps that compute the same from the same only the first stays; a write forgets what was known before."""
+    known: dict[Any, tuple[Slot, ...]] = {}
+    kept: Steps = []
+    for step in steps:
+        _rename(step, same)
+        if type(step) is Write:
+            known.clear()
+            kept.append(step)
+            continue
+        assert type(step) is Step
+        key = _key(step)
+        first = known.get(key)
+        if first is None:
+            known[key] = step.outs
+            kept.append(step)
+        else:
+            same.update(zip(step.outs, first, strict=True))
+    return kept

@@ -1,0 +1,80 @@
+"""A run of statements that may repeat, and the decision when to record it.
+
+The program asks its region before each time it comes to the run: the answer is the values that the run would bind, or
+None, and then the program executes the statements itself. The first times pass unseen; then one is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vardsl.engine.context import state
+from vardsl.engine.value import Value
+from vardsl.plan.execute import Plan, Unplannable
+from vardsl.plan.trace import Tracer
+
+WARM_UP = 3  # turns before one is recorded: recording costs about ten
+RECORDINGS = 4  # recordings before a region that keeps changing is left alone
+LARGE = 200_000  # elements from which a single repetition is worth a plan
+
+
+class Region:
+    """The state of one run of statements: not yet recorded, being recorded, planned, or left alone."""
+
+    __slots__ = ("label", "plan", "reads", "recordings", "seen", "stopped", "tracer")
+
+    def __init__(self, label: str = "") -> None:
+        self.label = label
+        self.plan: Plan | None = None
+        self.tracer: Tracer | None = None
+        self.reads: Sequence[Any] = ()
+        self.seen = 0
+        self.recordings = 0
+        self.stopped: str | None = None
+
+    def __call__(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
+        """The results of the planned run, or None: then run it, and call `end` if `tracing`."""
+        plan = self.plan
+        if plan is not None:
+            results = plan.run(reads, state.ctx)
+            if results is not None:
+                return results
+            self.plan = None
+            self.seen = WARM_UP - 1
+        if self.stopped is not None:
+            return None
+        self.seen += 1
+        ctx = state.ctx
+        if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None:
+            return None
+        if self.seen > WARM_UP or (self.seen > 1 and any(type(v) is Value and v.array.size >= LARGE for v in reads)):
+            self.recordings += 1
+            if self.recordings > RECORDINGS:
+                self.stopped = "what it works on keeps changing"
+                return None
+            self.tracer = ctx.tracer = Tracer(reads)
+            self.reads = reads
+        return None
+
+    @property
+    def tracing(self) -> bool:
+        return self.tracer is not None
+
+    def end(self, results: Sequence[Any]) -> None:
+        """The recorded run is over and has bound `results`."""
+        tracer, self.tracer = self.tracer, None
+        ctx = state.ctx
+        if tracer is None or ctx.tracer is not tracer:
+            return
+        ctx.tracer = None
+        try:
+            self.plan = Plan(tracer, self.reads, results)
+        except Unplannable as reason:
+            self.stopped = str(reason)
+
+    def describe(self) -> str:
+        """What became of the region, for `--explain-plan`."""
+        if self.plan is not None:
+            return f"{self.label}: planned\n{self.plan.describe()}"
+        return f"{self.label}: {self.stopped or 'not repeated often enough'}"
