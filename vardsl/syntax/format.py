@@ -42,7 +42,7 @@ def _atoms(text: str, tokens: list[Token]) -> tuple[list[Atom], list[Comment]]:
         if token.type == "SEP":
             separated = True
             continue
-        for kind, word, start, end in _split(token):
+        for kind, word, start, end in _split(text, token):
             atom = Atom(kind, word, separated=separated)
             _comments(text, at, start, atoms[-1] if atoms else None, atom)
             atoms.append(atom)
@@ -52,9 +52,10 @@ def _atoms(text: str, tokens: list[Token]) -> tuple[list[Atom], list[Comment]]:
     return atoms, last.leading
 
 
-def _split(token: Token) -> list[tuple[str, str, int, int]]:
+def _split(source: str, token: Token) -> list[tuple[str, str, int, int]]:
     if token.type != "ROW":
-        return [(token.type, token.text, token.start, token.end)]
+        # the spelling of the source, not the normalised name
+        return [(token.type, source[token.start : token.end], token.start, token.end)]
     return [
         (_ROW_TYPES.get(part[0], "REAL"), part[0], token.start + part.start(), token.start + part.end())
         for part in _ROW_PART.finditer(token.text)

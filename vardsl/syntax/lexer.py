@@ -38,6 +38,7 @@ _PREFIXES = frozenset(["PLUS", "MINUS", "TILDE"])
 _ENDS_ALL = frozenset(["COMMA", "COLON", "SEP"])
 _ENDS_TIGHT = frozenset("PLUS MINUS MULTIPLY COMPARE IN AND OR AMP BAR PIPE IF ELSE EQ AUG".split())
 _ENDS_NOT = frozenset(["AND", "OR", "PIPE", "IF", "ELSE", "EQ"])
+_COUNTED = _PREFIXES | _ENDS_ALL | _ENDS_TIGHT | {"POWER", "DOT", "NOT", "FN", *_OPENERS, *_CLOSERS}
 
 _DIGITS = r"[0-9](?:_?[0-9])*+"
 _EXPONENT = rf"[eE][-+]?+{_DIGITS}"
@@ -147,7 +148,8 @@ class Lexer:
                     kind, stop = self._row(start, stop)
                 word = text[start:stop]
             token = Token(kind, word, start, stop)
-            self._nest(token)
+            if kind in _COUNTED:
+                self._nest(token)
             self.before, self.last = self.last, token.type
             yield token
             if kind == "RBRACE" and not _ELSE.match(text, stop, end):

@@ -30,14 +30,14 @@ class Slip(Exception):
 def integer(token: Token) -> ast.Number:
     """`7`, `1_000`, `0xff`, `0b101`."""
     text = token.text.replace("_", "")
-    if len(text) > MAX_DIGITS + 2:
+    if len(text) > MAX_DIGITS:
         raise _too_long(token.span)
     if text[0] == "0" and text[1:2].isdigit() and text.strip("0"):
         raise Slip(
             token.span, "an integer is not written with leading zeros", f"write {text.lstrip('0')}, or 0o… for octal"
         )
     value = int(text, 0) if text.strip("0") else 0
-    if value >= _MAX_INTEGER:
+    if value >= _MAX_INTEGER:  # of hexadecimal digits fewer are too many
         raise _too_long(token.span)
     return ast.Number(token.span, value, token.text)
 

@@ -148,10 +148,14 @@ def is_unclosed(lexer: Lexer, token: Token) -> bool:
     return not _closes(lexer, token)
 
 
+_LOOK_AHEAD = 20_000
+
+
 def _closes(lexer: Lexer, token: Token) -> bool:
-    """Whether the rest of the text closes the innermost bracket."""
+    """Whether the text behind closes the innermost bracket; far away it is taken to do so."""
     depth, at, match = 1, token.end, lexer.tables.scanner.match
-    while True:
+    depth += token.type in ("LPAR", "LSQB", "LBRACE")
+    for _ in range(_LOOK_AHEAD):
         found = match(lexer.text, at, lexer.end)
         assert found is not None, "the scanner matches everything"
         kind = found.lastgroup
@@ -161,5 +165,6 @@ def _closes(lexer: Lexer, token: Token) -> bool:
         if depth == 0:
             return True
         at = found.end()
+    return True
 
 

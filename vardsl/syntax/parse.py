@@ -188,9 +188,11 @@ class Parser:
             if action is None:
                 raise mistakes.unexpected(self._situation(token))
             if action >= 0:
-                values.append(self._value(token))
+                convert = _VALUES.get(kind)
+                values.append(token if convert is None else convert(token, self))
                 stack.append(action)
-                self._mark(kind)
+                if kind in _MARKS:
+                    self._mark(kind)
                 return False
             origin, size, callback = reductions[~action]
             if callback is None:
@@ -226,16 +228,8 @@ class Parser:
         _hops()[key] = state
         return state
 
-    def _value(self, token: Token) -> Any:
-        """A token as the tree holds it."""
-        convert = _VALUES.get(token.type)
-        if convert is not None:
-            return convert(token)
-        if token.type == "FSTRING":
-            return literals.fstring(token, self._field)
-        return token
-
-    def _field(self, start: int, end: int) -> tuple[ast.Expr, int]:
+    def parse_field(self, start: int, end: int) -> tuple[ast.Expr, int]:
+        """The expression of an f-string's field, and where it ended."""
         parser = Parser(self.source, "lone_expression", start, end, field=True, depth=self.lexer.depth)
         return parser.run(), parser.lexer.position
 
@@ -306,14 +300,17 @@ def _takes(tables_: Tables, stack: list[int], kind: str) -> bool:
         states.append(goto)
 
 
-_VALUES: dict[str, Callable[[Token], Any]] = {
-    "NAME": lambda token: ast.Name(token.span, token.text),
-    "INTEGER": literals.integer,
-    "REAL": literals.real,
-    "ROW": literals.row,
-    "STRING": literals.string,
-    "TRUE": lambda token: ast.Bool(token.span, True),
-    "FALSE": lambda token: ast.Bool(token.span, False),
-    "NONE": lambda token: ast.NoneLit(token.span),
-    "ELLIPSIS": lambda token: ast.Ellipsis_(token.span),
+# How the tree holds a token; any other is passed to the callbacks as it is.
+_VALUES: dict[str, Callable[[Token, Parser], Any]] = {
+    "NAME": lambda token, _: ast.Name(token.span, token.text),
+    "INTEGER": lambda token, _: literals.integer(token),
+    "REAL": lambda token, _: literals.real(token),
+    "ROW": lambda token, _: literals.row(token),
+    "STRING": lambda token, _: literals.string(token),
+    "FSTRING": lambda token, parser: literals.fstring(token, parser.parse_field),
+    "TRUE": lambda token, _: ast.Bool(token.span, True),
+    "FALSE": lambda token, _: ast.Bool(token.span, False),
+    "NONE": lambda token, _: ast.NoneLit(token.span),
+    "ELLIPSIS": lambda token, _: ast.Ellipsis_(token.span),
 }
+_MARKS = frozenset(["SEP", "LBRACE", "RBRACE"])
