@@ -7,14 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import no_grad, state
+from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array, promote_dtypes
-from vardsl.engine.value import OPS, Like, Node, Value, script_place, shared_counter
+from vardsl.engine.value import ONE_OF_SEVERAL, OPS, Node, Value, script_place, shared_counter
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 _HINT = "for a step of training write update w -= …, or no_grad { w -= … }"
+VIEW_WITHOUT_GRAD = (
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case "
+    "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
+    "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
+    "the inplace to be tracked)."
+)
 SHARED_MEMORY = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
     "Please clone() the tensor before performing the operation."
@@ -25,11 +31,18 @@ def check_may_change(v: Value) -> None:
     """Raises GradError where PyTorch does not allow this tensor to be changed in place now."""
     if not state.ctx.grad_enabled:
         return
-    if v.node is None and v._requires:
-        raise GradError(LEAF, hint=_HINT)
     base = v.base
-    if base is not None and v.chain is not None and base.node is None and base._requires:
-        raise GradError(VIEW_OF_LEAF, hint=_HINT)
+    if base is not None and v.chain is not None and base.requires_grad:
+        if not v.chain:
+            raise GradError(VIEW_WITHOUT_GRAD, hint="make the view outside no_grad, or change it inside")
+        if v.one_of_several:
+            assert v.node is not None
+            which = f"Output {v.index} of {v.node.stem} is a view and is being modified inplace. "
+            raise GradError(which + ONE_OF_SEVERAL, hint="index the tensor itself: x[0] *= 2 changes x")
+        if base.node is None:
+            raise GradError(VIEW_OF_LEAF, hint=_HINT)
+    elif v.node is None and v._requires:
+        raise GradError(LEAF, hint=_HINT)
 
 
 def write(v: Value, array: Array) -> None:
@@ -45,13 +58,13 @@ def write(v: Value, array: Array) -> None:
 
 def _restore(v: Value, before: Array, version: int) -> Callable[[], None]:
     node, index, requires, base = v._node, v.index, v._requires, v.base
-    base_node = base._node if base is not None else None
+    base_node, base_index = (base._node, base.index) if base is not None else (None, 0)
 
     def undo() -> None:
         np.copyto(v.array, before)
-        v._node, v.index, v._requires = node, index, requires
+        v._node, v.index, v._requires, v.seen = node, index, requires, version
         if base is not None:
-            base._node = base_node
+            base._node, base.index = base_node, base_index
         if v.vc is not None:
             v.vc[0] = version
 
@@ -68,19 +81,25 @@ def adopt(v: Value, result: Value) -> None:
     bump(v)
     counter = shared_counter(v)
     node = result._node
-    base = v.base if v.base is not None and v.chain is not None else None
-    if base is None:
-        if node is not None:
-            v._node, v.index = node, result.index
-            node.vc, node.y_version = counter, counter[0]
-        v.seen = counter[0]
+    base = v.base if v.base is not None and v.chain else None
+    if base is not None:
+        if state.ctx.grad_enabled and (node is not None or base.requires_grad):
+            _rebase(base, v, result)
+        v.seen = -1  # the node is made anew from the base on the next look
         return
-    if node is None and not base.requires_grad:
-        v.seen = counter[0]
-        return
-    _rebase(base, v, result)
-    v._node = None  # made anew from the base on the next look
-    v.seen = counter[0] - 1
+    v.seen = counter[0]
+    if node is not None:
+        succeed(v, node, result.index)
+        node.vc, node.y_version = counter, counter[0]
+
+
+def succeed(v: Value, node: Node, index: int) -> None:
+    """Gives a changed value its new node; a gradient that is to be kept is kept of what the value is now."""
+    before = v._node
+    if before is not None and before.retained and before.retained.get(v.index) is v:
+        before.retained.pop(v.index)
+        node.retained = {**(node.retained or {}), index: v}
+    v._node, v.index = node, index
 
 
 def _rebase(base: Value, v: Value, result: Value) -> None:
@@ -90,12 +109,11 @@ def _rebase(base: Value, v: Value, result: Value) -> None:
     indices = (base.index if base._node is not None else 0, result.index)
     node = Node(COPY_SLICES, (edge, source), indices if any(indices) else None)
     node.args = v.chain
-    node.likes = [Like(base.array.shape, base.array.dtype), Like(v.array.shape, v.array.dtype)]
     node.shape, node.dtype = base.array.shape, base.array.dtype
     node.where = script_place()
     counter = shared_counter(v)
     node.vc, node.y_version = counter, counter[0]
-    base._node, base.index = node, 0
+    succeed(base, node, 0)
     base.seen = counter[0]
 
 
@@ -109,29 +127,25 @@ class CopySlices:
         return False
 
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
-        whole = g if as_values else Value(g)
-        part = whole
-        for op, args in node.args:
-            part = op.apply_view(part, args)
-        kept = OPS["clone"](whole)
-        with no_grad():
-            region: Value = kept.detach()
-            region.vc = None
-            region.base = None
-            for op, args in node.args:
-                region = op.apply_view(region, args)
-            mask = np.ones(region.array.shape, bool)
+        if g.shape != node.shape:
+            g = OPS["expand"](g, node.shape)
+        part = _view(g, node.args) if node.edges[1] is not None else None
+        if node.edges[0] is None:
+            return [None, part]
         if as_values:
-            keep = np.ones(whole.shape, bool)
-            hole = Value(keep)
-            with no_grad():
-                for op, args in node.args:
-                    hole = op.apply_view(hole, args)
-                hole.array[...] = False
-            kept = OPS["where"](Value(keep), whole, 0.0)
-            return [kept, OPS["clone"](part)]
-        np.copyto(region.array, 0, where=mask)
-        return [kept.array, part.array.copy()]
+            hole = np.zeros(node.shape, bool)
+            _view(hole, node.args)[...] = True
+            return [OPS["masked_fill"](g, Value(hole), 0), part]
+        kept = np.array(g)
+        _view(kept, node.args)[...] = 0
+        return [kept, part]
+
+
+def _view(x: Any, chain: Any) -> Any:
+    """The view of a value, or an array, to which a chain of view operations leads."""
+    for op, args in chain:
+        x = op.apply_view(x, args)
+    return x
 
 
 COPY_SLICES = CopySlices()
@@ -162,7 +176,41 @@ class InPlace:
         if type(v) is not Value:
             raise ScriptTypeError(f"{self.name}() changes a tensor in place; this is {type(v).__name__}")
         check_may_change(v)
-        return change(v, self.base(v, *args, **keywords))
+        result = self.base(v, *args, **keywords)
+        step = self.base.facts["inplace"]
+        return change(v, result) if step is True else reshape_in_place(v, result, step)
+
+
+def reshape_in_place(v: Value, view: Value, step: int) -> Value:
+    """Turns a value into a view of itself. PyTorch numbers these nodes `step` after those of the views."""
+    counter = shared_counter(v)
+    journal = state.ctx.journal
+    if journal is not None:
+        journal.append(_restore_shape(v, counter[0]))
+    v.array = view.array
+    counter[0] += 1
+    node = view._node
+    if node is not None:
+        name = node.grad_fn
+        node.name = f"{name[:-1]}{int(name[-1]) + step}"
+        succeed(v, node, view.index)
+        node.y_version = counter[0]
+    if v.base is not None:
+        v.chain = view.chain
+    v.seen = counter[0]
+    return v
+
+
+def _restore_shape(v: Value, version: int) -> Callable[[], None]:
+    array, node, index, base = v.array, v._node, v.index, v.base
+    chain, seen = (v.chain, v.seen) if base is not None else (None, 0)
+
+    def undo() -> None:
+        v.array, v._node, v.index, v.chain, v.seen = array, node, index, chain, seen
+        if v.vc is not None:
+            v.vc[0] = version
+
+    return undo
 
 
 def change(v: Value, result: Value) -> Value:
@@ -185,6 +233,8 @@ def change(v: Value, result: Value) -> Value:
         state.ctx.tracer.write(v, result)
     write(v, b)
     if a.dtype != b.dtype and result._node is not None:
+        name = result._node.grad_fn
         result = OPS["_cast"](result, a.dtype)
+        result._node.name = name
     adopt(v, result)
     return v

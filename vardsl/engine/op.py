@@ -23,7 +23,8 @@ multiply = np.multiply
 MODIFIED = (
     "one of the variables needed for gradient computation has been modified by an inplace operation: "
     "[{type} {shape}]{which}, is at version {now}; expected version {then} instead. Hint: enable anomaly detection "
-    "to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+    "to find the operation that failed to compute its gradient, with "
+    "torch.autograd.set_detect_anomaly(True, check_nan=False)."
 )
 
 
@@ -142,7 +143,7 @@ def check_versions(node: Node) -> None:
 
 
 def _modified(array: Any, now: int, then: int, maker: Node | None) -> GradError:
-    which = f", which is output 0 of {maker.grad_fn}" if maker is not None else ""
+    which = f", which is output 0 of {maker.stem}" if maker is not None else ""
     return GradError(
         MODIFIED.format(type=Value(array).type_name, shape=list(array.shape), which=which, now=now, then=then),
         hint="the backward pass needs the value from before the change: write x = x + … in place of x += …",
@@ -483,7 +484,9 @@ class Op:
     # ---- recording -------------------------------------------------------------------------------------------
     def _wrap(self, y: Any, bound: list[Any], arrays: list[Any]) -> Any:
         if type(y) is tuple:
-            values = tuple(self._value(a, bound) for a in y)
+            values = tuple([self._value(a, bound, k) for k, a in enumerate(y)])
+            if not values:
+                return values
             node = self.record(bound, arrays, y)
             if node is not None:
                 for k, v in enumerate(values):
@@ -499,24 +502,22 @@ class Op:
                     node.vc, node.y_version = v.vc, v.vc[0]
         return v
 
-    def _value(self, a: Any, bound: list[Any]) -> Value:
+    def _value(self, a: Any, bound: list[Any], k: int | None = None) -> Value:
         if type(a) is not ndarray:
             a = np.asarray(a)
         if self.family == "view":
             source = bound[self.arrays[0]]
             if type(source) is Value:
-                return make_view(a, source, self, (tuple(bound), a.shape), differentiable=state.ctx.grad_enabled)
+                return make_view(a, source, self, (tuple(bound), k), differentiable=state.ctx.grad_enabled)
         return Value(a)
 
     def apply_view(self, value: Value, args: Any) -> Value:
-        """The same view of another value (of the same shape as the first)."""
-        bound, shape = args
+        """The same view of another value; of several outputs the one that `args` says."""
+        bound, k = args
         again = list(bound)
         again[self.arrays[0]] = value
         result = self.run(again)
-        if type(result) is tuple:
-            return next(r for r in result if r.shape == shape)
-        return result  # type: ignore[no-any-return]
+        return result if k is None else result[k]  # type: ignore[no-any-return]
 
     def record(self, bound: list[Any], arrays: list[Any], y: Any) -> Node | None:
         """The node of this call, or None where nothing in it takes part in the graph."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -28,6 +29,11 @@ OPS = Table()
 """The table; `ops/define.py` fills it, family by family."""
 
 _sequence = count(1).__next__
+
+ONE_OF_SEVERAL = (
+    "This view is the output of a function that returns multiple views. Such functions do not allow the output views "
+    "to be modified inplace. You should replace the inplace operation by an out-of-place one."
+)
 
 Where = tuple[CodeType, int]
 
@@ -87,6 +93,12 @@ class Node:
     def grad_fn(self) -> str:
         """PyTorch's name of the node: `MulBackward0`."""
         return self.name or self.op.grad_fn
+
+    @property
+    def stem(self) -> str:
+        """PyTorch's name of the operation in its sentences: `Mul`."""
+        name = self.grad_fn
+        return "torch::autograd::CopySlices" if name == "CopySlices" else re.sub(r"Backwards?\d*$", "", name)
 
     @property
     def next_functions(self) -> tuple[Any, ...]:
@@ -153,9 +165,15 @@ class Value:
     def _replay(self, base: Value) -> None:
         """Takes part in what happened in place to the storage that this view shares."""
         assert self.vc is not None
-        self.seen = self.vc[0]
-        if self.chain is None or not base.requires_grad:
+        if not self.chain or not base.requires_grad:
+            self.seen = self.vc[0]
             return
+        if self.one_of_several:
+            made = f"Output {self.index} of {self._node.stem}" if self._node is not None else "This"
+            raise GradError(
+                f"{made} is a view and its base or another view of its base has been modified inplace. {ONE_OF_SEVERAL}"
+            )
+        self.seen = self.vc[0]
         before, state.ctx.grad_enabled = state.ctx.grad_enabled, True
         try:
             v: Value = base
@@ -166,11 +184,20 @@ class Value:
         node = v._node
         if node is not None:
             node.name = "AsStridedBackward0"
-            self._node, self.index, self._requires = node, v.index, True
+            old = self._node
+            if old is not None and old.retained and old.retained.get(self.index) is self:
+                old.retained.pop(self.index)
+                node.retained = {v.index: self}
+            self._node, self.index = node, v.index
+
+    @property
+    def one_of_several(self) -> bool:
+        """Whether this is a view that came with others from one operation."""
+        return any(args[1] is not None for _, args in self.chain or ())
 
     @property
     def requires_grad(self) -> bool:
-        return self._requires or self.node is not None
+        return self._requires or self._node is not None or self.node is not None
 
     @property
     def is_leaf(self) -> bool:
@@ -240,7 +267,7 @@ class Value:
         v = Value(self.array)
         v.vc = shared_counter(self)
         v.base = self.base if self.base is not None else self
-        v.chain = None
+        v.chain = None  # no view of the base as far as the graph is concerned
         v.seen = v.vc[0]
         if state.ctx.tracer is not None:
             state.ctx.tracer.alias(self, v)
@@ -481,16 +508,19 @@ def shared_counter(v: Value) -> list[int]:
 
 
 def make_view(array: Array, of: Value, op: Any, args: Any, *, differentiable: bool = True) -> Value:
-    """A value over memory of `of`; `op.apply_view(value, args)` makes the same view of another value."""
+    """A value over memory of `of`; `op.apply_view(value, args)` makes the same view of another value.
+
+    A view that is made where nothing is recorded has an empty chain.
+    """
     v = Value(array)
     v.vc = shared_counter(of)
     v.seen = v.vc[0]
-    if of.base is None:
+    if of.base is None or of.chain is None:
         v.base = of
-        v.chain = ((op, args),) if differentiable else None
+        v.chain = ((op, args),) if differentiable else ()
     else:
         v.base = of.base
-        v.chain = (*of.chain, (op, args)) if differentiable and of.chain is not None else None
+        v.chain = (*of.chain, (op, args)) if differentiable and of.chain else ()
     return v
 
 

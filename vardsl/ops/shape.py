@@ -125,7 +125,7 @@ def _untransposed(g, dim0, dim1):
     return op.transpose(g, dim0, dim1)
 
 
-@view(vjp=_untransposed, grad_fn="TransposeBackward0", aliases=("swapaxes", "swapdims"), inplace=True)
+@view(vjp=_untransposed, grad_fn="TransposeBackward0", aliases=("swapaxes", "swapdims"), inplace=1)
 def transpose(input: Tensor, dim0: Int, dim1: Int):
     """The tensor with two dimensions swapped.
 
@@ -191,7 +191,7 @@ def mT(input: Tensor):
     return op.transpose.run([input, -2, -1])
 
 
-@view(vjp=lambda g: op.t(g), grad_fn="TBackward0", inplace=True)
+@view(vjp=lambda g: op.t(g), grad_fn="TBackward0", inplace=1)
 def t(input: Tensor):
     """The transpose of a matrix; vectors and 0-d tensors stay as they are.
 
@@ -316,7 +316,7 @@ def _squeeze_dims(input: Tensor, dim: Ints):
     return _without(input, wrap_dims(dim, input.ndim) if dim else ())
 
 
-@composite(inplace=True)
+@composite(inplace=3)
 def squeeze(input: Tensor, dim: Ints | None = None):
     """The tensor without its dimensions of size 1, or without those of `dim` that have size 1.
 
@@ -328,7 +328,7 @@ def squeeze(input: Tensor, dim: Ints | None = None):
     return op._squeeze_dim(input, dim[0]) if len(dim) == 1 else op._squeeze_dims(input, dim)
 
 
-@view(vjp=lambda g, dim, input_like: op.squeeze(g, wrap_dim(dim, input_like.ndim + 1)), inplace=True)
+@view(vjp=lambda g, dim, input_like: op.squeeze(g, wrap_dim(dim, input_like.ndim + 1)), inplace=1)
 def unsqueeze(input: Tensor, dim: Int):
     """The tensor with a new dimension of size 1 at `dim`.
 
