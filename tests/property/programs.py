@@ -28,14 +28,18 @@ class _Writer:
         self.rng = rng
         self.count = 0
 
-    # ---- untidiness ---------------------------------------------------------------------------------------
+    # ---- untidiness -------------------------------------------------------------------------------
     def gap(self) -> str:
         """Blanks where any number of them may stand."""
         return self.rng.choice(["", "", " ", " ", " ", "  ", "\t"])
 
     def wrap(self) -> str:
         """Blanks inside brackets or behind an operator, where line ends are blanks too."""
-        return self.rng.choice(["", "", " ", " ", " ", "\n", "\n    ", "  # why\n", "\r\n"]) if self.chance(8) else self.gap()
+        return (
+            self.rng.choice(["", "", " ", " ", " ", "\n", "\n    ", "  # why\n", "\r\n"])
+            if self.chance(8)
+            else self.gap()
+        )
 
     def chance(self, n: int) -> bool:
         return self.rng.randrange(n) == 0
@@ -45,14 +49,18 @@ class _Writer:
 
     def name(self) -> str:
         self.count += 1
-        stem = self.rng.choice(["x", "w", "b", "loss", "over", "step", "plot", "grad", "α", "学习率", "y_1", "letx", "to"])
+        stem = self.rng.choice(
+            ["x", "w", "b", "loss", "over", "step", "plot", "grad", "α", "学习率", "y_1", "letx", "to"]
+        )
         return stem if self.chance(4) and stem not in ("plot", "letx") else f"{stem}{self.count}"
 
-    # ---- expressions --------------------------------------------------------------------------------------
+    # ---- expressions ------------------------------------------------------------------------------
     def number(self, s: _Scope, depth: int = 2) -> str:
         pick = self.rng.randrange(11) if depth > 0 else self.rng.randrange(3)
         if pick <= 1:
-            return self.rng.choice(["1", "2", "0.5", ".25", "1e-1", "3.", "1_000", "0x1f", "0b101", "7", "pi", "true"])
+            return self.rng.choice(
+                ["1", "2", "0.5", ".25", "1e-1", "3.", "1_000", "0x1f", "0b101", "7", "pi", "true"]
+            )
         if pick == 2:
             return self.rng.choice(s.numbers) if s.numbers else "2"
         a, b = self.number(s, depth - 1), self.number(s, depth - 1)
@@ -114,13 +122,17 @@ class _Writer:
             '"a # b"', "'it \"is\"'", r'"tab\tα"', f'f"{{{number}:.3f}} {{{{x}}}}"', f"f'v = {{{number}}}'",
         ])  # fmt: skip
 
-    # ---- statements ---------------------------------------------------------------------------------------
+    # ---- statements -------------------------------------------------------------------------------
     def statements(self, s: _Scope, depth: int, count: int, indent: str) -> str:
         out = []
         for _ in range(count):
             text = self.statement(s, depth, indent)
             comment = self.rng.choice(["  # note", " #", "#x;y{"]) if self.chance(10) else ""
-            end = "; " if self.chance(8) and not comment else comment + self.rng.choice(["\n", "\n", "\n\n", "\n\n\n", "\r\n"])
+            end = (
+                "; "
+                if self.chance(8) and not comment
+                else comment + self.rng.choice(["\n", "\n", "\n\n", "\n\n\n", "\r\n"])
+            )
             if self.chance(12):
                 out.append(f"{self.gap()}# {self.rng.choice(['a comment', '> no output', 'let x ='])}\n")
             out.append(indent + text + end)
@@ -132,7 +144,9 @@ class _Writer:
         inner = s.inner()
         if self.chance(4):
             return "{" + self.gap() + self.statement(inner, 0, "") + self.gap() + "}"
-        body = self.statements(inner, depth - 1, self.rng.randrange(1, 4), indent + self.rng.choice(["  ", "    ", "\t", ""]))
+        body = self.statements(
+            inner, depth - 1, self.rng.randrange(1, 4), indent + self.rng.choice(["  ", "    ", "\t", ""])
+        )
         return "{" + self.rng.choice(["\n", " # begins\n", "\n\n"]) + body + indent + "}"
 
     def statement(self, s: _Scope, depth: int, indent: str) -> str:
@@ -168,11 +182,15 @@ class _Writer:
         if pick == 13:
             name = self.name()
             s.functions.append(name)
-            return f"fn {name}(x,{self.gap()}k{self.gap()}={self.gap()}2) = x{self.gap()}*{self.gap()}k{self.gap()}+{self.number(s, 1)}"
+            head = f"fn {name}(x,{self.gap()}k{self.gap()}={self.gap()}2) ="
+            return f"{head} x{self.gap()}*{self.gap()}k{self.gap()}+{self.number(s, 1)}"
         if pick == 14 and s.functions:
-            return f"print {self.rng.choice(s.functions)}({self.wrap()}{self.number(s, 1)}, k={self.number(s, 1)})"
+            function = self.rng.choice(s.functions)
+            return f"print {function}({self.wrap()}{self.number(s, 1)}, k={self.number(s, 1)})"
         if pick == 15:
-            return self.rng.choice(["zero_grad", f"assert {self.condition(s)} or true, {self.text(s)}", self.number(s), "print"])
+            return self.rng.choice(
+                ["zero_grad", f"assert {self.condition(s)} or true, {self.text(s)}", self.number(s), "print"]
+            )
         if pick <= 18:
             return self.branch(s, depth, indent)
         if pick <= 20:
@@ -206,7 +224,11 @@ class _Writer:
         return text + (f"{self.gap()}else {self.block(s, depth, indent)}" if self.chance(2) else "")
 
     def _atom(self, text: str) -> str:
-        return text if text.isidentifier() or (text[0] == "[" and text[-1] == "]" and text.count("[") == 1) else f"({text})"
+        return (
+            text
+            if text.isidentifier() or (text[0] == "[" and text[-1] == "]" and text.count("[") == 1)
+            else f"({text})"
+        )
 
 
 def random_program(rng: Random, length: int = 8) -> str:

@@ -1,7 +1,7 @@
 """From children to tree: one callback per alternative of the grammar, named as its alias or rule.
 
-Children are syntax nodes, tokens, or the lists that list rules grow in place. What the grammar cannot say (what may
-be assigned to, an option given twice) is checked here and raised as a `Slip`.
+Children are syntax nodes, tokens, or the lists that list rules grow in place. What the grammar cannot say
+(what may be assigned to, an option given twice) is checked here and raised as a `Slip`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _reach(token: Token, last: Any) -> Span:
     return Span(token.start, last.span.end)
 
 
-# ---- lists --------------------------------------------------------------------------------------------------
+# ---- lists ----------------------------------------------------------------------------------------
 def first(c: Children) -> list[Any]:
     return [c[0]]
 
@@ -74,7 +74,7 @@ def no_bound(c: Children) -> None:
     return None
 
 
-# ---- statements ---------------------------------------------------------------------------------------------
+# ---- statements -----------------------------------------------------------------------------------
 def program(c: Children) -> ast.Program:
     body = c[0]
     return ast.Program(span(body) if body else Span(0, 0), tuple(body))
@@ -168,7 +168,12 @@ def backward(c: Children) -> ast.Backward:
             f"backward has {len(c[1])} roots and {len(gradients)} gradients: with gives one for each",
         )
     return ast.Backward(
-        Span(c[0].start, end), tuple(c[1]), tuple(gradients), "retain" in options, "create" in options, "step" in options
+        Span(c[0].start, end),
+        tuple(c[1]),
+        tuple(gradients),
+        "retain" in options,
+        "create" in options,
+        "step" in options,
     )
 
 
@@ -229,7 +234,9 @@ def assert_(c: Children) -> ast.Assert:
     if len(values) > 2:
         raise Slip(span(values[2:]), "assert has a condition and at most one message")
     if isinstance(values[0], ast.TupleExpr) and values[0].items:
-        raise Slip(values[0].span, "this asserts a tuple, which is always true", "write assert condition, message")
+        raise Slip(
+            values[0].span, "this asserts a tuple, which is always true", "write assert condition, message"
+        )
     return ast.Assert(_reach(c[0], values[-1]), values[0], values[1] if len(values) > 1 else None)
 
 
@@ -237,7 +244,7 @@ def del_(c: Children) -> ast.Del:
     return ast.Del(_reach(c[0], c[1][-1]), tuple(c[1]))
 
 
-# ---- targets and names --------------------------------------------------------------------------------------
+# ---- targets and names ----------------------------------------------------------------------------
 def target(value: ast.Expr) -> ast.Expr:
     """An expression as what is assigned to; targets nest at most as deep as brackets do."""
     match value:
@@ -316,7 +323,7 @@ def param(c: Children) -> ast.Param:
     return ast.Param(span(c), c[0].id, c[2] if len(c) > 1 else None)
 
 
-# ---- expressions --------------------------------------------------------------------------------------------
+# ---- expressions ----------------------------------------------------------------------------------
 def bare_tuple(c: Children) -> ast.TupleExpr:
     items = c[0] if isinstance(c[0], list) else [c[0]]
     end = c[1].end if len(c) > 1 else items[-1].span.end
@@ -372,10 +379,13 @@ def var(c: Children) -> ast.Var:
         near = dtype.id.startswith(("g", "req"))
         hint = "to take part in the graph, write var x grad" if near else None
         raise Slip(
-            dtype.span, f"{dtype.id} is no dtype", hint or f"the dtypes are {', '.join(DTYPES[:8])}", "var OPERAND DTYPE grad"
+            dtype.span,
+            f"{dtype.id} is no dtype",
+            hint or f"the dtypes are {', '.join(DTYPES[:8])}",
+            "var OPERAND DTYPE grad",
         )
     grad = isinstance(c[-1], Token)
-    return ast.Var(_reach(c[0], c[-1]), c[1], dtype and dtype.id, grad)
+    return ast.Var(_reach(c[0], c[-1]), c[1], dtype.id if dtype else None, grad)
 
 
 def call(c: Children) -> ast.Call:

@@ -14,7 +14,7 @@ Completeness = Literal["complete", "incomplete", "invalid"]
 
 
 def completeness(text: str) -> Completeness:
-    """`incomplete` is a text whose only fault is that it ends: an open bracket, an open string, a missing operand."""
+    """`incomplete` is a text whose only fault is that it ends: in a bracket, a string, before an operand."""
     source = Source("<input>", text)
     try:
         check_text(source, MAX_SOURCE)

@@ -1,9 +1,9 @@
-"""The one layout of a program: spaces, indentation and blank lines are the formatter's, line breaks and comments
-the author's.
+"""The one layout of a program: spaces, indentation and blank lines are the formatter's, line breaks and
+comments the author's.
 
-It works on the tokens of a parsed program, so that what it means cannot change. Line breaks inside a statement are
-kept and indented; a line of more than 100 columns gets more of them, inside brackets and after commas. `#>` and
-`#!` lines at column 1 hold expected output and stay as they are.
+It works on the tokens of a parsed program, so that what it means cannot change. Line breaks inside a
+statement are kept and indented; a line of more than 100 columns gets more of them, inside brackets and
+after commas. `#>` and `#!` lines at column 1 hold expected output and stay as they are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def format_source(source: Source) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-# ---- tokens with their comments and line breaks -------------------------------------------------------------
+# ---- tokens with their comments and line breaks ---------------------------------------------------
 _GAP = re.compile(r"#[^\r\n]*|\r\n|\r|\n")
 _ROW_PART = re.compile(r"[\[\],]|[^\s\[\],]+")
 _ROW_TYPES = {"[": "LSQB", "]": "RSQB", ",": "COMMA"}
@@ -63,7 +63,7 @@ def _split(source: str, token: Token) -> list[tuple[str, str, int, int]]:
 
 
 def _comments(text: str, start: int, end: int, before: Atom | None, atom: Atom) -> None:
-    """Hand the comments between two atoms to the one whose line they end, or to the one that they stand above."""
+    """Hand the comments between two atoms to the one whose line they end, or that they stand above."""
     line_ends = 0
     for part in _GAP.finditer(text, start, end):
         if part[0][0] != "#":
@@ -81,7 +81,7 @@ def _comments(text: str, start: int, end: int, before: Atom | None, atom: Atom) 
     atom.blank = line_ends > 1
 
 
-# ---- statements and blocks ----------------------------------------------------------------------------------
+# ---- statements and blocks ------------------------------------------------------------------------
 @dataclass(slots=True)
 class Block:
     """`{ … }`: its statements, and the comments before its `}`."""
@@ -150,7 +150,9 @@ def _write_comments(lines: list[str], comments: list[Comment], indent: int, top:
 
 
 def _is_simple(statement: Statement) -> bool:
-    return all(isinstance(part, Atom) and (part is statement.first or not part.newline) for part in statement.parts)
+    return all(
+        isinstance(part, Atom) and (part is statement.first or not part.newline) for part in statement.parts
+    )
 
 
 def _write_line(lines: list[str], statements: list[Statement], indent: int) -> None:
@@ -187,7 +189,9 @@ def _write(lines: list[str], statement: Statement, indent: int) -> None:
 def _fits_a_line(statement: Statement, indent: int) -> bool:
     """Whether a statement with blocks was written on one line and may stay there."""
     atoms = _flat(statement)
-    alone = not any(atom.newline or atom.leading for atom in atoms[1:]) and not any(a.trailing for a in atoms[:-1])
+    alone = not any(atom.newline or atom.leading for atom in atoms[1:]) and not any(
+        a.trailing for a in atoms[:-1]
+    )
     return alone and _single(statement) and indent + len(joined(atoms)) <= WIDTH
 
 

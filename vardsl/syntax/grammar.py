@@ -1,5 +1,5 @@
-"""The parse tables of `grammar/vardsl.lark`: made by lark, shipped beside this file, and made anew where the grammar
-is another than theirs. `python -m vardsl.syntax.grammar` writes them after a change of the grammar.
+"""The parse tables of `grammar/vardsl.lark`: made by lark, shipped beside this file, and made anew where
+the grammar is another than theirs. `python -m vardsl.syntax.grammar` writes them after a change of the grammar.
 
 Only the tables are lark's; they are driven by `syntax/parse.py`, which lets the lexer ask what may stand at a
 place, skips the single-child rules of the precedence ladder, and can go on after an error.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,7 +65,8 @@ def dump(made: Tables, grammar: str) -> str:
     """Tables as JSON; equal rows are written once."""
     rows: dict[str, int] = {}
     states = [
-        [rows.setdefault(json.dumps(row), len(rows)) for row in pair] for pair in zip(made.actions, made.gotos)
+        [rows.setdefault(json.dumps(row), len(rows)) for row in pair]
+        for pair in zip(made.actions, made.gotos)
     ]
     content = {
         "grammar": _digest(grammar),
@@ -74,7 +76,11 @@ def dump(made: Tables, grammar: str) -> str:
         "states": states,
         "rows": [json.loads(row) for row in rows],
     }
-    return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()) + "\n}\n"
+    return (
+        "{\n"
+        + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+        + "\n}\n"
+    )
 
 
 def load(text: str, grammar: str) -> Tables | None:
@@ -101,17 +107,23 @@ def _digest(grammar: str) -> str:
 def build(grammar: str) -> Tables:
     """Let lark make the tables of a grammar."""
     from lark import Lark
+    from lark import Token as LarkToken
     from lark.lexer import Lexer
 
-    class NoLexer(Lexer):  # type: ignore[misc]  # lark compiles no terminal for a lexer that is not its own
+    class NoLexer(Lexer):  # lark compiles no terminal for a lexer that is not its own
         def __init__(self, conf: object) -> None:
             pass
 
-        def lex(self, lexer_state: object, parser_state: object) -> object:
+        def lex(self, lexer_state: object, parser_state: object) -> Iterator[LarkToken]:
             return iter(())
 
     lark = Lark(
-        grammar, parser="lalr", lexer=NoLexer, start=list(START_RULES), keep_all_tokens=True, maybe_placeholders=False
+        grammar,
+        parser="lalr",
+        lexer=NoLexer,
+        start=list(START_RULES),
+        keep_all_tokens=True,
+        maybe_placeholders=False,
     )
     confs = {start: lark.parse_interactive("", start=start).parser_state.parse_conf for start in START_RULES}
     table = confs[START_RULES[0]].parse_table
@@ -149,14 +161,16 @@ def _rule(rule: object) -> Rule:
 
 
 def scanner(terminals: dict[str, tuple[int, str]]) -> re.Pattern[str]:
-    """One pattern for the next token with its blanks and comment before it; words are told apart by a dict."""
+    """One pattern for the next token, with the blanks and comments before it."""
     keywords = set(TERMINAL_OF.values())
     order = sorted(
         (name for name in terminals if name not in keywords),
         key=lambda name: (-terminals[name][0], -len(terminals[name][1]), name),
     )
     alternatives = [f"(?P<{name}>{terminals[name][1]})" for name in order]
-    return re.compile(r"(?:[ \t\f]|#[^\r\n]*)*+(?:" + "|".join([*EXTRA_FIRST, *alternatives, *EXTRA_LAST]) + ")")
+    return re.compile(
+        r"(?:[ \t\f]|#[^\r\n]*)*+(?:" + "|".join([*EXTRA_FIRST, *alternatives, *EXTRA_LAST]) + ")"
+    )
 
 
 # What the lexer knows beyond the grammar: line ends, what other languages write, and what is no token at all.

@@ -1,4 +1,4 @@
-"""The atoms of one statement as lines: spaces between them, indentation, and more breaks where a line is too long."""
+"""The atoms of one statement as lines: spaces, indentation, and more breaks where a line is too long."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Atom:
     trailing: str = ""
 
 
-# ---- spaces ---------------------------------------------------------------------------------------------------
+# ---- spaces ---------------------------------------------------------------------------------------
 _OPENERS = {"LPAR": "RPAR", "LSQB": "RSQB"}
 _CLOSERS = frozenset(_OPENERS.values())
 _SIGNS = frozenset(["PLUS", "MINUS", "TILDE"])
@@ -67,7 +67,13 @@ def spaces(atoms: list[Atom]) -> list[bool]:
 def _is_wide(atoms: list[Atom], k: int, bracket: str, unary: bool) -> bool:
     before, kind = atoms[k - 1], atoms[k].type
     last = before.type
-    if unary or last in _OPENERS or kind in _CLOSERS or kind in ("COMMA", "POWER") or last in ("POWER", "DOT"):
+    if (
+        unary
+        or last in _OPENERS
+        or kind in _CLOSERS
+        or kind in ("COMMA", "POWER")
+        or last in ("POWER", "DOT")
+    ):
         return False
     if kind == "COLON":
         return last == "COMMA"
@@ -82,8 +88,8 @@ def _is_wide(atoms: list[Atom], k: int, bracket: str, unary: bool) -> bool:
     if kind in _OPENERS:
         return last not in OPERAND_ENDS and last != "FN"
     if "EQ" in (kind, last) and bracket == "LPAR":
-        name = before if kind == "EQ" else atoms[k - 2]
-        return name.type != "NAME"
+        named = before if kind == "EQ" else atoms[k - 2]
+        return named.type != "NAME"
     return True
 
 
@@ -103,10 +109,10 @@ def joined(atoms: list[Atom]) -> str:
     return "".join(" " + atom.text if wide else atom.text for atom, wide in zip(atoms, spaces(atoms)))
 
 
-# ---- lines ----------------------------------------------------------------------------------------------------
+# ---- lines ----------------------------------------------------------------------------------------
 @dataclass(slots=True)
 class _Open:
-    """An open bracket: which atom, how far its line is indented, where its content starts, whether it hangs."""
+    """An open bracket: which atom, its line's indentation, where its content starts, whether it hangs."""
 
     index: int
     indent: int
@@ -200,8 +206,10 @@ def _inner(top: _Open | None, indent: int) -> int:
     return top.indent + INDENT if top.hangs else top.column
 
 
-def _break_more(atoms: list[Atom], wide: list[bool], breaks: list[bool], pairs: dict[int, int], line: _Line) -> bool:
-    """Break a line that is too long: inside its widest outer bracket, or behind commas; false if it cannot be."""
+def _break_more(
+    atoms: list[Atom], wide: list[bool], breaks: list[bool], pairs: dict[int, int], line: _Line
+) -> bool:
+    """Break a line that is too long: inside its widest outer bracket, or behind commas."""
     commas, groups, depth = [], [], 0
     for k in range(line.start, line.end):
         kind = atoms[k].type
@@ -226,7 +234,7 @@ def _break_more(atoms: list[Atom], wide: list[bool], breaks: list[bool], pairs: 
 
 
 def _fill(atoms: list[Atom], wide: list[bool], breaks: list[bool], commas: list[int], line: _Line) -> None:
-    """Put as many items on each line as fit: a break stands behind the last comma before the width is reached."""
+    """Put as many items on each line as fit: a break behind the last comma before the width."""
     column, at, last = line.indent, line.start, -1
     broke = False
     for comma in commas:

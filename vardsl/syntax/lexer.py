@@ -1,7 +1,8 @@
 """Text to tokens: words, line ends, brackets, rows of numbers, and how deep things nest.
 
-The parser pulls one token at a time and leaves in `actions` what may stand next; so a word such as `over` is a
-keyword exactly where the grammar has room for it, and a line end separates statements exactly where one can end.
+The parser pulls one token at a time and leaves in `actions` what may stand next; so a word such as `over`
+is a keyword exactly where the grammar has room for it, and a line end separates statements exactly where
+one can end.
 """
 
 from __future__ import annotations
@@ -27,16 +28,69 @@ _ELSE = re.compile(r"[ \t\f]*else\b")
 
 # After these a line end is a blank.
 GOES_ON = frozenset(
-    "PLUS MINUS MULTIPLY POWER COMPARE IN NOT AND OR PIPE AMP BAR TILDE COMMA EQ AUG LBRACE IF ELSE".split()
+    [
+        "PLUS",
+        "MINUS",
+        "MULTIPLY",
+        "POWER",
+        "COMPARE",
+        "IN",
+        "NOT",
+        "AND",
+        "OR",
+        "PIPE",
+        "AMP",
+        "BAR",
+        "TILDE",
+        "COMMA",
+        "EQ",
+        "AUG",
+        "LBRACE",
+        "IF",
+        "ELSE",
+    ]
 )
 # After these a sign is binary, and a bracket is a call or an index.
 OPERAND_ENDS = frozenset(
-    "NAME INTEGER REAL STRING FSTRING ROW TRUE FALSE NONE RPAR RSQB ELLIPSIS GRAD BAD_NUMBER BAD_STRING".split()
+    [
+        "NAME",
+        "INTEGER",
+        "REAL",
+        "STRING",
+        "FSTRING",
+        "ROW",
+        "TRUE",
+        "FALSE",
+        "NONE",
+        "RPAR",
+        "RSQB",
+        "ELLIPSIS",
+        "GRAD",
+        "BAD_NUMBER",
+        "BAD_STRING",
+    ]
 )
 _PREFIXES = frozenset(["PLUS", "MINUS", "TILDE"])
 # What nests without brackets comes to an end: all of it, or what binds tighter than these operators.
 _ENDS_ALL = frozenset(["COMMA", "COLON", "SEP"])
-_ENDS_TIGHT = frozenset("PLUS MINUS MULTIPLY COMPARE IN AND OR AMP BAR PIPE IF ELSE EQ AUG".split())
+_ENDS_TIGHT = frozenset(
+    [
+        "PLUS",
+        "MINUS",
+        "MULTIPLY",
+        "COMPARE",
+        "IN",
+        "AND",
+        "OR",
+        "AMP",
+        "BAR",
+        "PIPE",
+        "IF",
+        "ELSE",
+        "EQ",
+        "AUG",
+    ]
+)
 _ENDS_NOT = frozenset(["AND", "OR", "PIPE", "IF", "ELSE", "EQ"])
 _COUNTED = _PREFIXES | _ENDS_ALL | _ENDS_TIGHT | {"POWER", "DOT", "NOT", "FN", *_OPENERS, *_CLOSERS}
 
@@ -202,7 +256,7 @@ class Lexer:
         return "ROW", row.end()
 
     def _nest(self, token: Token) -> None:
-        """Count brackets, and what nests without brackets: signs, powers, postfixes, pipes, `else`, lambdas."""
+        """Count brackets, and what nests without them: signs, powers, postfixes, pipes, `else`, lambdas."""
         kind, top = token.type, self.top
         if kind in _OPENERS:
             if self.last in ("RPAR", "RSQB"):
@@ -258,8 +312,8 @@ class Lexer:
     def leave_line(self, token: Token, previous: int, brackets: int) -> None:
         """Give up the brackets above the first few, and go on at the line end behind the text that was read.
 
-        `token` is where reading stopped and `previous` where the token before it ended: a line end between them
-        ends the statement, and so does a `}`.
+        `token` is where reading stopped and `previous` where the token before it ended: a line end between
+        them ends the statement, and so does a `}`.
         """
         for bracket in self.brackets[brackets:]:
             self.depth -= 1 + bracket.loose + bracket.nots + bracket.tight

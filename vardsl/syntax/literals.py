@@ -18,7 +18,9 @@ _MAX_INTEGER = 10**MAX_DIGITS
 class Slip(Exception):
     """A mistake at a place of the text, before it is known which source the text belongs to."""
 
-    def __init__(self, span: Span, message: str, hint: str | None = None, label: str = "", limit: bool = False) -> None:
+    def __init__(
+        self, span: Span, message: str, hint: str | None = None, label: str = "", limit: bool = False
+    ) -> None:
         super().__init__(message)
         self.span = span
         self.message = message
@@ -34,7 +36,9 @@ def integer(token: Token) -> ast.Number:
         raise _too_long(token.span)
     if text[0] == "0" and text[1:2].isdigit() and text.strip("0"):
         raise Slip(
-            token.span, "an integer is not written with leading zeros", f"write {text.lstrip('0')}, or 0o… for octal"
+            token.span,
+            "an integer is not written with leading zeros",
+            f"write {text.lstrip('0')}, or 0o… for octal",
         )
     value = int(text, 0) if text.strip("0") else 0
     if value >= _MAX_INTEGER:  # of hexadecimal digits fewer are too many
@@ -61,7 +65,12 @@ def row(token: Token) -> ast.NumberRow:
         values = tuple(part.strip().lower() == "true" for part in parts)
     elif kind == "int":
         if len(max(parts, key=len)) > MAX_DIGITS:
-            _raise_at(token, parts, lambda part: len(part.strip().lstrip("+-").replace("_", "")) > MAX_DIGITS, _too_long)
+            _raise_at(
+                token,
+                parts,
+                lambda part: len(part.strip().lstrip("+-").replace("_", "")) > MAX_DIGITS,
+                _too_long,
+            )
         values = tuple(map(int, parts))
     else:
         values = tuple(map(float, parts))
@@ -70,7 +79,9 @@ def row(token: Token) -> ast.NumberRow:
     return ast.NumberRow(token.span, values, kind, token.text)
 
 
-def _raise_at(token: Token, parts: list[str], bad: Callable[[str], bool], error: Callable[[Span], Slip]) -> None:
+def _raise_at(
+    token: Token, parts: list[str], bad: Callable[[str], bool], error: Callable[[Span], Slip]
+) -> None:
     offset = token.start + token.text.index(parts[0])
     for part in parts:
         if bad(part):
@@ -85,12 +96,28 @@ def _too_long(span: Span) -> Slip:
 
 def _too_large(span: Span) -> Slip:
     return Slip(
-        span, "this number is too large for a real: the largest is about 1.8e308", "infinity is written inf", limit=True
+        span,
+        "this number is too large for a real: the largest is about 1.8e308",
+        "infinity is written inf",
+        limit=True,
     )
 
 
-_ESCAPE = re.compile(r"\\(?:\r\n|([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^{}]*)\}|([\s\S]))")
-_SIMPLE = {"\\": "\\", "'": "'", '"': '"', "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_ESCAPE = re.compile(
+    r"\\(?:\r\n|([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^{}]*)\}|([\s\S]))"
+)
+_SIMPLE = {
+    "\\": "\\",
+    "'": "'",
+    '"': '"',
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+}
 _SHAPES = {"x": r"\x and two hexadecimal digits", "u": r"\u and four hexadecimal digits",
            "U": r"\U and eight hexadecimal digits", "N": r"\N and a character's name in braces"}  # fmt: skip
 
@@ -109,13 +136,17 @@ def _character(found: re.Match[str], offset: int) -> str:
     if octal or digits:
         code = int(octal, 8) if octal else int(digits, 16)
         if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            raise Slip(span, f"{found[0]} is no character", "characters go up to \\U0010ffff, without d800 to dfff")
+            raise Slip(
+                span, f"{found[0]} is no character", "characters go up to \\U0010ffff, without d800 to dfff"
+            )
         return chr(code)
     if name is not None:
         try:
             return unicodedata.lookup(name)
         except KeyError:
-            raise Slip(span, "there is no character of that name", "for example \\N{GREEK SMALL LETTER ALPHA}") from None
+            raise Slip(
+                span, "there is no character of that name", "for example \\N{GREEK SMALL LETTER ALPHA}"
+            ) from None
     if single is None or single in "\r\n":
         return ""
     if single in _SHAPES:
@@ -134,7 +165,7 @@ _SPEC = re.compile(r"[^{}]+")
 
 
 def fstring(token: Token, parse_field: ParseField) -> ast.FString:
-    """`f"{loss:.4f}"`; `parse_field(start, end)` gives an expression and where the parser stopped behind it."""
+    """`f"{loss:.4f}"`; `parse_field(start, end)` gives an expression and where it ended."""
     parts: list[str | ast.Field] = []
     text, at, end = token.text, 2, len(token.text) - 1
     while at < end:
@@ -177,15 +208,19 @@ def _joined(parts: list[str | ast.Field]) -> list[str | ast.Field]:
 
 
 def _field(token: Token, at: int, end: int, parse_field: ParseField, depth: int) -> tuple[ast.Field, int]:
-    """The field whose `{` is at `at`, and where the text behind its `}` starts; specs nest once, as in Python."""
+    """The field whose `{` is at `at`, and where its text ends; specs nest once, as in Python."""
     text, base = token.text, token.start
     opener = Span(base + at, base + at + 1)
     if depth > 1:
         raise Slip(opener, "the format of a format cannot hold fields of its own")
     if not text[at + 1 : end].lstrip(" \t").strip("}"):
         if text[at + 1 : end].lstrip(" \t")[:1] != "}":
-            raise Slip(opener, "'{' was never closed in this f-string", "a brace of the text itself is written {{")
-        raise Slip(opener, "an empty field in an f-string", "a field holds an expression: {x}; a brace itself is {{")
+            raise Slip(
+                opener, "'{' was never closed in this f-string", "a brace of the text itself is written {{"
+            )
+        raise Slip(
+            opener, "an empty field in an f-string", "a field holds an expression: {x}; a brace itself is {{"
+        )
     value, stop = parse_field(base + at + 1, base + end)
     at = stop - base
     if text[at : at + 1] == "!" and at < end:
@@ -202,5 +237,7 @@ def _field(token: Token, at: int, end: int, parse_field: ParseField, depth: int)
                 field, at = _field(token, at, end, parse_field, depth + 1)
                 spec.append(field)
     if at >= end:
-        raise Slip(opener, "'{' was never closed in this f-string", "a brace of the text itself is written {{")
+        raise Slip(
+            opener, "'{' was never closed in this f-string", "a brace of the text itself is written {{"
+        )
     return ast.Field(Span(opener.start, base + at + 1), value, tuple(spec)), at + 1

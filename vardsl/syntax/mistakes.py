@@ -1,31 +1,32 @@
 """What is wrong with a text that is no program, in the language's own words.
 
-A token that cannot stand where it stands is looked at together with the tokens before it, the brackets that are
-open and what could stand there. The slips that people bring from other languages have sentences of their own
-(`syntax/slips.py`); whatever is none of those is told by what was expected.
+A token that cannot stand where it stands is looked at together with the tokens before it, the brackets that
+are open and what could stand there. The slips that people bring from other languages have sentences of
+their own (`syntax/slips.py`); whatever is none of those is told by what was expected.
 """
 
 from __future__ import annotations
 
 from vardsl.errors import Error, Label, ScriptSyntaxError
-from vardsl.source import Span
 from vardsl.syntax import slips
 from vardsl.syntax.grammar import END
-from vardsl.syntax.lexer import OPERAND_ENDS, Lexer, Token
+from vardsl.syntax.lexer import Lexer, Token
 from vardsl.syntax.situation import Situation, shown
 
-# ---- every terminal in words ----------------------------------------------------------------------------------
+# ---- every terminal in words ----------------------------------------------------------------------
 VALUE, OPERATOR, STATEMENT, FINISH = "a value", "an operator", "a statement", "the end of the statement"
 
 ENGLISH: dict[str, str] = {
     "SEP": FINISH, END: FINISH, "NAME": "a name", "STRING": "a string", "FSTRING": "an f-string",
     "INTEGER": "a number", "REAL": "a number", "ROW": "a tensor literal", "TRUE": "true", "FALSE": "false",
     "NONE": "none", "ELLIPSIS": "'...'", "AUG": "an operator such as '-='", "COMPARE": "a comparison",
-    "POWER": "'**'", "MULTIPLY": "'*'", "PLUS": "'+'", "MINUS": "'-'", "PIPE": "'|>'", "BAR": "'|'", "AMP": "'&'",
+    "POWER": "'**'", "MULTIPLY": "'*'", "PLUS": "'+'", "MINUS": "'-'", "PIPE": "'|>'", "BAR": "'|'",
+    "AMP": "'&'",
     "TILDE": "'~'", "EQ": "'='", "DOT": "'.'", "COMMA": "','", "COLON": "':'", "LPAR": "'('", "RPAR": "')'",
     "LSQB": "'['", "RSQB": "']'", "LBRACE": "'{'", "RBRACE": "'}'",
     "LET": "let", "FN": "fn", "RETURN": "return", "IF": "if", "ELSE": "else", "WHILE": "while", "FOR": "for",
-    "IN": "in", "BREAK": "break", "CONTINUE": "continue", "IMPORT": "import", "ASSERT": "assert", "DEL": "del",
+    "IN": "in", "BREAK": "break", "CONTINUE": "continue", "IMPORT": "import", "ASSERT": "assert",
+    "DEL": "del",
     "AND": "and", "OR": "or", "NOT": "not", "VAR": "var", "NO_GRAD": "no_grad", "PRINT": "print",
     "BACKWARD": "backward", "ZERO_GRAD": "zero_grad", "UPDATE": "update", "MINIMIZE": "minimize",
     "GRAPH": "graph", "EXPLAIN": "explain", "WHY": "why", "PLOT": "plot", "OVER": "over", "USING": "using",
@@ -33,7 +34,9 @@ ENGLISH: dict[str, str] = {
     "RETAIN": "retain", "CREATE": "create", "AS": "as", "GRAD": "grad",
 }  # fmt: skip
 
-_OPERATORS = frozenset("PLUS MINUS MULTIPLY POWER COMPARE IN NOT AND OR PIPE AMP BAR".split())
+_OPERATORS = frozenset(
+    ["PLUS", "MINUS", "MULTIPLY", "POWER", "COMPARE", "IN", "NOT", "AND", "OR", "PIPE", "AMP", "BAR"]
+)
 _POSTFIX = frozenset(["LPAR", "LSQB", "DOT"])
 _MOST = 5
 
@@ -71,7 +74,7 @@ def listed(phrases: list[str]) -> str:
     return phrases[0] if len(phrases) == 1 else ", ".join(phrases[:-1]) + " or " + phrases[-1]
 
 
-# ---- the error ------------------------------------------------------------------------------------------------
+# ---- the error ------------------------------------------------------------------------------------
 def unexpected(at: Situation) -> Error:
     """The error for a token that cannot stand where it stands."""
     found = _brackets(at) or slips.find(at)
@@ -94,16 +97,33 @@ def found_words(token: Token) -> str:
     if token.type == "SEP":
         return "';'" if token.text == ";" else "the end of the line" if token.text else "the end of the block"
     text = shown(token.text)
-    kinds = {"NAME": "the name ", "INTEGER": "the number ", "REAL": "the number ", "ROW": "the tensor literal ",
+    kinds = {"NAME": "the name ", "INTEGER": "the number ", "REAL": "the number ",
+    "ROW": "the tensor literal ",
              "STRING": "the string ", "FSTRING": "the f-string "}  # fmt: skip
     if token.type in kinds:
         return kinds[token.type] + text
     return f"the word '{text}'" if text.isidentifier() else f"'{text}'"
 
 
-# ---- brackets -------------------------------------------------------------------------------------------------
+# ---- brackets -------------------------------------------------------------------------------------
 _LINE_STARTERS = frozenset(
-    "LET RETURN WHILE BREAK CONTINUE IMPORT ASSERT DEL PRINT NO_GRAD SEP BACKWARD MINIMIZE UPDATE ZERO_GRAD".split()
+    [
+        "LET",
+        "RETURN",
+        "WHILE",
+        "BREAK",
+        "CONTINUE",
+        "IMPORT",
+        "ASSERT",
+        "DEL",
+        "PRINT",
+        "NO_GRAD",
+        "SEP",
+        "BACKWARD",
+        "MINIMIZE",
+        "UPDATE",
+        "ZERO_GRAD",
+    ]
 )
 
 
@@ -118,7 +138,9 @@ def _brackets(at: Situation) -> Error | None:
     if token.type in ("BAD_RPAR", "BAD_RSQB", "BAD_RBRACE"):
         if not at.lexer.brackets or top.closer == "}":
             hint = f"take it away, or open it with '{_OPENER[token.text]}'"
-            return ScriptSyntaxError(f"'{token.text}' closes nothing", labels=[at.label(token.span, "")], hint=hint)
+            return ScriptSyntaxError(
+                f"'{token.text}' closes nothing", labels=[at.label(token.span, "")], hint=hint
+            )
         labels = [
             at.label(token.span, f"expected '{top.closer}'"),
             at.label(top.token.span, "opened here", primary=False),
@@ -166,5 +188,3 @@ def _closes(lexer: Lexer, token: Token) -> bool:
             return True
         at = found.end()
     return True
-
-

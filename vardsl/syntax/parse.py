@@ -1,4 +1,4 @@
-"""Source to tree: drives lark's tables over the lexer's tokens, and goes on after an error to find the next."""
+"""Source to tree: drives lark's tables over the lexer's tokens, and goes on after an error."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tokens_of(source: Source) -> list[Token]:
 
 
 def decode(name: str, data: bytes) -> Source:
-    """The source in a file's bytes; whatever is not UTF-8 is an error that names the first bad byte's place."""
+    """The source in a file's bytes; what is not UTF-8 is an error that names the first bad byte's place."""
     try:
         return Source(name, data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -84,7 +84,8 @@ def check_text(source: Source, max_source: int) -> None:
     raise ScriptSyntaxError(
         f"the invisible character U+{code:04X} ({name}) is not allowed at line {line}, column {column}",
         labels=[Label(source, Span(found.start(), found.end()), "it stands here and cannot be seen")],
-        hint="delete it; in a string it is written as an escape, such as " + (f"\\u{code:04x}" if code else "\\0"),
+        hint="delete it; in a string it is written as an escape, such as "
+        + (f"\\u{code:04x}" if code else "\\0"),
     )
 
 
@@ -241,10 +242,12 @@ class Parser:
         elif kind == "RBRACE":
             self.marks.pop()
 
-    # ---- errors ---------------------------------------------------------------------------------------------
+    # ---- errors -----------------------------------------------------------------------------------
     def _situation(self, token: Token) -> Situation:
         head = token if self.fresh or self.head is None else self.head
-        return Situation(self.source, self.lexer, token, tuple(self.recent), head, accepts(self.tables, self.stack))
+        return Situation(
+            self.source, self.lexer, token, tuple(self.recent), head, accepts(self.tables, self.stack)
+        )
 
     def _slip(self, slip: Slip) -> Error:
         kind = LimitError if slip.limit else ScriptSyntaxError

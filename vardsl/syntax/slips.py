@@ -1,4 +1,4 @@
-"""The slips that people bring from Python, NumPy, MATLAB and from Chinese keyboards, each with its own sentence."""
+"""The slips that people bring from Python, NumPy, MATLAB and Chinese keyboards, each with its sentence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,30 @@ from vardsl.syntax.situation import Situation, shown
 from vardsl.syntax.words import HARD_KEYWORDS, OPTION_WORDS, SOFT_KEYWORDS
 
 VALUE_STARTS = frozenset(
-    "NAME INTEGER REAL STRING FSTRING ROW TRUE FALSE NONE LPAR LSQB PLUS MINUS TILDE NOT VAR FN".split()
+    [
+        "NAME",
+        "INTEGER",
+        "REAL",
+        "STRING",
+        "FSTRING",
+        "ROW",
+        "TRUE",
+        "FALSE",
+        "NONE",
+        "LPAR",
+        "LSQB",
+        "PLUS",
+        "MINUS",
+        "TILDE",
+        "NOT",
+        "VAR",
+        "FN",
+    ]
 )
 _KEYWORDS = frozenset(word.upper() for word in HARD_KEYWORDS)
 _SOFT = frozenset(word.upper() for word in SOFT_KEYWORDS)
 _BINDS = re.compile(r"[ \t]*=(?!=)")
-_HEADS = frozenset("IF ELSE WHILE FOR FN NO_GRAD".split())
+_HEADS = frozenset(["IF", "ELSE", "WHILE", "FOR", "FN", "NO_GRAD"])
 
 Found = tuple[str, str | None] | tuple[str, str | None, Span] | None
 """A sentence, a hint, and where to point if not at the token that cannot stand there."""
@@ -37,11 +55,13 @@ def find(at: Situation) -> Error | None:
     return None
 
 
-# ---- where -----------------------------------------------------------------------------------------------------
+# ---- where ----------------------------------------------------------------------------------------
 _CONSTRUCTS = {
-    "LET": "let", "FN": "a function", "RETURN": "return", "IF": "if", "ELSE": "else", "WHILE": "while", "FOR": "for",
+    "LET": "let", "FN": "a function", "RETURN": "return", "IF": "if", "ELSE": "else", "WHILE": "while",
+    "FOR": "for",
     "IMPORT": "import", "ASSERT": "assert", "DEL": "del", "NO_GRAD": "no_grad", "PRINT": "print",
-    "BACKWARD": "backward", "ZERO_GRAD": "zero_grad", "UPDATE": "update", "MINIMIZE": "minimize", "GRAPH": "graph",
+    "BACKWARD": "backward", "ZERO_GRAD": "zero_grad", "UPDATE": "update", "MINIMIZE": "minimize",
+    "GRAPH": "graph",
     "EXPLAIN": "explain", "WHY": "why", "PLOT": "plot",
 }  # fmt: skip
 
@@ -51,7 +71,13 @@ def construct(at: Situation) -> str:
     top = at.lexer.top
     if top.closer == ")":
         in_params = top.after == "FN" or (top.after == "NAME" and top.named_function)
-        return " in the parameters" if in_params else " in this call" if top.after in OPERAND_ENDS else " in parentheses"
+        return (
+            " in the parameters"
+            if in_params
+            else " in this call"
+            if top.after in OPERAND_ENDS
+            else " in parentheses"
+        )
     if top.closer == "]":
         return " in this index" if top.after in OPERAND_ENDS else " in this tensor literal"
     if at.lexer.in_field:
@@ -67,7 +93,7 @@ def point(at: Situation) -> str:
     return ""
 
 
-# ---- slips -----------------------------------------------------------------------------------------------------
+# ---- slips ----------------------------------------------------------------------------------------
 def _strings(at: Situation) -> Found:
     token, previous = at.token, at.previous
     is_string = token.type in ("STRING", "BAD_STRING", "FSTRING")
@@ -75,13 +101,19 @@ def _strings(at: Situation) -> Found:
         hint = f"write {shown(previous.text)}.T" if previous.type == "NAME" else "write .T"
         return "a quote does not transpose", hint, Span(token.start, token.start + 1)
     if token.type == "BAD_STRING":
-        return "this string is never closed", f"end it with {token.text.lstrip('fF')[0]}; a line break in it is \\n"
+        return (
+            "this string is never closed",
+            f"end it with {token.text.lstrip('fF')[0]}; a line break in it is \\n",
+        )
     if is_string and previous.type in ("STRING", "FSTRING"):
         if previous.text in ('""', "''") and at.touches:
             return "strings are not written in triple quotes", 'a line break in a string is \\n: "one\\ntwo"'
         return "two strings stand side by side", "join them with +"
     if is_string and at.touches and previous.text.lower() in ("r", "b", "u", "rb", "br", "fr", "rf"):
-        return f"a string has no prefix {previous.text}", 'strings are "…" and f"…"; a backslash in them is \\\\'
+        return (
+            f"a string has no prefix {previous.text}",
+            'strings are "…" and f"…"; a backslash in them is \\\\',
+        )
     return None
 
 
@@ -105,10 +137,17 @@ def _numbers(at: Situation) -> Found:
 
 # What is typed with a Chinese keyboard, a word processor or a formula editor, and what is meant.
 _LOOKALIKES = {
-    "（": "(", "）": ")", "，": ",", "；": ";", "：": ":", "【": "[", "】": "]", "［": "[", "］": "]", "｛": "{", "｝": "}",
-    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"', "＂": '"', "‘": "'", "’": "'", "＇": "'",
-    "´": "'", "`": "'", "。": ".", "．": ".", "、": ",", "＝": "=", "＋": "+", "－": "-", "＊": "*", "／": "/", "＜": "<",
-    "＞": ">", "！": "!", "％": "%", "＃": "#", "＠": "@", "｜": "|", "＆": "&", "～": "~", "−": "-", "–": "-", "—": "-",
+    "（": "(", "）": ")", "，": ",", "；": ";", "：": ":", "【": "[", "】": "]", "［": "[", "］": "]",
+    "｛": "{",
+    "｝": "}",
+    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "「": '"', "」": '"', "＂": '"', "‘": "'", "’": "'",
+    "＇": "'",
+    "´": "'", "`": "'", "。": ".", "．": ".", "、": ",", "＝": "=", "＋": "+", "－": "-", "＊": "*",
+    "／": "/",
+    "＜": "<",
+    "＞": ">", "！": "!", "％": "%", "＃": "#", "＠": "@", "｜": "|", "＆": "&", "～": "~",
+    "−": "-", "–": "-",
+    "—": "-",
     "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=", "…": "...", "→": "=",
     "∧": "and", "∨": "or", "¬": "not", "∈": "in", "√": "sqrt(…)", "∞": "inf", "《": "<", "》": ">",
 }  # fmt: skip
@@ -127,11 +166,20 @@ def _characters(at: Situation) -> Found:
     if char in _LOOKALIKES:
         return f"'{char}' ({code} {name}) is not a sign of the language", f"write {_LOOKALIKES[char]}"
     if char.isspace() or unicodedata.category(char) == "Zs":
-        return f"a {name or 'control character'} ({code}) is no blank of the language", "write an ordinary space"
+        return (
+            f"a {name or 'control character'} ({code}) is no blank of the language",
+            "write an ordinary space",
+        )
     if unicodedata.category(char) == "Nd":
-        return f"'{char}' ({code} {name}) is not a digit of the language", f"write {unicodedata.decimal(char)}"
+        return (
+            f"'{char}' ({code} {name}) is not a digit of the language",
+            f"write {unicodedata.decimal(char)}",
+        )
     if char == "\\":
-        return "a line is not continued by a backslash", "a line goes on after an operator, a comma, or inside ( ) and [ ]"
+        return (
+            "a line is not continued by a backslash",
+            "a line goes on after an operator, a comma, or inside ( ) and [ ]",
+        )
     if char == "?":
         return "'?' is not a sign of the language", "a choice is written a if condition else b"
     if char == "$":
@@ -182,17 +230,31 @@ def _equals(at: Situation) -> Found:
         return f"let cannot be used with '{token.text}'", "let binds with =; to change a name, leave let away"
     if token.type != "EQ":
         return None
-    if previous.text in ("requires_grad", "grad") and previous.type in ("NAME", "GRAD") and at.before.type in OPERAND_ENDS:
+    if (
+        previous.text in ("requires_grad", "grad")
+        and previous.type in ("NAME", "GRAD")
+        and at.before.type in OPERAND_ENDS
+    ):
         hint = "write var x grad, or tensor(x, requires_grad=true)"
         return f"'{previous.text}=' does not belong to var", hint, previous.span
     if previous.type in _KEYWORDS and previous is at.head:
-        return f"'{previous.text}' is a word of the language and cannot be a name", "choose another name", previous.span
+        return (
+            f"'{previous.text}' is a word of the language and cannot be a name",
+            "choose another name",
+            previous.span,
+        )
     if previous.type == "EQ":
         return None
     if at.lexer.top.closer == ")" and at.lexer.top.after in OPERAND_ENDS:
-        return "only a name can stand before '=' in a call", "a keyword argument is name=value; to compare, write =="
+        return (
+            "only a name can stand before '=' in a call",
+            "a keyword argument is name=value; to compare, write ==",
+        )
     if head == "PRINT":
-        return "print takes values, not keyword arguments", 'for other texts between them use an f-string: print f"{a}, {b}"'
+        return (
+            "print takes values, not keyword arguments",
+            'for other texts between them use an f-string: print f"{a}, {b}"',
+        )
     if at.lexer.top.closer in (")", "]") or head in ("IF", "WHILE", "ASSERT", "RETURN"):
         return "'=' binds; it does not compare", "to compare, write =="
     if at.lexer.in_field:
@@ -207,7 +269,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "function": ("functions are not written with function", "write fn f(x) = x * x, or fn f(x) { … }"),
     "func": ("functions are not written with func", "write fn f(x) = x * x, or fn f(x) { … }"),
     "lambda": ("functions without a name are not written with lambda", "write fn(x) = x * x"),
-    "from": ("names are not imported with from", 'write import "file.vd"; tensors and their operations are built in'),
+    "from": (
+        "names are not imported with from",
+        'write import "file.vd"; tensors and their operations are built in',
+    ),
     "elif": ("elif is written else if", "write } else if condition { … }"),
     "elseif": ("elseif is written else if", "write } else if condition { … }"),
     "elsif": ("elsif is written else if", "write } else if condition { … }"),
@@ -243,12 +308,15 @@ def _words(at: Situation) -> Found:
     for word in (head, previous, token):
         if word.type != "NAME" or word.text not in _WORDS:
             continue
-        if word is head and word.text.startswith("els") or word.text == "elif":
+        if (word is head and word.text.startswith("els")) or word.text == "elif":
             return (*_WORDS[word.text], word.span)
         if word is token or (word is previous and token.type in VALUE_STARTS | {"COLON"}):
             return (*_WORDS[word.text], word.span)
     if token.type == "ELSE" and previous.type in ("SEP", "RBRACE") and head is token:
-        return "else has no if before it on its line", "else stands on the line of the '}' before it: } else {"
+        return (
+            "else has no if before it on its line",
+            "else stands on the line of the '}' before it: } else {",
+        )
     return None
 
 
@@ -265,7 +333,7 @@ def _keywords(at: Situation) -> Found:
     starts = previous.type in _SOFT and previous is at.head
     if starts and token.type not in (END, "SEP") and token.type not in VALUE_STARTS:
         word = previous.text
-        hint = f"here '{word}' begins the statement {word}; as a name it stands directly before = or inside an expression"
+        hint = f"here {word} begins a statement; as a name it stands before = or inside an expression"
         return f"'{word}' cannot be used as a name here", hint, previous.span
     return None
 
@@ -277,10 +345,16 @@ def _options(at: Situation) -> Found:
         return None
     for option in OPTION_WORDS:
         if option.upper() in at.accepts and token.text.startswith(option):
-            hint = f"a word ends where its letters end: {option} {shown(token.text[len(option):])}"
+            hint = f"a word ends where its letters end: {option} {shown(token.text[len(option) :])}"
             return f"'{shown(token.text)}' is no option of {at.head.text}", hint
-    near = get_close_matches(token.text[:30], [word for word in OPTION_WORDS if word.upper() in at.accepts], 1, 0.7)
-    return (f"'{shown(token.text)}' is no option of {at.head.text}", f"did you mean {near[0]}?") if near else None
+    near = get_close_matches(
+        token.text[:30], [word for word in OPTION_WORDS if word.upper() in at.accepts], 1, 0.7
+    )
+    return (
+        (f"'{shown(token.text)}' is no option of {at.head.text}", f"did you mean {near[0]}?")
+        if near
+        else None
+    )
 
 
 def _places(at: Situation) -> Found:
@@ -294,7 +368,19 @@ def _places(at: Situation) -> Found:
         return "'//' does not begin a comment", "a comment begins with #"
     if token.type == "MULTIPLY" and token.text == "@" and "LET" in at.accepts:
         return "there are no decorators", "write f = g(f) behind the function"
-    begins = token.type in ("PIPE", "DOT", "AND", "OR", "MULTIPLY", "POWER", "COMPARE", "COMMA", "IN", "EQ", "AUG")
+    begins = token.type in (
+        "PIPE",
+        "DOT",
+        "AND",
+        "OR",
+        "MULTIPLY",
+        "POWER",
+        "COMPARE",
+        "COMMA",
+        "IN",
+        "EQ",
+        "AUG",
+    )
     if begins and "LET" in at.accepts:
         return f"a statement cannot begin with '{token.text}'", (
             f"to go on with the line before, write '{token.text}' at its end, or put all of it in parentheses"
@@ -315,4 +401,3 @@ def _places(at: Situation) -> Found:
 _SLIPS: tuple[Callable[[Situation], Found], ...] = (
     _strings, _numbers, _characters, _signs, _words, _equals, _keywords, _options, _places,
 )  # fmt: skip
-

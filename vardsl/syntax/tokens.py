@@ -13,7 +13,8 @@ from vardsl.syntax.words import DTYPES, HARD_KEYWORDS, OPTION_WORDS, SOFT_KEYWOR
 __all__ = ["HARD_KEYWORDS", "KINDS", "OPTION_WORDS", "SOFT_KEYWORDS", "Piece", "tokens"]
 
 KINDS = (
-    "keyword", "constant", "option", "dtype", "name", "call", "member", "number", "string", "escape", "operator",
+    "keyword", "constant", "option", "dtype", "name", "call", "member", "number", "string", "escape",
+    "operator",
     "bracket", "separator", "comment", "output", "error",
 )  # fmt: skip
 """What a piece may be; `output` is a `#>` or `#!` line."""
@@ -36,7 +37,9 @@ _KIND_OF = {
 _COMMENT = re.compile(r"#[^\r\n]*")
 _BINDS = re.compile(r"[ \t]*(?:\*\*|//|[-+*/%@])?=(?!=)")
 _CALLS = re.compile(r"[ \t]*\(")
-_ESCAPE = re.compile(r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^{}]*\}|\r\n|[\s\S])")
+_ESCAPE = re.compile(
+    r"\\(?:[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^{}]*\}|\r\n|[\s\S])"
+)
 _STATEMENT_ENDS = frozenset(["", "NEWLINE", "SEMICOLON", "LBRACE", "RBRACE"])
 
 

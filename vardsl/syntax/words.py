@@ -19,7 +19,8 @@ OPTION_WORDS: tuple[str, ...] = (
 """Keywords only where an option may stand, behind an operand."""
 
 DTYPES: tuple[str, ...] = (
-    "float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool", "float", "double", "long", "int",
+    "float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool", "float", "double", "long",
+    "int",
 )  # fmt: skip
 """What may stand as DTYPE in `var OPERAND DTYPE grad`."""
 
