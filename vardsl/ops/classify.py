@@ -72,7 +72,7 @@ def _class_weights(input: Tensor, target: Index, weight: Tensor | None, reductio
     w = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
     if reduction == "mean":
         with np.errstate(invalid="ignore", divide="ignore"):
-            w = w / np.add.reduce(w, axis=None)
+            w = np.where(w == 0, w, w / np.add.reduce(w, axis=None))
     made = np.zeros(input.shape, input.dtype)
     safe = np.where((target >= 0) & (target < input.shape[dim]), target, 0)
     np.put_along_axis(made, np.expand_dims(safe, dim), np.expand_dims(w, dim), dim)
@@ -146,7 +146,7 @@ def _check_nll(input, target, weight):
     a = array(target)
     if a.dtype.name not in ("int64", "uint8"):
         raise ScriptTypeError(
-            f"expected scalar type Long but found {BY_NP[a.dtype].type_name}", hint="targets are classes: x.long()"
+            f"expected target dtype to be Long or Byte, but got {BY_NP[a.dtype].type_name}", hint="targets are classes: x.long()"
         )
     if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
         raise ShapeError(
@@ -287,7 +287,12 @@ def _soft_targets(input, target, weight, reduction, smoothing, dim):
     size = 1
     for n in input.shape:
         size *= n
-    return total / (size / classes if classes else float("nan"))
+    return op._by_samples(total, size / classes if classes else float("nan"))
+
+
+@general(vjp=lambda g, count: op._by_samples(g, count), grad_fn="DivBackward1")
+def _by_samples(input: Tensor, count: Number):
+    return np.divide(input, input.dtype.type(count))
 
 
 @nondiff()
@@ -359,7 +364,7 @@ def _multi_margin(
     return y.reshape(target.shape) if reduction == "none" else y
 
 
-_MARGIN = NotImplementedRule("the derivative for 'multi_margin_loss_backward' is not implemented.")
+_MARGIN = NotImplementedRule("derivative for aten::multi_margin_loss_backward is not implemented")
 
 
 @general(vjp={"g": _MARGIN, "input": _MARGIN}, grad_fn="NotImplemented")
@@ -433,7 +438,7 @@ def _multilabel_margin(input: Tensor, target: Index, reduction: Str):
     return y.reshape(input.shape[:-1]) if reduction == "none" else y
 
 
-_LABELS = NotImplementedRule("the derivative for 'multilabel_margin_loss_backward' is not implemented.")
+_LABELS = NotImplementedRule("derivative for aten::multilabel_margin_loss_backward is not implemented")
 
 
 @general(vjp={"g": _LABELS, "input": _LABELS}, grad_fn="NotImplemented")

@@ -258,7 +258,7 @@ def _check_rank(name: str, input: Any, weight: Any, dims: int) -> None:
         raise ShapeError(
             "weight should have at least three dimensions"
             if weight.ndim < 3
-            else f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight "
+            else f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight"
             f"{list(weight.shape)}, but got {dims + 2}-dimensional input of size {list(input.shape)} instead"
         )
 

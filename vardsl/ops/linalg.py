@@ -9,7 +9,7 @@ from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.signature import type_name
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ShapeError
-from vardsl.ops.define import Number, Tensor, composite, general, op, view
+from vardsl.ops.define import Number, Tensor, array, composite, general, op, view
 
 C_NAMES = {
     "Float": "float", "Double": "double", "Long": "long int", "Int": "int", "Short": "short int",
@@ -99,6 +99,8 @@ def _vectors(name: str, a: Array, b: Array) -> None:
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"1D tensors expected, but got {a.ndim}D and {b.ndim}D tensors", operands=operands(a, b))
     same_vector_types(name, a, b)
+    if a.dtype.kind == "b":
+        raise ScriptTypeError(f'"{name}" not implemented for \'Bool\'', hint="cast to int64 first: x.long()")
     if a.shape != b.shape:
         raise ShapeError(
             f"inconsistent tensor size, expected tensor [{a.size}] and src [{b.size}] to have the same number of "
@@ -194,7 +196,13 @@ def _mv(a: Array, v: Array) -> Array:
         raise ShapeError(
             f"size mismatch, got input ({a.shape[0]}), mat ({show(a)}), vec ({v.shape[0]})", operands=operands(a, v)
         )
-    same_vector_types("mv", a, v)
+    if a.dtype != v.dtype:
+        raise ScriptTypeError(
+            f"addmv input tensors must have the same dtype, but got {type_of(v)}, {type_of(a)}, and {type_of(v)}",
+            hint="cast one of them: x.double(), x.float(), x.long()",
+        )
+    if a.dtype.kind == "b":
+        raise ScriptTypeError('"addmv_impl_cpu" not implemented for \'Bool\'', hint="cast to int64 first: x.long()")
     return product(a, v)
 
 
@@ -420,9 +428,11 @@ def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1):
     >>> linalg.vecdot([[1., 2.], [3., 4.]], [[1., 1.], [1., 1.]])
     tensor([3., 7.])
     """
-    if len({a.dtype for a in (x, y)}) > 1:
-        raise ScriptTypeError("linalg.vecdot: Expected x and y to have the same dtype")
-    if x.ndim == 1 and y.ndim == 1 and x.shape == y.shape and dim in (0, -1):
+    if array(x).dtype.kind != "f":
+        raise ScriptTypeError(
+            f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {type_of(array(x))}"
+        )
+    if x.ndim == 1 and y.ndim == 1 and dim in (0, -1):
         return op.vdot(x, y)
     return op.sum(x * y, dim)
 

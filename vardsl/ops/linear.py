@@ -284,8 +284,6 @@ def one_hot(input: Index, num_classes: Int = -1):
     largest = int(input.max())
     if num_classes == -1:
         num_classes = largest + 1
-    elif num_classes < 1:
-        raise ScriptValueError("num_classes should be positive")
     elif largest >= num_classes:
         raise ScriptValueError("Class values must be smaller than num_classes.")
     state.ctx.budget.reserve(input.size * num_classes * 8, "one_hot()")

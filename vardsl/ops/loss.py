@@ -262,6 +262,7 @@ def soft_margin_loss(
     >>> soft_margin_loss([1., -1.], [1., 1.])
     tensor(0.8133)
     """
+    _no_gradient("soft_margin_loss", target=target)
     return op._soft_margin(input, target, reduction_of(size_average, reduce, reduction))
 
 

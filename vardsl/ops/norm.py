@@ -88,7 +88,7 @@ def _layer_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, dims:
     return standard, rstd, mean
 
 
-def _check_normalized(input, shape, **given):
+def _check_normalized(input, shape, spelled="*, ", **given):
     if len(shape) == 0:
         raise ShapeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
@@ -101,9 +101,9 @@ def _check_normalized(input, shape, **given):
                 f"and normalized_shape = {list(shape)}"
             )
     if input.ndim < len(shape) or input.shape[input.ndim - len(shape) :] != shape:
-        expected = "".join(f", {n}" for n in shape)
+        expected = ", ".join(map(str, shape))
         raise ShapeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*{expected}], but got input of size"
+            f"Given normalized_shape={list(shape)}, expected input with shape [{spelled}{expected}], but got input of size"
             f"{list(input.shape)}"
         )
 
@@ -137,7 +137,7 @@ def rms_norm(input: Tensor, normalized_shape: Ints, weight: Tensor | None = None
     tensor([0.8485, 1.1314])
     """
     shape = tuple(normalized_shape)
-    _check_normalized(input, shape, weight=weight)
+    _check_normalized(input, shape, "*", weight=weight)
     if eps is None:
         eps = float(np.finfo(array(input).dtype).eps)
     axes = tuple(range(input.ndim - len(shape), input.ndim))
@@ -184,7 +184,7 @@ def _batch_norm_vjp(g, y, input, weight, needs, mean, var, training, eps):
 
 @general(shared=_batch_norm_vjp, grad_fn="NativeBatchNormBackward0")
 def _batch_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Any, var: Any, training: Bool, eps: Number
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Any | None, var: Any | None, training: Bool, eps: Number
 ):
     shape = (1, -1) + (1,) * (input.ndim - 2)
     if training:
