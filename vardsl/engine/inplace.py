@@ -152,11 +152,14 @@ COPY_SLICES = CopySlices()
 
 
 class InPlace:
-    """The `name_` form of an operation: the same on the same memory."""
+    """The `name_` form of an operation: the same on the same memory.
+
+    `naming` gives the node's name from the second argument, where PyTorch's differs from that of the other form.
+    """
 
     family = "inplace"
 
-    def __init__(self, base: Any, name: str) -> None:
+    def __init__(self, base: Any, name: str, naming: Callable[[Any], str] | None = None) -> None:
         self.base = base
         self.name = name
         self.signature = base.signature
@@ -164,53 +167,43 @@ class InPlace:
         self.facts: dict[str, Any] = {}
         self.fields = None
         self.fn = base.fn
+        self.naming = naming or base.facts.get("inplace_grad_fn")
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
     @property
     def doc(self) -> str:
-        return f"The in-place form of `{self.base.name}`.\n\n{self.base.fn.__doc__ or ''}"
+        own = self.base.fn.__doc__ or ""
+        return own if self.base.name == self.name else f"The in-place form of `{self.base.name}`.\n\n{own}"
 
     def __call__(self, v: Any, *args: Any, **keywords: Any) -> Value:
         if type(v) is not Value:
             raise ScriptTypeError(f"{self.name}() changes a tensor in place; this is {type(v).__name__}")
         check_may_change(v)
         result = self.base(v, *args, **keywords)
-        step = self.base.facts["inplace"]
-        return change(v, result) if step is True else reshape_in_place(v, result, step)
+        if result is v:
+            return v
+        node = result._node
+        if node is not None:
+            _keep_before(node, v)
+        elif self.naming is not None and v.array.dtype.kind == "f" and v.requires_grad:
+            result = OPS["_overwritten"](v, result)  # a comparison: PyTorch has a node with a zero derivative there
+            node = result._node
+        if self.naming is not None and node is not None:
+            node.name = self.naming(args[0] if args else next(iter(keywords.values()), None))
+        return change(v, result)
 
 
-def reshape_in_place(v: Value, view: Value, step: int) -> Value:
-    """Turns a value into a view of itself. PyTorch numbers these nodes `step` after those of the views."""
-    counter = shared_counter(v)
-    journal = state.ctx.journal
-    if journal is not None:
-        journal.append(_restore_shape(v, counter[0]))
-    v.array = view.array
-    counter[0] += 1
-    node = view._node
-    if node is not None:
-        name = node.grad_fn
-        node.name = f"{name[:-1]}{int(name[-1]) + step}"
-        succeed(v, node, view.index)
-        node.y_version = counter[0]
-    if v.base is not None:
-        v.chain = view.chain
-    v.seen = counter[0]
-    return v
-
-
-def _restore_shape(v: Value, version: int) -> Callable[[], None]:
-    array, node, index, base = v.array, v._node, v.index, v.base
-    chain, seen = (v.chain, v.seen) if base is not None else (None, 0)
-
-    def undo() -> None:
-        v.array, v._node, v.index, v.chain, v.seen = array, node, index, chain, seen
-        if v.vc is not None:
-            v.vc[0] = version
-
-    return undo
+def _keep_before(node: Node, v: Value) -> None:
+    """Where a rule needs the numbers from before the change, the node keeps a copy of them."""
+    if node.args is None or not any(a is v for a in node.args):
+        return
+    before = Value(v.array.copy(), v._requires)
+    before._node, before.index = v.node, v.index
+    node.args = tuple(before if a is v else a for a in node.args)
+    versions = tuple(a.version for a in node.args if type(a) is Value)
+    node.versions = versions if any(versions) else None
 
 
 def change(v: Value, result: Value) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
-from vardsl.engine.inplace import change, check_may_change
+from vardsl.engine.inplace import InPlace
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.arithmetic import zeros
@@ -23,10 +23,9 @@ class Activation(Op):
         at = self.signature.index.get("inplace")
         if at is None or not bound[at]:
             return super().run(bound)
-        check_may_change(bound[0])
         kept = list(bound)
         kept[at] = False
-        return change(bound[0], super().run(kept))
+        return InPlace(self, self.name + "_")(*kept)
 
     def _promote(self, arrays: list[Any]) -> None:
         kernel = self.facts.get("kernel_name")
@@ -84,6 +83,7 @@ def relu(input: Tensor, inplace: Bool = False):
 
 @elementwise(
     vjp=lambda g, input, threshold: op._threshold_backward(g, input, threshold),
+    inplace_grad_fn=lambda threshold: "ThresholdBackward1",
 )
 def threshold(input: Tensor, threshold: Number, value: Number, inplace: Bool = False):
     """Elements above `threshold` as they are, `value` for the others.
@@ -351,7 +351,8 @@ def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
 
 
 @elementwise(
-    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, alpha, 1.0), grad_fn="EluBackward0", kernel_name="elu_cpu"
+    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, alpha, 1.0), grad_fn="EluBackward0",
+    inplace_grad_fn=lambda alpha: "EluBackward1", kernel_name="elu_cpu",
 )
 def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     """Positive elements as they are, alpha * (exp(input) - 1) for the others.
@@ -366,7 +367,7 @@ def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
 
 @elementwise(
     vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, 1.0, 1.0 / alpha), grad_fn="CeluBackward0",
-    kernel_name="elu_cpu",
+    inplace_grad_fn=lambda alpha: "CeluBackward1", kernel_name="elu_cpu",
 )
 def celu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     """Positive elements as they are, alpha * (exp(input / alpha) - 1) for the others.
@@ -388,6 +389,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 @elementwise(
     vjp=lambda g, input: op._elu_backward(g, input, SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0),
     grad_fn="EluBackward0",
+    inplace_grad_fn=lambda alpha: "EluBackward1",
     kernel_name="elu_cpu",
 )
 def selu(input: Tensor, inplace: Bool = False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, i8, result_dtype
 from vardsl.engine.op import Op, cast
 from vardsl.errors import ScriptTypeError, ScriptValueError
-from vardsl.ops.arithmetic import is_number, zeros
+from vardsl.ops.arithmetic import is_number
 from vardsl.ops.define import (
     Index,
     Tensor,
@@ -21,7 +22,11 @@ from vardsl.ops.define import (
 )
 
 
-@elementwise(np.equal, vjp=(zeros, zeros), plain=operator.eq)
+def _naming(stem: str) -> Callable[[Any], str]:
+    return lambda other: f"{stem}Backward{0 if is_number(other) else 1}"
+
+
+@elementwise(np.equal, inplace_grad_fn=_naming("Eq"), plain=operator.eq)
 def eq(input: Tensor, other: Tensor):
     """Where the elements are equal, as `==`.
 
@@ -30,7 +35,7 @@ def eq(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.not_equal, vjp=(zeros, zeros), aliases=("not_equal",), plain=operator.ne)
+@elementwise(np.not_equal, inplace_grad_fn=_naming("Ne"), aliases=("not_equal",), plain=operator.ne)
 def ne(input: Tensor, other: Tensor):
     """Where the elements differ, as `!=`.
 
@@ -39,7 +44,7 @@ def ne(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.less, vjp=(zeros, zeros), aliases=("less",), plain=operator.lt)
+@elementwise(np.less, inplace_grad_fn=_naming("Lt"), aliases=("less",), plain=operator.lt)
 def lt(input: Tensor, other: Tensor):
     """Where `input` is less than `other`, as `<`.
 
@@ -48,7 +53,7 @@ def lt(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.less_equal, vjp=(zeros, zeros), aliases=("less_equal",), plain=operator.le)
+@elementwise(np.less_equal, inplace_grad_fn=_naming("Le"), aliases=("less_equal",), plain=operator.le)
 def le(input: Tensor, other: Tensor):
     """Where `input` is at most `other`, as `<=`.
 
@@ -57,7 +62,7 @@ def le(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.greater, vjp=(zeros, zeros), aliases=("greater",), plain=operator.gt)
+@elementwise(np.greater, inplace_grad_fn=_naming("Gt"), aliases=("greater",), plain=operator.gt)
 def gt(input: Tensor, other: Tensor):
     """Where `input` is greater than `other`, as `>`.
 
@@ -66,7 +71,7 @@ def gt(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.greater_equal, vjp=(zeros, zeros), aliases=("greater_equal",), plain=operator.ge)
+@elementwise(np.greater_equal, inplace_grad_fn=_naming("Ge"), aliases=("greater_equal",), plain=operator.ge)
 def ge(input: Tensor, other: Tensor):
     """Where `input` is at least `other`, as `>=`.
 

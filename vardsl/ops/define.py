@@ -166,8 +166,14 @@ def _declare(
 
 def _positional(fn: Body, signature: Signature) -> Body:
     n, names_ = len(signature.positional), signature.keyword_only
+    defaults = tuple(p.default for p in signature.parameters[n:])
 
     def kernel(*bound: Any) -> Any:
+        for a, default in zip(bound[n:], defaults):
+            if a is not default:
+                break
+        else:
+            return fn(*bound[:n])
         return fn(*bound[:n], **dict(zip(names_, bound[n:], strict=True)))
 
     return kernel
@@ -345,6 +351,7 @@ def _name_fields(o: Op, fields: str | None) -> None:
         return y
 
     o.run = named  # type: ignore[method-assign]
+    o.light = False
 
 
 def result_type(fields: str) -> Any:
