@@ -14,7 +14,7 @@ import numpy as np
 
 from vardsl.engine.context import enable_grad, state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
-from vardsl.engine.signature import Signature
+from vardsl.engine.signature import REQUIRED, Signature
 from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
 from vardsl.errors import GradError, InternalError, ScriptTypeError, ShapeError
 
@@ -217,7 +217,11 @@ class Op:
         self.rest = tuple(p.default for p in signature.parameters[2:])
         self.keep_a_for_a = self.keep_b_for_a = self.keep_a_for_b = self.keep_b_for_b = False
         self.inputs: list[tuple[int, Any]] = []
-        self.light = family in ("elementwise", "general", "nondiff") and len(signature.parameters) == 1
+        # a call with one array and nothing else needs no binding: `tail` are the other parameters' defaults
+        tail = [p.default for p in signature.parameters[1:]]
+        plain = self.arrays[:1] == (0,) and signature.parameters[0].kind == "Tensor"
+        self.tail: list[Any] | None = tail if plain and all(d is not REQUIRED for d in tail) else None
+        self.light = family in ("elementwise", "general", "nondiff") and self.arrays == (0,)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -244,25 +248,33 @@ class Op:
 
     # ---- calling ---------------------------------------------------------------------------------------------
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        if self.single and not keywords and len(args) == len(self.arrays):
-            if len(args) == 1 and self.light:
-                return self._unary(args[0])
-            return self.run(list(args))
+        if not keywords:
+            if len(args) == 1 and self.tail is not None:
+                a = args[0]
+                if type(a) is Value:
+                    return self.run([a, *self.tail])
+            if self.single and len(args) == len(self.arrays):
+                return self.run(list(args))
         return self.run(self.signature.bind(self.name, args, keywords))
 
-    def _unary(self, a: Any) -> Any:
-        """A call with one array and nothing else, of a family that makes new memory."""
-        if type(a) is not Value:
-            return self.run([a])
+    def _unary(self, bound: list[Any]) -> Any:
+        """A bound call with one array, of a family that makes new memory."""
+        a = bound[0]
         x = a.array
         if x.dtype.kind != "f":
-            return self.run([a])
-        y = self.kernel(x)
+            return self._general(bound)
+        statics = bound[1:]
+        try:
+            y = self.kernel(x, *statics)
+        except ValueError:
+            return self._general(bound)
+        if type(y) is tuple:
+            return self._finished(self._wrap(y, bound, [x, *statics]), bound)
         v = Value(y if type(y) is ndarray else np.asarray(y))
         y = v.array
         ctx = state.ctx
         if ctx.tracer is not None:
-            ctx.tracer.operation(self, [a], v)
+            ctx.tracer.operation(self, bound, v)
         if ctx.grad_enabled and y.dtype.kind == "f" and self.family != "nondiff":
             edge: Any = a._node if a.base is None else a.node
             index = a.index
@@ -271,17 +283,17 @@ class Op:
                     return v
                 edge, index = a, 0
             node = Node(self, (edge,), (index,) if index else None)
-            if self.saved:
-                node.args = (a,)
+            if 0 in self.saved:
+                node.args = bound
                 if a.vc is not None and a.vc[0]:
                     node.versions = (a.vc[0],)
             else:
-                node.args = (None,)
+                node.args = [None, *statics]
             node.shape, node.dtype = y.shape, y.dtype
             if self.keeps_y:
                 node.y = y
             if self.keeps_likes or (self.factor and (y.shape != x.shape or y.dtype != x.dtype)):
-                node.likes = (Like(x.shape, x.dtype),)
+                node.likes = (Like(x.shape, x.dtype), *[None] * len(statics))
             node.where = script_place()
             v._node = node
         return v
@@ -391,6 +403,14 @@ class Op:
 
     def run(self, bound: list[Any]) -> Any:
         """Runs a bound call: on arrays, on values, or for a pointwise operation on plain numbers."""
+        if bound and type(bound[0]) is Value:
+            if self.light:
+                return self._unary(bound)
+            if self.family == "composite":
+                return self.kernel(*bound)
+        return self._general(bound)
+
+    def _general(self, bound: list[Any]) -> Any:
         arrays = bound.copy()
         has_value = has_array = False
         for i in self.arrays:
@@ -420,7 +440,9 @@ class Op:
             raise self._broadcasting(error, bound, arrays) from None
         if not has_value and (has_array or not self.facts.get("creates")):
             return y
-        result = self._wrap(y, bound, arrays)
+        return self._finished(self._wrap(y, bound, arrays), bound)
+
+    def _finished(self, result: Any, bound: list[Any]) -> Any:
         tracer = state.ctx.tracer
         if tracer is not None:
             tracer.operation(self, bound, result)

@@ -108,6 +108,11 @@ class Signature:
             bound[i] = value
         for i, p in enumerate(self.parameters):
             v = bound[i]
+            if v is p.default and v is not REQUIRED:
+                continue
+            kind = p.kind
+            if (kind == "Tensor" and type(v) is Value) or (kind == "Bool" and type(v) is bool):
+                continue
             if v is REQUIRED:
                 raise ScriptTypeError(
                     f'{op}() missing 1 required positional arguments: "{p.name}"', hint=f"{op}({self})"
@@ -198,8 +203,14 @@ def _int(op: str, i: int, p: Parameter, v: Any) -> int:
 
 
 def _ints(op: str, i: int, p: Parameter, v: Any) -> tuple[int, ...]:
-    if isinstance(v, int) and not isinstance(v, bool):
+    if type(v) is int:
         return (v,)
+    if type(v) is tuple:
+        for k in v:
+            if type(k) is not int:
+                break
+        else:
+            return v
     if type(v) is Value and v.array.ndim <= 1 and v.array.dtype.kind in "iu":
         return tuple(int(k) for k in np.atleast_1d(v.array))
     if isinstance(v, (tuple, list)):
