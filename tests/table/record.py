@@ -76,9 +76,6 @@ def functions(name: str) -> list[Callable[..., Any]]:
     return [found for place in places if callable(found := getattr(place, name, None))]
 
 
-# ---- calls -----------------------------------------------------------------------------------------------------
-
-
 def op_infos(name: str) -> list[Any]:
     wanted = {name, f"nn.functional.{name}"}
     found = [o for o in op_db if wanted & {o.name, *(a.name for a in o.aliases)}]
@@ -136,9 +133,6 @@ def refused(name: str) -> list[Call]:
     return calls
 
 
-# ---- choosing --------------------------------------------------------------------------------------------------
-
-
 def shape_of(value: Any) -> Any:
     """What makes two arguments alike: kind and rank, not numbers."""
     if isinstance(value, torch.Tensor):
@@ -183,9 +177,6 @@ def spread(calls: list[Call], count: int, limit: int = MAX_INPUT) -> list[Call]:
         queues = [queues[i * len(queues) // count] for i in range(count)]
     turns = itertools.zip_longest(*queues)
     return [c for c in itertools.chain.from_iterable(turns) if c is not None][:count]
-
-
-# ---- writing a call --------------------------------------------------------------------------------------------
 
 
 class Encoder:
@@ -367,9 +358,6 @@ def record(name: str, call: Call, writer: recorded.Writer) -> dict[str, Any]:
             case.pop(key, None)
         case["random"] = True
     return case
-
-
-# ---- one operation ---------------------------------------------------------------------------------------------
 
 
 def collect(name: str) -> list[tuple[str, Call]]:

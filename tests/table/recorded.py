@@ -1,7 +1,8 @@
 """Cases recorded from PyTorch: how they are written to a file and read back, with NumPy alone.
 
-A file is a zip of two byte arrays: `meta`, a JSON list of cases, and `data`, the bytes of every array one after
-the other. A case names its arrays by number, `{"t": 3}`; tuples, dtypes and named results are small objects too.
+A file is a zip of two byte arrays: `meta`, a JSON list of cases, and `data`, the bytes of every array one
+after the other. A case names its arrays by number, `{"t": 3}`; tuples, dtypes and named results are small
+objects too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls written by hand, where torch's sample generators are thin: kinks, ties, edges, defaults, dtypes, refusals."""
+"""Calls written by hand where torch's generators are thin: kinks, ties, edges, defaults, dtypes, refusals."""
 
 from __future__ import annotations
 
@@ -212,45 +212,39 @@ def square_matrix() -> list[Call]:
     ]
 
 
-FAMILIES: list[tuple[frozenset[str], Callable[[], list[Call]]]] = [
-    (
-        frozenset(names.POINTWISE_UNARY)
-        - {"polygamma", "special.polygamma", "mvlgamma", "clamp_max", "clamp_min"},
-        unary,
-    ),
-    (frozenset(names.POINTWISE_BINARY), binary),
-    (frozenset(names.POINTWISE_TERNARY) - {"where"}, ternary),
-    (
-        frozenset(
-            "all amax amin aminmax any argmax argmin count_nonzero logsumexp max mean median min mode nanmean nanmedian nansum norm prod std std_mean sum "
-            "var var_mean".split()
-        ),
-        reduction,
-    ),
-    (frozenset("cummax cummin cumprod cumsum logcumsumexp softmax log_softmax softmin".split()), along),
-    (
-        frozenset(
-            "T mT argsort argwhere atleast_1d atleast_2d atleast_3d clone contiguous diag diag_embed diagflat diagonal flatten fliplr flipud msort nonzero "
-            "ravel repeat_interleave sort squeeze t trace tril triu unbind unique unique_consecutive block_diag cartesian_prod column_stack dstack hstack "
-            "vstack combinations diff corrcoef cov trapezoid trapz cumulative_trapezoid gradient meshgrid broadcast_tensors".split()
-        ),
-        shape_of_one,
-    ),
-    (frozenset(names.ACTIVATIONS) - {"softmax", "log_softmax", "softmin", "prelu", "threshold"}, activation),
-    (
-        frozenset(
-            "binary_cross_entropy_with_logits hinge_embedding_loss huber_loss kl_div l1_loss mse_loss poisson_nll_loss smooth_l1_loss soft_margin_loss".split()
-        ),
-        loss,
-    ),
-    (
-        frozenset(
-            "cholesky cholesky_inverse det inverse logdet lu matrix_exp pinverse qr slogdet svd linalg.cholesky linalg.cond linalg.det linalg.eigh "
-            "linalg.eigvalsh linalg.inv linalg.lu linalg.matrix_norm linalg.matrix_rank linalg.norm linalg.pinv linalg.qr linalg.slogdet linalg.svd "
-            "linalg.svdvals linalg.vector_norm linalg.diagonal".split()
-        ),
-        square_matrix,
-    ),
+REDUCTIONS = """
+all amax amin aminmax any argmax argmin count_nonzero logsumexp max mean median min mode nanmean nanmedian
+nansum norm prod std std_mean sum var var_mean
+"""
+ALONG = "cummax cummin cumprod cumsum logcumsumexp softmax log_softmax softmin"
+OF_ONE = """
+T mT argsort argwhere atleast_1d atleast_2d atleast_3d clone contiguous diag diag_embed diagflat diagonal
+flatten fliplr flipud msort nonzero ravel repeat_interleave sort squeeze t trace tril triu unbind unique
+unique_consecutive block_diag cartesian_prod column_stack dstack hstack vstack combinations diff corrcoef cov trapezoid trapz
+cumulative_trapezoid gradient meshgrid broadcast_tensors
+"""
+LOSSES = """
+binary_cross_entropy_with_logits hinge_embedding_loss huber_loss kl_div l1_loss mse_loss poisson_nll_loss
+smooth_l1_loss soft_margin_loss
+"""
+SQUARE = """
+cholesky cholesky_inverse det inverse logdet lu matrix_exp pinverse qr slogdet svd linalg.cholesky linalg.cond
+linalg.det linalg.eigh linalg.eigvalsh linalg.inv linalg.lu linalg.matrix_norm linalg.matrix_rank linalg.norm
+linalg.pinv linalg.qr linalg.slogdet linalg.svd linalg.svdvals linalg.vector_norm linalg.diagonal
+"""
+UNARY_APART = {"polygamma", "special.polygamma", "mvlgamma", "clamp_max", "clamp_min"}
+ACTIVATIONS_APART = {"softmax", "log_softmax", "softmin", "prelu", "threshold"}
+
+FAMILIES: list[tuple[set[str], Callable[[], list[Call]]]] = [
+    (set(names.POINTWISE_UNARY) - UNARY_APART, unary),
+    (set(names.POINTWISE_BINARY), binary),
+    (set(names.POINTWISE_TERNARY) - {"where"}, ternary),
+    (set(REDUCTIONS.split()), reduction),
+    (set(ALONG.split()), along),
+    (set(OF_ONE.split()), shape_of_one),
+    (set(names.ACTIVATIONS) - ACTIVATIONS_APART, activation),
+    (set(LOSSES.split()), loss),
+    (set(SQUARE.split()), square_matrix),
 ]
 
 

@@ -21,8 +21,8 @@ _SMALL_PERMUTATION = 0xFFFFFFFF // 20
 class Generator:
     """One stream. What follows a call is what follows it in PyTorch: each method draws as often as there.
 
-    The state is the twister's and the second half of the last pair of normal samples, which PyTorch keeps for the
-    next call.
+    The state is the twister's and the second half of the last pair of normal samples, which PyTorch keeps for
+    the next call.
     """
 
     __slots__ = ("_bits", "_draws", "_seed", "_spare")
@@ -35,7 +35,7 @@ class Generator:
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream that belongs to `seed`, as PyTorch does: from its lower 32 bits."""
         self._seed = seed
-        key = np.random.RandomState(seed & 0xFFFFFFFF).get_state(legacy=False)["state"]["key"]  # type: ignore[call-overload, index]
+        key = np.random.RandomState(seed & 0xFFFFFFFF).get_state(legacy=False)["state"]["key"]
         self._set_twister(key, 624)
         self._spare: float | None = None
         return self
@@ -73,9 +73,9 @@ class Generator:
         """Uniform in [low, high): 24 random bits for float32, 53 for float64."""
         count = _count(shape)
         single = np.dtype(dtype) == np.float32
-        out = np.empty(count, np.float32 if single else np.float64)
+        out: Array = np.empty(count, np.float32 if single else np.float64)
         for start in range(0, count, _BLOCK):
-            part = out[start : start + _BLOCK]
+            part: Array = out[start : start + _BLOCK]
             if single:
                 bits = self.bits32(len(part))
                 np.bitwise_and(bits, np.uint32(0xFFFFFF), out=bits)
@@ -83,17 +83,23 @@ class Generator:
             else:
                 pairs = self.bits32(2 * len(part))
                 np.multiply(pairs[::2] & np.uint32(0x1FFFFF), 2.0**32, out=part)
-                part += pairs[1::2]
-                part *= 2.0**-53
+                np.add(part, pairs[1::2], out=part)
+                np.multiply(part, 2.0**-53, out=part)
         if low != 0.0 or high != 1.0:
-            a, b = out.dtype.type(low), out.dtype.type(high)
-            out = _multiply_add(out, b - a, a)
+            a: Any = out.dtype.type(low)
+            out = _multiply_add(out, out.dtype.type(high) - a, a)
         return out.reshape(shape)
 
     def normal(
-        self, shape: tuple[int, ...], dtype: Any, mean: float = 0.0, std: float = 1.0, *, contiguous: bool = True
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        mean: float = 0.0,
+        std: float = 1.0,
+        *,
+        contiguous: bool = True,
     ) -> Array:
-        """Normal samples. From 16 on, and into contiguous memory, PyTorch draws them in blocks, without a spare."""
+        """Normal samples; from 16 on, and into contiguous memory, they are drawn in blocks, without a spare."""
         count = _count(shape)
         if count >= 16 and contiguous:
             x = self._normal_blocks(count, np.dtype(dtype))
@@ -104,7 +110,7 @@ class Generator:
         return x.astype(dtype, copy=False).reshape(shape)
 
     def _normal_pairs(self, count: int) -> Array:
-        """Box-Muller, a pair at a time and in double precision; the second of a pair waits for the next call."""
+        """Box-Muller, a pair at a time and in double precision; the second waits for the next call."""
         out = np.empty(count)
         start = 0
         if count and self._spare is not None:
@@ -120,7 +126,7 @@ class Generator:
         return out
 
     def _normal_blocks(self, count: int, dtype: np.dtype[Any]) -> Array:
-        """Box-Muller on blocks of 16, the radius from the first eight; the last 16 are drawn anew where it is uneven."""
+        """Box-Muller on blocks of 16, the radius from the first eight; an uneven end is drawn anew."""
         x = self.uniform((count,), dtype)
         whole = count // 16 * 16
         _box_muller(x[:whole])
@@ -148,7 +154,8 @@ class Generator:
             top = 2 ** (np.finfo(dtype).nmant + 1) + 1
         else:
             top = int(np.iinfo(dtype).max) + 1
-        bits = self.bits64(count) % np.uint64(top) if dtype.itemsize == 8 else self.bits32(count) % np.uint32(top)
+        wide = dtype.itemsize == 8
+        bits = self.bits64(count) % np.uint64(top) if wide else self.bits32(count) % np.uint32(top)
         return bits.astype(dtype).reshape(shape)
 
     def permutation(self, count: int) -> Array:
@@ -178,7 +185,8 @@ class Generator:
 
     def geometric(self, shape: tuple[int, ...], dtype: Any, p: float) -> Array:
         u = self.uniform(shape, np.float64)
-        return np.ceil(np.log(u) / np.log1p(-p)).astype(dtype)
+        x: Array = np.ceil(np.log(u) / np.log1p(-p)).astype(dtype)
+        return x
 
     def cauchy(self, shape: tuple[int, ...], dtype: Any, median: float = 0.0, sigma: float = 1.0) -> Array:
         u = self.uniform(shape, np.float64)
