@@ -14,6 +14,7 @@ import numpy as np
 
 from vardsl.engine.context import enable_grad, state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
+from vardsl.engine.tiles import add_up, folded_axes
 from vardsl.engine.signature import REQUIRED, Signature
 from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
 from vardsl.errors import GradError, InternalError, ScriptTypeError, ShapeError
@@ -164,11 +165,8 @@ def unbroadcast(g: Any, like: Like) -> Any:
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """`g` summed over the dimensions in which `shape` is smaller; `shape` broadcasts to that of `g`."""
-    lead = g.ndim - len(shape)
-    axes = tuple(range(lead)) + tuple(
-        lead + k for k, n in enumerate(shape) if n == 1 and g.shape[lead + k] != 1
-    )
-    return np.asarray(np.add.reduce(g, axes, keepdims=True)).reshape(shape) if axes else g.reshape(shape)
+    axes = folded_axes(g.shape, shape)
+    return np.asarray(add_up(g, axes, g.dtype, True)).reshape(shape) if axes else g.reshape(shape)
 
 
 def mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:

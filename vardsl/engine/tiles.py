@@ -18,10 +18,84 @@ def rows_per_block(shape: tuple[int, ...]) -> int:
     return max(1, BLOCK // max(1, inner))
 
 
-def total(x: Any) -> Any:
-    """The sum of all elements, added block by block as a planned region does, so that both give the same bits."""
+def folded_axes(whole: tuple[int, ...], part: tuple[int, ...]) -> tuple[int, ...]:
+    """The dimensions over which `whole` is summed to give `part`, which broadcasts to it."""
+    lead = len(whole) - len(part)
+    return tuple(range(lead)) + tuple(lead + k for k, n in enumerate(part) if n == 1 and whole[lead + k] != 1)
+
+
+def _in_blocks(x: Any, axes: tuple[int, ...] | None) -> bool:
     if x.size < LARGE or x.ndim == 0 or x.shape[0] < 8 or x.size // x.shape[0] > BLOCK // 2:
-        return np.add.reduce(x, axis=None)
-    n = rows_per_block(x.shape)
-    parts = [np.add.reduce(x[i : i + n], axis=None) for i in range(0, x.shape[0], n)]
-    return np.add.reduce(np.array(parts, x.dtype))
+        return False
+    return axes is None or 0 in axes
+
+
+def add_up(x: Any, axes: tuple[int, ...] | None, dtype: Any, keepdims: bool) -> Any:
+    """The sum over dimensions (None: all). Large ones are added block by block, as a planned region does.
+
+    The columns of a matrix of reals are added by a product with ones, which is the fastest that NumPy has.
+    """
+    if x.size >= LARGE and _in_blocks(x, axes):
+        n = rows_per_block(x.shape)
+        parts = [add_up_block(x[i : i + n], axes, dtype) for i in range(0, x.shape[0], n)]
+        y = np.add.reduce(np.array(parts), 0)
+        return y if not keepdims else y.reshape(_kept(x.shape, axes))
+    if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f" and x.flags.c_contiguous:
+        y = np.dot(ones(x.shape[0], dtype), x)
+        return y.reshape(1, -1) if keepdims else y
+    return np.add.reduce(x, axes, dtype, None, keepdims)
+
+
+def add_up_block(x: Any, axes: tuple[int, ...] | None, dtype: Any) -> Any:
+    """One block's part of a large sum."""
+    if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f" and x.flags.c_contiguous:
+        return np.dot(ones(x.shape[0], dtype), x)
+    return np.add.reduce(x, axes, dtype)
+
+
+def _kept(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
+    return tuple(1 if axes is None or k in axes else n for k, n in enumerate(shape))
+
+
+_ONES: dict[Any, Any] = {}
+
+
+def ones(n: int, dtype: Any) -> Any:
+    """`n` ones, kept for the next time where they are few."""
+    found = _ONES.get((n, dtype))
+    if found is None:
+        found = np.ones(n, dtype)
+        if n <= 65_536 and len(_ONES) < 256:
+            _ONES[n, dtype] = found
+    return found
+
+
+Calls = list[tuple[Any, tuple[Any, ...]]]
+
+
+def sum_into(out: Any, x: Any, axes: tuple[int, ...] | None, keepdims: bool) -> Calls:
+    """The NumPy calls that put `add_up(x, axes)` into `out`, bit for bit."""
+    if x.dtype != out.dtype or (x.size >= LARGE and _in_blocks(x, axes)):
+        return [(_copy_sum, (out, x, axes))]
+    if axes == (0,) and x.ndim == 2 and x.dtype.kind == "f" and x.flags.c_contiguous:
+        return [(np.dot, (ones(x.shape[0], x.dtype), x, out.reshape(-1)))]
+    return [(np.add.reduce, (x, axes, None, out, keepdims))]
+
+
+def _copy_sum(out: Any, x: Any, axes: tuple[int, ...] | None) -> None:
+    np.copyto(out, np.asarray(add_up(x, axes, out.dtype, False)).reshape(out.shape))
+
+
+def mean_into(out: Any, x: Any, axes: tuple[int, ...] | None, keepdims: bool) -> Calls:
+    """As `sum_into`, divided by the number of elements that each result is made of."""
+    n = np.array(x.size // max(out.size, 1), out.dtype)
+    return [*sum_into(out, x, axes, keepdims), (np.divide, (out, n, out))]
+
+
+def sum_to_into(out: Any, x: Any) -> Calls:
+    """As `sum_into`, to the shape of `out`."""
+    axes = folded_axes(x.shape, out.shape)
+    if not axes:
+        return [(np.copyto, (out, x.reshape(out.shape)))]
+    kept = out.reshape(_kept(x.shape, axes))
+    return sum_into(kept, x, axes, True)

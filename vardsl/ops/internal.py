@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vardsl.engine.op import sum_to
+from vardsl.engine.tiles import sum_to_into
 from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, op
 
 
@@ -11,7 +12,12 @@ def _cast(input: Tensor, dtype: Dtype):
     return input.astype(dtype)
 
 
-@general(vjp=lambda g, input_like: op.expand(g, input_like.shape), grad_fn="SumBackward1")
+@general(
+    vjp=lambda g, input_like: op.expand(g, input_like.shape),
+    grad_fn="SumBackward1",
+    stream="sum",
+    into=lambda out, input, size: sum_to_into(out, input),
+)
 def sum_to_size(input: Tensor, size: Sizes):
     """The tensor summed over the dimensions in which `size` is smaller.
 

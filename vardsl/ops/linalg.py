@@ -213,7 +213,8 @@ def _mv(a: Array, v: Array) -> Array:
     vjp={
         "input": lambda g, mat2: op.mm(g, op._swapped(mat2)),
         "mat2": lambda g, input: op.mm(op._swapped(input), g),
-    }
+    },
+    into=lambda out, input, mat2: [(np.dot if out.dtype.kind == "f" else np.matmul, (input, mat2, out))],
 )
 def mm(input: Tensor, mat2: Tensor):
     """Product of two matrices.

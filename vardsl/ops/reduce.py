@@ -8,6 +8,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.op import constant
+from vardsl.engine.tiles import add_up, mean_into, sum_into
 from vardsl.errors import ScriptTypeError
 from vardsl.ops.define import Bool, Dtype, Int, Ints, Tensor, composite, fused, general, nondiff, op
 from vardsl.ops.dims import as_like, dtype_of, wrap_dim, wrap_dims
@@ -33,14 +34,21 @@ def _accumulator(input, dtype):
 @general(
     vjp=lambda g, input_like, dim, keepdim: as_like(restore(g, input_like, dim, keepdim), input_like),
     grad_fn="SumBackward1",
+    stream="sum",
+    into=lambda out, input, dim, keepdim, dtype: sum_into(out, input, wrap_dims(dim, input.ndim), keepdim),
 )
 def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
-    return np.add.reduce(input, wrap_dims(dim, input.ndim), _accumulator(input, dtype), None, keepdim)
+    return add_up(input, wrap_dims(dim, input.ndim), _accumulator(input, dtype), keepdim)
 
 
-@general(vjp=lambda g, input_like: as_like(constant(g, input_like.shape), input_like), grad_fn="SumBackward0")
+@general(
+    vjp=lambda g, input_like: as_like(constant(g, input_like.shape), input_like),
+    grad_fn="SumBackward0",
+    stream="sum",
+    into=lambda out, input, dtype: sum_into(out, input, None, False),
+)
 def _sum_all(input: Tensor, *, dtype: Dtype | None = None):
-    return np.add.reduce(input, None, _accumulator(input, dtype))
+    return add_up(input, None, _accumulator(input, dtype), False)
 
 
 @composite()
@@ -72,11 +80,14 @@ def _refuse_integers(name, input, dtype):
 @general(
     vjp=lambda g, input_like: as_like(constant(g / max(input_like.size, 1), input_like.shape), input_like),
     grad_fn="MeanBackward0",
+    stream="mean",
+    into=lambda out, input, dtype: mean_into(out, input, None, False),
 )
 def _mean_all(input: Tensor, *, dtype: Dtype | None = None):
-    _refuse_integers("mean", input, dtype)
-    total = np.add.reduce(input, None, dtype or input.dtype)
-    return np.divide(total, input.size, dtype=total.dtype)
+    if input.dtype.kind != "f":
+        _refuse_integers("mean", input, dtype)
+    total = add_up(input, None, dtype or input.dtype, False)
+    return total / input.size if input.size else total + np.nan
 
 
 @general(
@@ -84,10 +95,12 @@ def _mean_all(input: Tensor, *, dtype: Dtype | None = None):
         restore(g, input_like, dim, keepdim) / max(counted(input_like.shape, dim), 1), input_like
     ),
     grad_fn="MeanBackward1",
+    stream="mean",
+    into=lambda out, input, dim, keepdim, dtype: mean_into(out, input, wrap_dims(dim, input.ndim), keepdim),
 )
 def _mean_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
     _refuse_integers("mean", input, dtype)
-    total = np.add.reduce(input, wrap_dims(dim, input.ndim), dtype or input.dtype, None, keepdim)
+    total = add_up(input, wrap_dims(dim, input.ndim), dtype or input.dtype, keepdim)
     return np.divide(total, counted(input.shape, dim), dtype=total.dtype)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.op import Op, scalar
-from vardsl.engine.tiles import BLOCK, rows_per_block
+from vardsl.engine.tiles import BLOCK, add_up_block, rows_per_block
 from vardsl.plan.trace import Slot, Step, Write
 
 LARGE = 200_000  # elements below which a region is not worth its loop over blocks
@@ -159,7 +159,7 @@ class Blocked:
                 calls.append((np.copyto, (out, source.reshape(out.shape))))
             else:
                 args = [operand(a, len(a.shape) if type(a) is Slot else 0) for a in step.args]
-                calls.append(_rowwise(step, args, out))
+                calls.extend(_rowwise(step, args, out))
         return calls
 
 
@@ -253,11 +253,11 @@ class _Pointwise:
         np.copyto(out, self.op.kernel(*given), "unsafe")
 
 
-def _rowwise(step: Step, args: list[Any], out: Any) -> tuple[Any, tuple[Any, ...]]:
-    direct = step.op.facts.get("out")
-    if direct is not None:
-        return direct, (out, *args)
-    return _Rowwise(step.op), (out, *args)
+def _rowwise(step: Step, args: list[Any], out: Any) -> list[tuple[Any, tuple[Any, ...]]]:
+    into = step.op.facts.get("into")
+    if into is not None and step.op.name != "sum_to_size":
+        return into(out, *args)  # type: ignore[no-any-return]
+    return [(_Rowwise(step.op), (out, *args))]
 
 
 class _Rowwise:
@@ -267,6 +267,8 @@ class _Rowwise:
         self.op = op
 
     def __call__(self, out: Any, *args: Any) -> None:
+        if self.op.name == "sum_to_size":
+            args = (args[0], out.shape)
         np.copyto(out, np.asarray(self.op.kernel(*args)).reshape(out.shape))
 
 
@@ -276,11 +278,9 @@ def _fold_of(step: Step) -> Callable[[Any, Any], None]:
     ndim = len(step.args[0].shape)
     if len(dims) == ndim:
         return _fold_all
-    if dims == (0,) and ndim == 2:
-        return _fold_columns
 
     def fold(x: Any, part: Any) -> None:
-        np.copyto(part, np.add.reduce(x, axis=dims, keepdims=True).reshape(part.shape))
+        np.copyto(part, add_up_block(x, dims, part.dtype).reshape(part.shape))
 
     return fold
 
@@ -289,20 +289,16 @@ def _fold_all(x: Any, part: Any) -> None:
     np.add.reduce(x.reshape(-1), 0, None, part)
 
 
-def _fold_columns(x: Any, part: Any) -> None:
-    np.add.reduce(x, 0, None, part.reshape(x.shape[1]))
-
-
 def _finish(step: Step, parts: Any, out: Any) -> Callable[[], None]:
     factor = None
     if step.op.facts.get("stream") == "mean":
         n = int(np.prod(step.args[0].shape)) // max(1, int(np.prod(out.shape)))
-        factor = out.dtype.type(1.0 / n)
+        factor = np.array(n, out.dtype)
 
     def finish() -> None:
         np.copyto(out, np.add.reduce(parts, axis=0))
         if factor is not None:
-            np.multiply(out, factor, out)
+            np.divide(out, factor, out)
 
     return finish
 

@@ -144,9 +144,9 @@ class Plan:
             numbers = [x if isinstance(x, np.ndarray) else scalar(x, out.dtype) for x in arrays[: ufunc.nin]]
             self.program.append((ufunc, (*numbers, out)))
             return
-        direct = op.facts.get("out")
-        if direct is not None:
-            self.program.append((direct, (out, *arrays)))
+        into = op.facts.get("into")
+        if into is not None:
+            self.program.extend(into(out, *arrays))
             return
         self.program.append((_generic(op, arrays, out), ()))
 
