@@ -15,7 +15,7 @@ import numpy as np
 from vardsl.engine.context import enable_grad, state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.tiles import add_up, folded_axes
-from vardsl.engine.signature import REQUIRED, Signature
+from vardsl.engine.signature import Signature, wrong_kind
 from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
 from vardsl.errors import GradError, InternalError, ScriptTypeError, ShapeError
 
@@ -205,6 +205,7 @@ class Op:
         self.grad_fn = ""
         self.fields: str | None = None
         self.number_result = False
+        self.numbers = True  # whether plain numbers may stand for tensors next to one
         self.arrays = signature.arrays
         self.single = len(self.arrays) == len(signature.parameters) and not signature.has_lists
         self.saved: frozenset[int] = frozenset()
@@ -219,6 +220,8 @@ class Op:
         tail = [p.default for p in signature.parameters[1:]]
         plain = self.arrays[:1] == (0,) and signature.parameters[0].kind == "Tensor"
         self.tail: list[Any] | None = tail if plain and all(d is not REQUIRED for d in tail) else None
+        # on bare arrays (in a rule) the kernel is all that happens
+        self.direct = family in ("general", "view", "nondiff") and bool(self.arrays) and not signature.has_lists
         self.light = family in ("elementwise", "general", "nondiff") and self.arrays == (0,)
 
     def __repr__(self) -> str:
@@ -251,6 +254,14 @@ class Op:
                 a = args[0]
                 if type(a) is Value:
                     return self.run([a, *self.tail])
+                if self.direct and type(a) is ndarray:
+                    return self.kernel(a, *self.tail)
+            if self.direct and len(args) == len(self.signature.parameters):
+                for i in self.arrays:
+                    if type(args[i]) is not ndarray:
+                        break
+                else:
+                    return self.kernel(*args)
             if self.single and len(args) == len(self.arrays):
                 return self.run(list(args))
         return self.run(self.signature.bind(self.name, args, keywords))
@@ -499,6 +510,10 @@ class Op:
             if type(a) is list:
                 arrays[i] = [cast(x, dtype) for x in a]
             elif type(a) is not ndarray or a.dtype is not dtype:
+                if not isinstance(a, (ndarray, np.generic)) and (
+                    not self.numbers or not isinstance(a, (int, float))
+                ):
+                    raise wrong_kind(self.name, i, self.signature.parameters[i], a)
                 arrays[i] = cast(a, dtype)
 
     # ---- recording -------------------------------------------------------------------------------------------
@@ -786,7 +801,14 @@ def constant(g: Any, shape: tuple[int, ...]) -> Any:
 
 def _spread(g: Any, shape: tuple[int, ...]) -> Any:
     """A cotangent at full size, where `constant` left it 0-d."""
-    return np.broadcast_to(g, shape)
+    size = 1
+    for n in shape:
+        size *= n
+    if size > 65_536:
+        return np.broadcast_to(g, shape)
+    full = np.empty(shape, g.dtype)
+    full.fill(g)
+    return full
 
 
 _SCALARS: dict[NpDType, dict[int | float, Any]] = {f4: {}, f8: {}}

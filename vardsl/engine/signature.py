@@ -119,7 +119,7 @@ class Signature:
                 )
             if v is None:
                 if not p.optional:
-                    raise _wrong(op, i, p, v)
+                    raise wrong_kind(op, i, p, v)
             elif p.kind in CHECKS:
                 bound[i] = CHECKS[p.kind](op, i, p, v)
         return bound
@@ -149,7 +149,8 @@ def _spelled(default: Any) -> str:
     return repr(default)
 
 
-def _wrong(op: str, i: int, p: Parameter, v: object) -> ScriptTypeError:
+def wrong_kind(op: str, i: int, p: Parameter, v: object) -> ScriptTypeError:
+    """PyTorch's sentence for an argument of a wrong kind."""
     wanted = {
         "Tensor": "Tensor", "Index": "Tensor", "Tensors": "tuple of Tensors", "Number": "Number", "Int": "int",
         "Bool": "bool", "Str": "str", "Dtype": "torch.dtype", "Ints": "tuple of ints", "Sizes": "tuple of ints",
@@ -164,7 +165,7 @@ Check = Callable[[str, int, Parameter, Any], Any]
 def _tensor(op: str, i: int, p: Parameter, v: Any) -> Any:
     if type(v) is Value or isinstance(v, (np.ndarray, np.generic, int, float)):
         return v
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 def _tensors(op: str, i: int, p: Parameter, v: Any) -> list[Any]:
@@ -175,7 +176,7 @@ def _tensors(op: str, i: int, p: Parameter, v: Any) -> list[Any]:
                     f"expected Tensor as element {k} in argument {i}, but got {type_name(x)}"
                 )
         return list(v)
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 def _varargs(op: str, i: int, p: Parameter, v: Any) -> Any:
@@ -189,7 +190,7 @@ def _number(op: str, i: int, p: Parameter, v: Any) -> Any:
         return v.array.item()
     if isinstance(v, (np.generic, np.ndarray)) and v.ndim == 0:
         return v.item()
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 def _int(op: str, i: int, p: Parameter, v: Any) -> int:
@@ -199,7 +200,7 @@ def _int(op: str, i: int, p: Parameter, v: Any) -> int:
         return int(v.array.item())
     if isinstance(v, np.integer):
         return int(v)
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 def _ints(op: str, i: int, p: Parameter, v: Any) -> tuple[int, ...]:
@@ -226,7 +227,7 @@ def _ints(op: str, i: int, p: Parameter, v: Any) -> tuple[int, ...]:
                 f"{op}(): argument '{p.name}' (position {i + 1}) must be tuple of ints, "
                 f"but found element of type {type_name(v[bad])} at pos {bad}"
             ) from None
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 def _bool(op: str, i: int, p: Parameter, v: Any) -> bool:
@@ -234,13 +235,13 @@ def _bool(op: str, i: int, p: Parameter, v: Any) -> bool:
         return v
     if isinstance(v, np.bool_) or (type(v) is Value and v.array.ndim == 0 and v.array.dtype.kind == "b"):
         return bool(v)
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 def _str(op: str, i: int, p: Parameter, v: Any) -> str:
     if isinstance(v, str):
         return v
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 def _dtype(op: str, i: int, p: Parameter, v: Any) -> Any:
@@ -250,7 +251,7 @@ def _dtype(op: str, i: int, p: Parameter, v: Any) -> Any:
         return v
     if isinstance(v, str) and v in BY_NAME:
         raise ScriptValueError(f"write the dtype without quotes: {v}")
-    raise _wrong(op, i, p, v)
+    raise wrong_kind(op, i, p, v)
 
 
 CHECKS: dict[str, Check] = {

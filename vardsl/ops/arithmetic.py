@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import NotImplementedRule, Number, Str, Tensor, array, composite, elementwise, op
@@ -43,7 +44,7 @@ def infix(number: Op, tensor: Op, reverse: Op | None = None) -> Callable[[Any, A
 
 def zeros(g):
     """The gradient of a step function: zero, and no part of the graph."""
-    return op.zeros_like(g)
+    return op._zeros(g)
 
 
 def _is_one(alpha):
@@ -181,6 +182,25 @@ def div(input: Tensor, other: Tensor, *, rounding_mode: Str | None = None):
     )
 
 
+class _Quotient(Op):
+    """PyTorch has a node of its own for an explicit `rounding_mode`, be it none."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if "rounding_mode" in keywords and keywords["rounding_mode"] is None:
+            return op._div_exact(*args, **{k: v for k, v in keywords.items() if k != "rounding_mode"})
+        return super().__call__(*args, **keywords)
+
+
+@elementwise(
+    np.true_divide,
+    vjp={"input": lambda g, other: g / other, "other": lambda g, input, other: -g * ((input / other) / other)},
+    promote="float",
+    grad_fn="DivBackward2",
+)
+def _div_exact(input: Tensor, other: Tensor): ...
+
+
+div.__class__ = _Quotient
 div.operator, div.binary = true_divide.operator, true_divide.binary
 
 
@@ -378,3 +398,120 @@ neg.__class__ = _Negation
 _rsub_number.infix(lambda input, other: np.subtract(other, input))
 rsub.binary = infix(_rsub_number, _rsub_tensor)
 remainder.binary = infix(_remainder_number, _remainder_tensor, _number_remainder)
+
+
+# ---- combinations of three -------------------------------------------------------------------------------------
+
+
+@elementwise(
+    d={
+        "input": 1,
+        "tensor1": lambda tensor2, value: tensor2 * value,
+        "tensor2": lambda tensor1, value: tensor1 * value,
+    }
+)
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
+    """input plus `value` times a product.
+
+    Value: input + value * tensor1 * tensor2
+    Derivative: 1, value * tensor2 and value * tensor1
+
+    >>> addcmul([1., 1.], [2., 3.], [4., 5.], value=0.5)
+    tensor([5.0000, 8.5000])
+    """
+    return input + _weighted(input, value) * tensor1 * tensor2
+
+
+def _weighted(x, value):
+    if isinstance(value, float) and x.dtype.kind != "f":
+        raise ScriptTypeError("For integral input tensors, argument value must not be a floating point number.")
+    return np.asarray(value).astype(x.dtype)
+
+
+@elementwise(
+    vjp={
+        "input": lambda g: g,
+        "tensor1": lambda g, tensor2, value: g * (value / tensor2),
+        "tensor2": lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
+    }
+)
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
+    """input plus `value` times a quotient.
+
+    Value: input + value * tensor1 / tensor2
+    Derivative: 1, value / tensor2 and -value * tensor1 / tensor2**2
+
+    >>> addcdiv([1., 1.], [2., 3.], [4., 5.])
+    tensor([1.5000, 1.6000])
+    """
+    if input.dtype.kind != "f":
+        raise ScriptTypeError(INTEGER_ADDCDIV)
+    return input + input.dtype.type(value) * tensor1 / tensor2
+
+
+INTEGER_ADDCDIV = (
+    "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
+    "division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
+    "torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) "
+    "for float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / "
+    "tensor2), for all dtypes."
+)
+
+
+def _lerp(input, end, weight):
+    """From whichever end is nearer, as PyTorch does, so that both ends are met exactly."""
+    gap = end - input
+    return np.where(np.abs(weight) < 0.5, input + weight * gap, end - gap * (1 - weight))
+
+
+class _Interpolation(Op):
+    """PyTorch wants all tensors in one dtype."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        first = arrays[0]
+        for name, a in zip(("end", "weight"), arrays[1:], strict=True):
+            if isinstance(a, np.ndarray) and isinstance(first, np.ndarray) and a.dtype != first.dtype:
+                raise ScriptTypeError(
+                    f"expected dtype {_c_name(first)} for `{name}` but got dtype {_c_name(a)}"
+                )
+        if isinstance(first, np.ndarray) and first.dtype.kind != "f":
+            raise ScriptTypeError(f"\"lerp_kernel_scalar\" not implemented for '{BY_NP[first.dtype].type_name}'")
+        super()._promote(arrays)
+
+
+def _c_name(a):
+    return {"float32": "float", "float64": "double", "int64": "long int"}.get(a.dtype.name, BY_NP[a.dtype].name)
+
+
+@elementwise(d={"input": lambda weight: 1 - weight, "end": lambda weight: weight}, grad_fn="LerpBackward0")
+def _lerp_number(input: Tensor, end: Tensor, weight: Tensor):
+    return _lerp(input, end, weight)
+
+
+@elementwise(
+    d={
+        "input": lambda weight: 1 - weight,
+        "end": lambda weight: weight,
+        "weight": lambda input, end: end - input,
+    },
+    grad_fn="LerpBackward1",
+)
+def _lerp_tensor(input: Tensor, end: Tensor, weight: Tensor):
+    return _lerp(input, end, weight)
+
+
+@composite(pointwise=True, inplace=True)
+def lerp(input: Tensor, end: Tensor, weight: Tensor):
+    """The point between `input` and `end` that `weight` says: 0 is `input`, 1 is `end`.
+
+    Value: input + weight * (end - input)
+    Derivative: 1 - weight, weight, and end - input
+
+    >>> lerp([0., 10.], [10., 20.], 0.25)
+    tensor([ 2.5000, 12.5000])
+    """
+    return op._lerp_number(input, end, weight) if is_number(weight) else op._lerp_tensor(input, end, weight)
+
+
+_lerp_number.__class__ = _Interpolation
+_lerp_tensor.__class__ = _Interpolation

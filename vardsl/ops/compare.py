@@ -94,6 +94,7 @@ def _half_where_equal(g, input, other):
         lambda g, input, other: op.where(input > other, 0.0, _half_where_equal(g, input, other)),
     ),
     inplace=False,
+    numbers=False,
 )
 def maximum(input: Tensor, other: Tensor):
     """The larger of two tensors, element by element; nan where one is nan.
@@ -112,6 +113,7 @@ def maximum(input: Tensor, other: Tensor):
         lambda g, input, other: op.where(input < other, 0.0, _half_where_equal(g, input, other)),
     ),
     inplace=False,
+    numbers=False,
 )
 def minimum(input: Tensor, other: Tensor):
     """The smaller of two tensors, element by element; nan where one is nan.
@@ -138,6 +140,7 @@ def _first_of_min(input, other):
         lambda g, input, other: op.where(_first_of_max(input, other), 0.0, g),
     ),
     inplace=False,
+    numbers=False,
 )
 def fmax(input: Tensor, other: Tensor):
     """The larger of two tensors, element by element; a nan loses against a number.
@@ -156,6 +159,7 @@ def fmax(input: Tensor, other: Tensor):
         lambda g, input, other: op.where(_first_of_min(input, other), 0.0, g),
     ),
     inplace=False,
+    numbers=False,
 )
 def fmin(input: Tensor, other: Tensor):
     """The smaller of two tensors, element by element; a nan loses against a number.

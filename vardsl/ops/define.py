@@ -187,11 +187,12 @@ def elementwise(
     promote: str = "same",
     inplace: bool = True,
     infix: Body | None = None,
+    numbers: bool = True,
     **facts: Any,
 ) -> Callable[[Body], Op]:
     """Declares a pointwise operation. `promote="float"`: integers are computed in the default real dtype.
 
-    `infix` is the ufunc of an infix operator whose static parameters have their defaults; else `ufunc` is.
+    `numbers=False`: PyTorch takes no plain number there. `infix` is the ufunc of an infix operator whose static parameters have their defaults; else `ufunc` is.
     """
 
     def declare(fn: Body) -> Op:
@@ -199,6 +200,8 @@ def elementwise(
         if ufunc is not None:
             o.kernel = ufunc
         o.promote = promote
+        o.direct = o.direct and promote is None
+        o.numbers = numbers
         if (infix or ufunc) is not None and len(o.arrays) == 2:
             o.infix(infix or ufunc)
         o.factor = vjp is None
@@ -246,6 +249,7 @@ def general(
     def declare(fn: Body) -> Op:
         o = _declare(fn, facts.pop("_family", "general"), **facts)
         o.promote = promote
+        o.direct = o.direct and promote is None
         o.set_rules(_rules(vjp, o.signature), Rule(shared, o.signature) if shared is not None else None)
         _name_fields(o, fields)
         return o
@@ -275,6 +279,7 @@ def fused(*, promote: str | None = None, fields: str | None = None, **facts: Any
     def declare(fn: Body) -> Op:
         o = _declare(fn, "fused", **facts)
         o.promote = promote
+        o.direct = o.direct and promote is None
         _name_fields(o, fields)
         return o
 
@@ -287,6 +292,7 @@ def nondiff(*, promote: str | None = None, fields: str | None = None, **facts: A
     def declare(fn: Body) -> Op:
         o = _declare(fn, "nondiff", **facts)
         o.promote = promote
+        o.direct = o.direct and promote is None
         _name_fields(o, fields)
         return o
 

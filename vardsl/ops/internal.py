@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vardsl.engine.op import sum_to
 from vardsl.engine.tiles import sum_to_into
-from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, op
+from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, nondiff, op
 
 
 @general(vjp=lambda g, input_like: op._cast(g, input_like.dtype), grad_fn="ToCopyBackward0")
@@ -31,3 +33,8 @@ def sum_to_size(input: Tensor, size: Sizes):
 def _overwritten(input: Tensor, by: Index):
     """New numbers for a tensor, which do not depend on it."""
     return by.astype(input.dtype)
+
+
+@nondiff()
+def _zeros(input: Tensor):
+    return np.zeros(input.shape, input.dtype)

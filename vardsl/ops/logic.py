@@ -13,7 +13,7 @@ from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import Bool, Number, Tensor, array, composite, elementwise, op
 
 
-@elementwise(np.logical_and)
+@elementwise(np.logical_and, numbers=False)
 def logical_and(input: Tensor, other: Tensor):
     """Where both elements are true (not zero).
 
@@ -22,7 +22,7 @@ def logical_and(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.logical_or)
+@elementwise(np.logical_or, numbers=False)
 def logical_or(input: Tensor, other: Tensor):
     """Where at least one element is true (not zero).
 
@@ -31,7 +31,7 @@ def logical_or(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.logical_xor)
+@elementwise(np.logical_xor, numbers=False)
 def logical_xor(input: Tensor, other: Tensor):
     """Where exactly one element is true (not zero).
 
@@ -164,7 +164,7 @@ class _Comparison(Op):
         super()._promote(arrays)
 
 
-@elementwise(inplace=False)
+@elementwise(inplace=False, numbers=False)
 def isclose(input: Tensor, other: Tensor, rtol: Number = 1e-05, atol: Number = 1e-08, equal_nan: Bool = False):
     """Where the elements are as good as equal.
 

@@ -250,6 +250,7 @@ def log1p(input: Tensor):
         lambda g, input, other: g / (1 + op.exp(input - other)),
     ),
     inplace=False,
+    numbers=False,
 )
 def logaddexp(input: Tensor, other: Tensor):
     """log(exp(input) + exp(other)), without overflow.
@@ -268,6 +269,7 @@ def logaddexp(input: Tensor, other: Tensor):
         lambda g, input, other: g / (1 + op._number_pow(2, input - other)),
     ),
     inplace=False,
+    numbers=False,
 )
 def logaddexp2(input: Tensor, other: Tensor):
     """log2(2**input + 2**other), without overflow.
@@ -285,6 +287,7 @@ def logaddexp2(input: Tensor, other: Tensor):
         "other": lambda g, y: g * y * LN2,
     },
     promote="float",
+    numbers=False,
 )
 def ldexp(input: Tensor, other: Tensor):
     """input times 2 to the power of `other`.

@@ -171,7 +171,7 @@ def copysign(input: Tensor, other: Tensor):
     return op._copysign_number(input, other) if is_number(other) else op._copysign_tensor(input, other)
 
 
-@elementwise(np.nextafter, vjp=(lambda g, input, other: op._where(input != other, g, 0), zeros))
+@elementwise(np.nextafter, vjp=(lambda g, input, other: op._where(input != other, g, 0), zeros), numbers=False)
 def nextafter(input: Tensor, other: Tensor):
     """The next representable number after `input` towards `other`.
 
@@ -193,7 +193,7 @@ class _OneDtype(Op):
         super()._promote(arrays)
 
 
-@elementwise(vjp=(HEAVISIDE, HEAVISIDE), grad_fn="NotImplemented")
+@elementwise(vjp=(HEAVISIDE, HEAVISIDE), grad_fn="NotImplemented", numbers=False)
 def heaviside(input: Tensor, values: Tensor):
     """0 for negative elements, 1 for positive ones, `values` at 0.
 
@@ -228,7 +228,7 @@ def _integers(kernel: str, *arrays: Any) -> None:
             raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[a.dtype].type_name}'")
 
 
-@elementwise(plain=math.gcd)
+@elementwise(plain=math.gcd, numbers=False)
 def gcd(input: Tensor, other: Tensor):
     """Greatest common divisor of integers.
 
@@ -239,7 +239,7 @@ def gcd(input: Tensor, other: Tensor):
     return np.gcd(input, other)
 
 
-@elementwise(plain=math.lcm)
+@elementwise(plain=math.lcm, numbers=False)
 def lcm(input: Tensor, other: Tensor):
     """Least common multiple of integers.
 

@@ -152,12 +152,7 @@ def special_log_ndtr(input: Tensor):
 # ---- gamma -------------------------------------------------------------------------------------------------------
 
 
-@elementwise(
-    of_scipy("gammaln"),
-    d=lambda input: op.digamma(input),
-    promote="float",
-    aliases=("special.gammaln",),
-)
+@elementwise(d=lambda input: op.digamma(input), promote="float", aliases=("special.gammaln",))
 def lgamma(input: Tensor):
     """Logarithm of the absolute value of the gamma function.
 
@@ -166,6 +161,26 @@ def lgamma(input: Tensor):
     >>> lgamma([1., 5.])
     tensor([0.0000, 3.1781])
     """
+    y = of_scipy("gammaln")(input)
+    return np.where(input == -np.inf, y.dtype.type(np.inf), y)
+
+
+def _trigamma(x: Any) -> Any:
+    """Derivative of digamma: reflection below 1/2, six steps up, then the asymptotic series, as PyTorch has it.
+
+    Negative integers give the large finite numbers that sin(pi x) leaves there.
+    """
+    low = x < 0.5
+    sine = np.sin(math.pi * x)
+    shift = np.where(low, (math.pi * math.pi) / (sine * sine), 0)
+    x = np.where(low, 1 - x, x)
+    total = 0
+    for _ in range(6):
+        total = total + 1 / (x * x)
+        x = x + 1
+    square = 1 / (x * x)
+    total = total + (1 + 1 / (2 * x) + square * (1 / 6 - square * (1 / 30 - square * (1 / 42)))) / x
+    return np.where(low, shift - total, total)
 
 
 @elementwise(
@@ -185,6 +200,8 @@ def digamma(input: Tensor):
 def _polygamma(n: Int, input: Tensor):
     if n == 0:
         return of_scipy("psi")(input)
+    if n == 1:
+        return _trigamma(input).astype(input.dtype, copy=False)
     factor = math.exp(math.lgamma(n + 1)) * (1 if n % 2 else -1)
     return _zeta(np.asarray(n + 1, input.dtype), input) * input.dtype.type(factor)
 

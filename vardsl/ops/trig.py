@@ -76,13 +76,20 @@ def atan(input: Tensor):
     """
 
 
+def _over_square(input, other):
+    """One over the squared distance from the origin, and 0 there."""
+    square = input * input + other * other
+    return op._where(square == 0, 0, op.reciprocal(square))
+
+
 @elementwise(
     np.arctan2,
     vjp={
-        "input": lambda g, input, other: g * other * op.reciprocal(input * input + other * other),
-        "other": lambda g, input, other: g * -input * op.reciprocal(input * input + other * other),
+        "input": lambda g, input, other: g * other * _over_square(input, other),
+        "other": lambda g, input, other: g * -input * _over_square(input, other),
     },
     promote="float",
+    numbers=False,
     aliases=("arctan2",),
 )
 def atan2(input: Tensor, other: Tensor):
@@ -179,7 +186,7 @@ def sinc(input: Tensor):
     return np.where(input == 0, input.dtype.type(1), np.divide(np.sin(turned), turned))
 
 
-@elementwise(np.hypot, vjp=(lambda g, input, y: g * (input / y), lambda g, other, y: g * (other / y)))
+@elementwise(np.hypot, vjp=(lambda g, input, y: g * (input / y), lambda g, other, y: g * (other / y)), numbers=False)
 def hypot(input: Tensor, other: Tensor):
     """Length of the hypotenuse: sqrt(input**2 + other**2), without overflow.
 
