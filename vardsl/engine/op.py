@@ -15,7 +15,7 @@ import numpy as np
 from vardsl.engine.context import enable_grad, state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.tiles import add_up, folded_axes
-from vardsl.engine.signature import Signature, wrong_kind
+from vardsl.engine.signature import REQUIRED, Signature, wrong_kind
 from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
 from vardsl.errors import GradError, InternalError, ScriptTypeError, ShapeError
 
