@@ -181,6 +181,8 @@ class InPlace:
         if type(v) is not Value:
             raise ScriptTypeError(f"{self.name}() changes a tensor in place; this is {type(v).__name__}")
         check_may_change(v)
+        if len(args) == 1 and not keywords and self.base.ufunc is not None and self._outside(v, args[0]):
+            return v
         result = self.base(v, *args, **keywords)
         if result is v:
             return v
@@ -193,6 +195,18 @@ class InPlace:
         if self.naming is not None and node is not None:
             node.name = self.naming(args[0] if args else next(iter(keywords.values()), None))
         return change(v, result)
+
+    def _outside(self, v: Value, other: Any) -> bool:
+        """The change of a tensor by a like one where nothing is recorded: straight into its memory."""
+        ctx = state.ctx
+        if ctx.grad_enabled or ctx.journal is not None or ctx.tracer is not None or type(other) is not Value:
+            return False
+        a, b = v.array, other.array
+        if a.dtype is not b.dtype or a.dtype.kind != "f" or a.shape != b.shape or not a.flags.writeable:
+            return False
+        self.base.ufunc(a, b, a)
+        bump(v)
+        return True
 
 
 def _keep_before(node: Node, v: Value) -> None:
