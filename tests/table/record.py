@@ -38,6 +38,9 @@ DTYPES = {
     torch.uint8: "uint8",
     torch.bool: "bool",
 }
+PLACED = frozenset(
+    {"device", "layout", "pin_memory", "memory_format", "generator"}
+)  # where a tensor lies is no matter
 UNSET = frozenset({"empty"})  # results whose values mean nothing
 MAX_INPUT = 2000
 KEPT = 9  # cases of an operation that the repository keeps, besides errors and other dtypes
@@ -87,7 +90,7 @@ def as_call(name: str, label: str, sample: Any) -> Call:
     args = [sample.input, *sample.args]
     if name in ADAPTED:
         args = ADAPTED[name](*args)
-    return label, args, dict(sample.kwargs)
+    return label, args, {k: v for k, v in sample.kwargs.items() if k not in PLACED}
 
 
 def limited(calls: Iterable[Any], count: int, seconds: float) -> Iterator[Any]:
@@ -223,6 +226,14 @@ class Encoder:
             return self.argument(value.item())
         raise Unrecordable(type(value).__name__)
 
+    def changed(self) -> dict[str, int]:
+        """The inputs that the call has written to, as it left them."""
+        found = {}
+        for i, (before, now) in enumerate(zip(self.alive, self.inputs, strict=True)):
+            if not torch.equal(before.detach().nan_to_num(), now.detach().nan_to_num()):
+                found[str(i)] = self.store(now.detach().contiguous().numpy())
+        return found
+
     def gradients(self, grads: Iterable[torch.Tensor | None]) -> list[int | None]:
         return [None if g is None else self.store(g.detach().contiguous().numpy(force=True)) for g in grads]
 
@@ -281,8 +292,6 @@ def same(a: Any, b: Any) -> bool:
 
 
 def is_random(name: str, args: list[Any], kwargs: dict[str, Any], out: Any) -> bool:
-    if name in UNSET:
-        return True
     for seed in (7, 8):
         torch.manual_seed(seed)
         for function in functions(name):
@@ -351,11 +360,14 @@ def record(name: str, call: Call, writer: recorded.Writer) -> dict[str, Any]:
         return case
     case["out"] = encoder.result(out)
     case["grad_fns"] = [type(t.grad_fn).__name__ if t.grad_fn is not None else None for t in tensors_of(out)]
-    # gradients come before the check for randomness, which may change running statistics in place
+    if changed := encoder.changed():
+        case["changed"] = changed
+    if name in UNSET:
+        case["unset"] = True
+        return case
     differentiate(case, encoder, out)
+    # last, as more calls may change running statistics once more
     if is_random(name, live, live_named, out):
-        for key in ("first", "second", "first_error", "second_error"):
-            case.pop(key, None)
         case["random"] = True
     return case
 

@@ -59,7 +59,9 @@ class Case:
     second_error: str | None = None
     error: str | None = None
     error_type: str | None = None
-    random: bool = False
+    random: bool = False  # drawn after manual_seed(0)
+    unset: bool = False  # the values mean nothing
+    changed: dict[int, np.ndarray[Any, Any]] = field(default_factory=dict)  # inputs as the call left them
 
 
 def cotangent(shape: tuple[int, ...], position: int, order: int) -> np.ndarray[Any, Any]:
@@ -151,6 +153,8 @@ def _read_case(name: str, raw: dict[str, Any], data: bytes) -> Case:
         error=raw.get("error"),
         error_type=raw.get("error_type"),
         random=raw.get("random", False),
+        unset=raw.get("unset", False),
+        changed={int(k): tensors[n].array for k, n in raw.get("changed", {}).items()},
     )
 
 

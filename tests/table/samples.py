@@ -220,8 +220,8 @@ ALONG = "cummax cummin cumprod cumsum logcumsumexp softmax log_softmax softmin"
 OF_ONE = """
 T mT argsort argwhere atleast_1d atleast_2d atleast_3d clone contiguous diag diag_embed diagflat diagonal
 flatten fliplr flipud msort nonzero ravel repeat_interleave sort squeeze t trace tril triu unbind unique
-unique_consecutive block_diag cartesian_prod column_stack dstack hstack vstack combinations diff corrcoef cov trapezoid trapz
-cumulative_trapezoid gradient meshgrid broadcast_tensors
+unique_consecutive block_diag cartesian_prod column_stack dstack hstack vstack combinations diff corrcoef cov
+trapezoid trapz cumulative_trapezoid gradient meshgrid broadcast_tensors
 """
 LOSSES = """
 binary_cross_entropy_with_logits hinge_embedding_loss huber_loss kl_div l1_loss mse_loss poisson_nll_loss
