@@ -84,6 +84,9 @@ def lone_expression(c: Children) -> ast.Expr:
     return c[0]  # type: ignore[no-any-return]
 
 
+field = lone_expression
+
+
 def block(c: Children) -> ast.Block:
     return ast.Block(Span(c[0].start, c[2].end), tuple(c[1]))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vardsl.syntax.words import TERMINAL_OF
 
-START_RULES = ("program", "lone_expression")
+START_RULES = ("program", "lone_expression", "field")
 END = "$END"
 SHIPPED = Path(__file__).with_name("tables.json")
 
@@ -127,30 +127,40 @@ def build(grammar: str) -> Tables:
     )
     confs = {start: lark.parse_interactive("", start=start).parser_state.parse_conf for start in START_RULES}
     table = confs[START_RULES[0]].parse_table
+    numbers = _numbering(table.states, [confs[start].start_state for start in START_RULES])
     rules = {rule: k for k, rule in enumerate(lark.rules)}
-    actions, gotos = [], []
-    for state in range(len(table.states)):
-        row: dict[str, int] = {}
-        goto: dict[str, int] = {}
-        for symbol, (action, argument) in table.states[state].items():
+    actions: list[dict[str, int]] = [{} for _ in numbers]
+    gotos: list[dict[str, int]] = [{} for _ in numbers]
+    for state, number in numbers.items():
+        for symbol, (action, argument) in sorted(table.states[state].items()):
             if str(action) == "Reduce":
                 if argument in rules:
-                    row[symbol] = ~rules[argument]
+                    actions[number][symbol] = ~rules[argument]
             elif symbol.isupper() or symbol == END:
-                row[symbol] = argument
+                actions[number][symbol] = numbers[argument]
             else:
-                goto[symbol] = argument
-        actions.append(row)
-        gotos.append(goto)
+                gotos[number][symbol] = numbers[argument]
     terminals = {t.name: (t.priority, t.pattern.to_regexp()) for t in lark.terminals}
     return Tables(
         actions=tuple(actions),
         gotos=tuple(gotos),
         rules=tuple(_rule(rule) for rule in lark.rules),
-        starts={start: (conf.start_state, conf.end_state) for start, conf in confs.items()},
+        starts={start: (numbers[conf.start_state], numbers[conf.end_state]) for start, conf in confs.items()},
         terminals=terminals,
         scanner=scanner(terminals),
     )
+
+
+def _numbering(states: dict[int, dict[str, tuple[object, int]]], starts: list[int]) -> dict[int, int]:
+    """States in the order in which they are met, so that equal grammars have equal tables."""
+    numbers = {start: k for k, start in enumerate(starts)}
+    queue = list(starts)
+    for state in queue:
+        for _, (action, argument) in sorted(states[state].items()):
+            if str(action) != "Reduce" and argument not in numbers:
+                numbers[argument] = len(numbers)
+                queue.append(argument)
+    return numbers
 
 
 def _rule(rule: object) -> Rule:

@@ -193,7 +193,7 @@ class Lexer:
                 if not self._separates(kind):
                     continue
                 word, kind = text[start:stop], "SEP"
-            elif kind == "END" or (self.in_field and self._ends_field(text[start], stop)):
+            elif kind == "END" or (self.in_field and self._ends_field(text[start], start, stop)):
                 self.position = start
                 yield Token(END, "", start, start)
                 return
@@ -243,10 +243,10 @@ class Lexer:
             return self.last not in ("SEP", "LBRACE") or self.top.closer in (")", "]")
         return self.top.closer not in (")", "]") and self.last not in GOES_ON and self.last != "SEP"
 
-    def _ends_field(self, char: str, stop: int) -> bool:
+    def _ends_field(self, char: str, start: int, stop: int) -> bool:
         if self.brackets:
             return False
-        return char in "}:" or (char == "!" and self.text[stop : stop + 1] != "=")
+        return char in "}:" or (char == "!" and stop == start + 1)
 
     def _row(self, start: int, stop: int) -> tuple[str, int]:
         row = ROW.match(self.text, start, self.end)

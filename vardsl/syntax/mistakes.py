@@ -129,7 +129,7 @@ _LINE_STARTERS = frozenset(
 
 def _brackets(at: Situation) -> Error | None:
     token, top = at.token, at.lexer.top
-    if not at.lexer.in_field and is_unclosed(at.lexer, token):
+    if is_unclosed(at.lexer, token):
         opener = next(b.token for b in reversed(at.lexer.brackets) if token.type == END or b.closer != "}")
         labels = [Label(at.source, opener.span, "opened here")]
         if token.type != END:
@@ -154,10 +154,12 @@ _OPENER = {")": "(", "]": "[", "}": "{"}
 
 def is_unclosed(lexer: Lexer, token: Token) -> bool:
     """Whether a bracket that is open at a token is never closed as far as one can see."""
-    if lexer.in_field or not lexer.brackets:
+    if not lexer.brackets:
         return False
-    if token.type == END:
+    if token.type == END or (lexer.in_field and token.type == "BAD_RBRACE"):
         return True
+    if lexer.in_field:
+        return False
     if lexer.top.closer == "}" or token.type in ("BAD_RPAR", "BAD_RSQB"):
         return False
     if token.type == "BAD_RBRACE":

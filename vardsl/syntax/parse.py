@@ -231,7 +231,7 @@ class Parser:
 
     def parse_field(self, start: int, end: int) -> tuple[ast.Expr, int]:
         """The expression of an f-string's field, and where it ended."""
-        parser = Parser(self.source, "lone_expression", start, end, field=True, depth=self.lexer.depth)
+        parser = Parser(self.source, "field", start, end, field=True, depth=self.lexer.depth)
         return parser.run(), parser.lexer.position
 
     def _mark(self, kind: str) -> None:

@@ -237,7 +237,7 @@ def _equals(at: Situation) -> Found:
     ):
         hint = "write var x grad, or tensor(x, requires_grad=true)"
         return f"'{previous.text}=' does not belong to var", hint, previous.span
-    if previous.type in _KEYWORDS and previous is at.head:
+    if previous.type in _KEYWORDS and (previous is at.head or at.before.type in ("LPAR", "COMMA")):
         return (
             f"'{previous.text}' is a word of the language and cannot be a name",
             "choose another name",
