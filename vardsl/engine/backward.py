@@ -119,6 +119,8 @@ class Pass:
             if anomaly:
                 _check_finite(node, results)
             if not keep and node.args is not None and node.op.saves(node):
+                if ctx.savepoint is not None:
+                    ctx.savepoint.keep_node(node)
                 node.freed, node.args, node.y = True, None, None
             indices = node.indices
             for k, target in enumerate(node.edges):
@@ -286,6 +288,8 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
     elif before.requires_grad or journal is not None or before.array.dtype != leaf.array.dtype:
         leaf._grad = Value(np.asarray(np.add(before.array, g)))
     else:
+        if ctx.savepoint is not None:
+            ctx.savepoint.keep(before.array)
         np.add(before.array, g, before.array)
         if before.vc is not None:
             before.vc[0] += 1

@@ -20,6 +20,7 @@ class Context:
     """The settings of one session.
 
     journal     None, or a list to which in-place and random operations append functions that undo them
+    savepoint   None, or what is told of memory before it changes, so that whole statements can be undone
     cancel      set by a signal handler or another thread; seen at the next safe point
     anomaly     `detect_anomaly(true)`: the first NaN or infinity is an error
     warn        receives (kind, message, hint) of a warning
@@ -28,13 +29,14 @@ class Context:
 
     __slots__ = (
         "anomaly", "budget", "cancel", "default_dtype", "grad_enabled", "journal", "print_options", "_generator",
-        "seed", "tracer", "warn",
+        "savepoint", "seed", "tracer", "warn",
     )  # fmt: skip
 
     def __init__(self, seed: int | None = None) -> None:
         self.default_dtype: NpDType = f4
         self.grad_enabled = True
         self.journal: list[Callable[[], None]] | None = None
+        self.savepoint: Any = None
         self.cancel = False
         self.anomaly = False
         self.budget = Budget()

@@ -53,6 +53,8 @@ def write(v: Value, array: Array) -> None:
     journal = state.ctx.journal
     if journal is not None:
         journal.append(_restore(v, target.copy(), v.version))
+    if state.ctx.savepoint is not None:
+        state.ctx.savepoint.keep(target)
     np.copyto(target, array, casting="unsafe")
 
 

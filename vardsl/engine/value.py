@@ -28,7 +28,7 @@ class Table(dict[str, Any]):
 OPS = Table()
 """The table; `ops/define.py` fills it, family by family."""
 
-_sequence = count(1).__next__
+_sequence = next_sequence = count(1).__next__
 
 ONE_OF_SEVERAL = (
     "This view is the output of a function that returns multiple views. Such functions do not allow the output views "

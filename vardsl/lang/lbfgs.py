@@ -39,6 +39,8 @@ class Lbfgs(Optimizer):
                 "LBFGS.step() missing 1 required positional argument: 'closure'",
                 hint="minimize … using lbfgs() needs none; else give a function that runs backward",
             )
+        if state.ctx.savepoint is not None:
+            self.tell(state.ctx.savepoint)
         before = self.snapshot()
         journal = state.ctx.journal
         if journal is not None:

@@ -76,6 +76,8 @@ class Optimizer:
 
     def apply(self) -> None:
         """One update of all parameters. Nothing in here can fail or be interrupted halfway."""
+        if state.ctx.savepoint is not None:
+            self.tell(state.ctx.savepoint)
         maximize = self.options.get("maximize", False)
         with np.errstate(all="ignore"):
             for k, p in enumerate(self.params):
@@ -87,6 +89,12 @@ class Optimizer:
                     a = np.negative(a)
                 self.update(k, p.array, a)
                 bump(p)
+
+    def tell(self, savepoint: Any) -> None:
+        """Lets a savepoint keep what a step changes."""
+        savepoint.keep_changer(self)
+        for p in self.params:
+            savepoint.keep(p.array)
 
     def update(self, k: int, p: Array, g: Array) -> None:
         raise NotImplementedError

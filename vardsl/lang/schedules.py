@@ -211,6 +211,8 @@ def _replace(p: Value, array: Any) -> None:
         p._grad = Value(np.asarray(array, p.array.dtype))
     else:
         assert p._grad is not None
+        if state.ctx.savepoint is not None:
+            state.ctx.savepoint.keep(p._grad.array)
         np.copyto(p._grad.array, array)
 
 

@@ -19,8 +19,8 @@ def run(
 ) -> int:
     """Reads, runs and shows until the user leaves; the exit status.
 
-    session          the session to go on with (after a script); else one is made of `session_options` while the
-                     prompt is drawn already
+    session          the session to go on with (after a script); else one is made of `session_options` while
+                     the prompt is drawn already
     plain            no line editor, no escape codes; also where the terminal cannot do more
     init             whether `init.vd` of the configuration folder runs first
     colour           `auto`, `always` or `never`

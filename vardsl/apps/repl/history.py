@@ -1,7 +1,7 @@
-"""The history file: blocks of input, one line each, that several sessions append to at once and no crash can spoil.
+"""The history file: blocks of input, one line each, that several sessions append to and no crash can spoil.
 
-An entry is a JSON string on a line of its own, appended by a single `write` under a lock that lies in a file beside
-it. What a killed process left of a line is closed by the next writer and skipped by readers.
+An entry is a JSON string on a line of its own, appended by a single `write` under a lock that lies in a file
+beside it. What a killed process left of a line is closed by the next writer and skipped by readers.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class HistoryFile:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Holds the lock that all sessions share; the lock file is never replaced, the history file may be."""
+        """Holds the lock that all sessions share; its file is never replaced, the history may be."""
         if fcntl is None:
             yield
             return
