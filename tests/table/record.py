@@ -24,7 +24,7 @@ import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
 from tests.table import recorded, samples
-from tests.table.names import FUNCTIONAL, MAKING, NAMES
+from tests.table.names import FUNCTIONAL, IN_PLACE, MAKING, NAMES
 
 Call = tuple[str, list[Any], dict[str, Any]]  # label, args, kwargs
 
@@ -66,6 +66,8 @@ class Unrecordable(Exception):
 
 def functions(name: str) -> list[Callable[..., Any]]:
     """What PyTorch offers under this name, the preferred one first."""
+    if name.endswith("_"):
+        return [in_place(getattr(torch.Tensor, name))]
     if name in METHODS:
         return [METHODS[name]]
     if "." in name:
@@ -77,6 +79,11 @@ def functions(name: str) -> list[Callable[..., Any]]:
     if name in ("float", "double", "long", "int", "short", "bool", "to", "type_as"):
         places = [torch.Tensor]
     return [found for place in places if callable(found := getattr(place, name, None))]
+
+
+def in_place(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method on a copy, which is no leaf and so may be changed."""
+    return lambda input, *args, **kwargs: method(input.clone(), *args, **kwargs)
 
 
 def op_infos(name: str) -> list[Any]:
@@ -285,7 +292,7 @@ def run(name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    left, right = list(tensors_of(a)), list(tensors_of(b))
+    left, right = ([t.detach() for t in tensors_of(x)] for x in (a, b))
     return all(
         x.shape == y.shape and torch.equal(x.nan_to_num(), y.nan_to_num()) for x, y in zip(left, right)
     )
@@ -311,7 +318,7 @@ def weights(tensors: list[torch.Tensor], order: int) -> list[torch.Tensor]:
 
 def differentiate(case: dict[str, Any], encoder: Encoder, out: Any) -> None:
     """First gradients of the weighted sum of the results, then second ones of that of the first."""
-    outs = [t for t in tensors_of(out) if t.requires_grad]
+    outs = [t for t in tensors_of(out) if t.requires_grad and t.is_floating_point()]
     inputs = [t for t in encoder.inputs if t.requires_grad]
     if not outs or not inputs:
         return
@@ -394,9 +401,22 @@ def collect(name: str) -> list[tuple[str, Call]]:
     return own + chosen + others + [("error", c) for c in spread(refused(name), 16, 400)]
 
 
+def collect_in_place(name: str) -> list[tuple[str, Call]]:
+    """Some of the calls of the operation that leaves its input alone."""
+    base = name[:-1]
+    own = spread(samples.of(base), 16)
+    real = spread(generated(base, torch.float64), 8, 400)
+    others = spread(generated(base, torch.int64), 3, 400) + spread(generated(base, torch.bool), 1, 400)
+    families = (("own", own), ("real", real), ("other", others))
+    made = [(family, call) for family, calls in families for call in calls]
+    if base == "polygamma":
+        made = [(family, (label, [args[1], args[0]], kwargs)) for family, (label, args, kwargs) in made]
+    return [(f, c) for f, c in made if c[1] and isinstance(c[1][0], torch.Tensor)]
+
+
 def record_all(name: str, writer: recorded.Writer) -> list[tuple[str, Call, dict[str, Any]]]:
     done = []
-    for family, call in collect(name):
+    for family, call in collect_in_place(name) if name.endswith("_") else collect(name):
         try:
             case = record(name, call, writer)
         except (Unrecordable, MemoryError):
@@ -459,7 +479,7 @@ def main() -> None:
     for folder in (recorded.FOLDER, options.full):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-    for name in options.names or NAMES:
+    for name in options.names or NAMES + IN_PLACE:
         start = time.monotonic()
         every, kept = write(name, recorded.FOLDER, options.full)
         print(

@@ -51,7 +51,10 @@ def live(argument: Any, values: dict[int, Value]) -> Any:
 
 
 def operation(name: str) -> Callable[..., Any]:
-    """The operation, or the member of a value where the name is one."""
+    """The operation, or the member of a value where the name is one; in place it works on a copy."""
+    if name.endswith("_"):
+        change, clone = OPS[name], OPS["clone"]
+        return lambda input, *args, **kwargs: change(clone(input), *args, **kwargs)
     try:
         return OPS[name]  # type: ignore[no-any-return]
     except KeyError:
@@ -210,7 +213,7 @@ def check_changes(case: Case, values: dict[int, Value]) -> list[str]:
 def check_gradients(case: Case, out: Any, values: dict[int, Value]) -> list[str]:
     if case.first is None and case.first_error is None:
         return []
-    outs = [v for v in values_of(out) if v.requires_grad]
+    outs = [v for v in values_of(out) if v.requires_grad and v.array.dtype.kind == "f"]
     inputs = [values[id(t)] for t in case.inputs if t.requires_grad]
     if not outs:
         return ["first gradient: no result requires grad"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.table import recorded, replay
-from tests.table.names import NAMES
+from tests.table.names import IN_PLACE, NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + IN_PLACE)
 def test_operation_agrees_with_pytorch(name: str) -> None:
     failures = []
     for case in recorded.cases(name):
