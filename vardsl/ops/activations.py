@@ -12,7 +12,18 @@ from vardsl.engine.inplace import InPlace
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.arithmetic import zeros
-from vardsl.ops.define import Bool, Dtype, Int, Number, Str, Tensor, composite, elementwise, fused, general, op
+from vardsl.ops.define import (
+    Bool,
+    Int,
+    Number,
+    Str,
+    Tensor,
+    composite,
+    elementwise,
+    fused,
+    general,
+    op,
+)
 from vardsl.ops.special import erf_of
 
 
@@ -33,12 +44,15 @@ class Activation(Op):
             raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[arrays[0].dtype].type_name}'")
 
 
-# ---- masks -----------------------------------------------------------------------------------------------------
+# ---- masks --------------------------------------------------------------------------------------------------
 # PyTorch's backward functions take part in the graph of a second pass with a zero derivative in the input.
 
 
 @general(
-    vjp={"grad_output": lambda g, input, threshold: op._threshold_backward(g, input, threshold), "input": zeros},
+    vjp={
+        "grad_output": lambda g, input, threshold: op._threshold_backward(g, input, threshold),
+        "input": zeros,
+    },
     grad_fn="ThresholdBackwardBackward0",
 )
 def _threshold_backward(grad_output: Tensor, input: Tensor, threshold: Number):
@@ -63,10 +77,12 @@ def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
     return np.where((input >= -lambd) & (input <= lambd), grad_output.dtype.type(0), grad_output)
 
 
-# ---- piecewise linear ------------------------------------------------------------------------------------------
+# ---- piecewise linear ---------------------------------------------------------------------------------------
 
 
-@elementwise(vjp=lambda g, y: op._threshold_backward(g, y, 0), plain=lambda input, inplace: max(input, 0 * input))
+@elementwise(
+    vjp=lambda g, y: op._threshold_backward(g, y, 0), plain=lambda input, inplace: max(input, 0 * input)
+)
 def relu(input: Tensor, inplace: Bool = False):
     """Positive elements as they are, 0 for the others.
 
@@ -138,8 +154,11 @@ def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Num
     return np.where(input > 0, grad_output, grad_output * negative_slope)
 
 
-@elementwise(vjp=lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope), promote="same",
-             kernel_name="leaky_relu_cpu")
+@elementwise(
+    vjp=lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope),
+    promote="same",
+    kernel_name="leaky_relu_cpu",
+)
 def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = False):
     """Positive elements as they are, the others times `negative_slope`.
 
@@ -151,7 +170,11 @@ def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = Fal
     return np.where(input > 0, input, input * input.dtype.type(negative_slope))
 
 
-@elementwise(vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd), inplace=False, kernel_name="hardshrink_cpu")
+@elementwise(
+    vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd),
+    inplace=False,
+    kernel_name="hardshrink_cpu",
+)
 def hardshrink(input: Tensor, lambd: Number = 0.5):
     """0 for elements between -lambd and lambd, the others as they are.
 
@@ -163,7 +186,11 @@ def hardshrink(input: Tensor, lambd: Number = 0.5):
     return np.where((input >= -lambd) & (input <= lambd), input.dtype.type(0), input)
 
 
-@elementwise(vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd), inplace=False, kernel_name="softshrink_cpu")
+@elementwise(
+    vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd),
+    inplace=False,
+    kernel_name="softshrink_check",
+)
 def softshrink(input: Tensor, lambd: Number = 0.5):
     """Each element moved towards 0 by `lambd`, and 0 where that would pass it.
 
@@ -173,17 +200,26 @@ def softshrink(input: Tensor, lambd: Number = 0.5):
     tensor([-0.5000,  0.0000,  1.5000])
     """
     if lambd < 0:
-        raise ScriptValueError(f"lambda must be greater or equal to 0, but found to be {_shown(lambd)}.")
+        largest = float(np.finfo(input.dtype).max)
+        raise ScriptValueError(
+            f"lambda must be in range [0, {largest:g}] for input dtype {BY_NP[input.dtype].type_name}, "
+            f"but found {lambd:g}"
+        )
     moved = np.where(input > lambd, input - lambd, np.where(input < -lambd, input + lambd, input * 0))
     return moved.astype(input.dtype, copy=False)
 
 
-def _shown(x: float) -> str:
-    """A number as C++ prints it."""
-    return f"{x:g}"
+@general(
+    vjp={"grad_output": lambda g, input: op._hardsigmoid_backward(g, input), "input": zeros},
+    grad_fn="HardsigmoidBackwardBackward0",
+)
+def _hardsigmoid_backward(grad_output: Tensor, input: Tensor):
+    return np.where((input > -3) & (input < 3), grad_output / 6, grad_output.dtype.type(0))
 
 
-@elementwise(vjp=lambda g, input: op._inner_backward(g * (1 / 6), input, -3.0, 3.0), inplace=False, kernel_name="hardsigmoid_cpu")
+@elementwise(
+    vjp=lambda g, input: op._hardsigmoid_backward(g, input), inplace=False, kernel_name="hardsigmoid_cpu"
+)
 def hardsigmoid(input: Tensor, inplace: Bool = False):
     """A sigmoid of three straight pieces: 0 below -3, 1 above 3.
 
@@ -198,7 +234,7 @@ def hardsigmoid(input: Tensor, inplace: Bool = False):
 
 def _hardswish_vjp(g, input):
     inner = op._where(input <= -3, 0, g * (input / 3 + 0.5))
-    return op._where(input >= 3, g, inner)
+    return op._where(input < 3, inner, g)
 
 
 @elementwise(vjp=_hardswish_vjp, inplace=False, kernel_name="hardswish_cpu")
@@ -214,7 +250,7 @@ def hardswish(input: Tensor, inplace: Bool = False):
     return input * np.minimum(np.maximum(input + 3, 0), 6) / 6
 
 
-# ---- sigmoids --------------------------------------------------------------------------------------------------
+# ---- sigmoids -----------------------------------------------------------------------------------------------
 
 
 def _sigmoid(input: Any) -> Any:
@@ -234,7 +270,12 @@ def sigmoid(input: Tensor):
     return _sigmoid(input)
 
 
-@elementwise(d=lambda input: op.sigmoid(-input), inplace=False, grad_fn="LogSigmoidBackward0", kernel_name="log_sigmoid_cpu")
+@elementwise(
+    d=lambda input: op.sigmoid(-input),
+    inplace=False,
+    grad_fn="LogSigmoidBackward0",
+    kernel_name="log_sigmoid_cpu",
+)
 def logsigmoid(input: Tensor):
     """Logarithm of the sigmoid, without underflow.
 
@@ -267,7 +308,7 @@ def _silu_slope(input):
 
 def _mish_slope(input):
     s = op.sigmoid(input)
-    t = op.tanh(op.softplus(input))
+    t = op.tanh(op.log1p(op.exp(input)))
     return t + input * s * (1 - t * t)
 
 
@@ -326,15 +367,16 @@ def tanhshrink(input: Tensor):
     return input - op.tanh(input)
 
 
-# ---- exponential -----------------------------------------------------------------------------------------------
+# ---- exponential --------------------------------------------------------------------------------------------
 
 
 @general(
     vjp={
-        "grad_output": lambda g, input, positive, negative, rate: op._elu_backward(g, input, positive, negative, rate),
-        # d/dx of the slope: rate times the exponential piece, and nothing on the straight one
-        "input": lambda g, grad_output, input, negative, rate: op._elu_backward(
-            g * grad_output, input, 0.0, negative * rate, rate
+        "grad_output": lambda g, input, positive, negative, rate: op._elu_backward(
+            g, input, positive, negative, rate
+        ),
+        "input": lambda g, grad_output, input, negative, rate: op._elu_curve(
+            g * grad_output, input, negative * rate, rate
         ),
     },
     grad_fn="EluBackwardBackward0",
@@ -345,14 +387,27 @@ def _elu_backward(grad_output: Tensor, input: Tensor, positive: Number, negative
     return np.where(input <= 0, grad_output * bent, grad_output * positive)
 
 
+@general(
+    vjp={
+        "grad": lambda g, input, negative, rate: op._elu_curve(g, input, negative, rate),
+        "input": lambda g, grad, input, negative, rate: op._elu_curve(g * grad, input, negative * rate, rate),
+    }
+)
+def _elu_curve(grad: Tensor, input: Tensor, negative: Number, rate: Number):
+    """What higher derivatives multiply with: negative * exp(rate * input) below 0, and nothing from 0 on."""
+    return np.where(input < 0, grad * (np.exp(np.minimum(input, 0) * rate) * negative), grad.dtype.type(0))
+
+
 def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
     bent = np.expm1(np.minimum(x, 0) * x.dtype.type(rate)) * x.dtype.type(alpha * scale)
     return np.where(x <= 0, bent, x * x.dtype.type(scale))
 
 
 @elementwise(
-    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, alpha, 1.0), grad_fn="EluBackward0",
-    inplace_grad_fn=lambda alpha: "EluBackward1", kernel_name="elu_cpu",
+    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, alpha, 1.0),
+    grad_fn="EluBackward0",
+    inplace_grad_fn=lambda alpha: "EluBackward1",
+    kernel_name="elu_cpu",
 )
 def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     """Positive elements as they are, alpha * (exp(input) - 1) for the others.
@@ -366,8 +421,10 @@ def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
 
 
 @elementwise(
-    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, 1.0, 1.0 / alpha), grad_fn="CeluBackward0",
-    inplace_grad_fn=lambda alpha: "CeluBackward1", kernel_name="elu_cpu",
+    vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, 1.0, 1.0 / alpha),
+    grad_fn="CeluBackward0",
+    inplace_grad_fn=lambda alpha: "CeluBackward1",
+    kernel_name="elu_cpu",
 )
 def celu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     """Positive elements as they are, alpha * (exp(input / alpha) - 1) for the others.
@@ -403,7 +460,7 @@ def selu(input: Tensor, inplace: Bool = False):
     return _elu(input, SELU_ALPHA, SELU_SCALE, 1.0)
 
 
-# ---- gaussian --------------------------------------------------------------------------------------------------
+# ---- gaussian -----------------------------------------------------------------------------------------------
 
 ROOT_HALF = math.sqrt(0.5)
 ROOT_TWO_OVER_PI = math.sqrt(2 / math.pi)
@@ -413,13 +470,19 @@ CUBIC = 0.044715
 def _gelu_slope(input, approximate):
     if approximate == "none":
         below = 0.5 * (1 + op.erf(input * ROOT_HALF))
-        return below + input * (op.exp(-0.5 * input * input) * (0.5 * ROOT_TWO_OVER_PI * math.sqrt(2) * ROOT_HALF))
+        return below + input * (
+            op.exp(-0.5 * input * input) * (0.5 * ROOT_TWO_OVER_PI * math.sqrt(2) * ROOT_HALF)
+        )
     t = op.tanh(ROOT_TWO_OVER_PI * (input + CUBIC * input * input * input))
     inner = ROOT_TWO_OVER_PI * (1 + 3 * CUBIC * input * input)
     return 0.5 * (1 + t) + 0.5 * input * (1 - t * t) * inner
 
 
-@elementwise(vjp=lambda g, input, approximate: g * _gelu_slope(input, approximate), inplace=False, kernel_name="GeluKernelImpl")
+@elementwise(
+    vjp=lambda g, input, approximate: g * _gelu_slope(input, approximate),
+    inplace=False,
+    kernel_name="GeluKernelImpl",
+)
 def gelu(input: Tensor, *, approximate: Str = "none"):
     """The element times the share of a normal distribution below it; approximate="tanh" avoids the error function.
 
@@ -436,7 +499,7 @@ def gelu(input: Tensor, *, approximate: Str = "none"):
     raise ScriptValueError("approximate argument must be either none or tanh.")
 
 
-# ---- gates and slopes learned ----------------------------------------------------------------------------------
+# ---- gates and slopes learned -------------------------------------------------------------------------------
 
 
 @fused(inplace=False)
@@ -447,7 +510,7 @@ def glu(input: Tensor, dim: Int = -1):
     tensor([0.5000, 1.0000])
     """
     if input.ndim == 0:
-        raise ShapeError("glu does not support 0-dimensional tensors")
+        raise ShapeError("glu does not support scalars because halving size must be even")
     if not -input.ndim <= dim < input.ndim:
         raise ScriptIndexError(
             f"Dimension out of range (expected to be in range of [{-input.ndim}, {input.ndim - 1}], but got {dim})"
@@ -458,10 +521,36 @@ def glu(input: Tensor, dim: Int = -1):
     return op.narrow(input, dim, 0, size // 2) * op.sigmoid(op.narrow(input, dim, size // 2, size // 2))
 
 
+# In a second pass PyTorch counts 0 among the positive elements.
+
+
 @elementwise(
     vjp={
-        "input": lambda g, input, weight: op._where(input > 0, g, weight * g),
-        "weight": lambda g, input: op._where(input > 0, 0, input * g),
+        "grad": lambda g, input, weight: op._where(input >= 0, g, weight * g),
+        "input": zeros,
+        "weight": lambda g, grad, input: op._where(input >= 0, 0, g * grad),
+    },
+    grad_fn="PreluKernelBackwardBackward0",
+)
+def _prelu_to_input(grad: Tensor, input: Tensor, weight: Tensor):
+    return np.where(input > 0, grad, weight * grad)
+
+
+@elementwise(
+    vjp={
+        "grad": lambda g, input: op._where(input >= 0, 0, input * g),
+        "input": lambda g, grad, input: op._where(input >= 0, 0, g * grad),
+    },
+    grad_fn="PreluKernelBackwardBackward0",
+)
+def _prelu_to_weight(grad: Tensor, input: Tensor):
+    return np.where(input > 0, grad.dtype.type(0), input * grad)
+
+
+@elementwise(
+    vjp={
+        "input": lambda g, input, weight: op._prelu_to_input(g, input, weight),
+        "weight": lambda g, input: op._prelu_to_weight(g, input),
     },
     grad_fn="PreluKernelBackward0",
 )

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
-from vardsl.engine.op import Op
-from vardsl.errors import ScriptTypeError, ScriptValueError
+from vardsl.engine.op import Op, mismatch
+from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import NotImplementedRule, Number, Str, Tensor, array, composite, elementwise, op
+from vardsl.ops.kinds import TensorFirst, is_number, refuse
 
 TWO_BOOLS = (
     "Subtraction, the `-` operator, with two bool tensors is not supported. "
@@ -25,11 +26,6 @@ NEGATED_BOOL = (
     "Negation, the `-` operator, on a bool tensor is not supported. "
     "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
 )
-
-
-def is_number(x: Any) -> bool:
-    """Whether this is a plain number and no tensor."""
-    return isinstance(x, (int, float)) and not isinstance(x, np.generic)
 
 
 def infix(number: Op, tensor: Op, reverse: Op | None = None) -> Callable[[Any, Any], Any]:
@@ -56,7 +52,9 @@ def _scaled(x, alpha):
     if isinstance(alpha, bool) and x.dtype.kind != "b":
         raise ScriptTypeError("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and x.dtype.kind != "f":
-        raise ScriptTypeError("For integral input tensors, argument alpha must not be a floating point number.")
+        raise ScriptTypeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
     return np.multiply(x, np.asarray(alpha).astype(x.dtype))
 
 
@@ -97,7 +95,9 @@ def sub(input: Tensor, other: Tensor, *, alpha: Number = 1):
     return np.subtract(input, other) if _is_one(alpha) else np.subtract(input, _scaled(other, alpha))
 
 
-@elementwise(np.multiply, d=(lambda other: other, lambda input: input), aliases=("multiply",), plain=operator.mul)
+@elementwise(
+    np.multiply, d=(lambda other: other, lambda input: input), aliases=("multiply",), plain=operator.mul
+)
 def mul(input: Tensor, other: Tensor):
     """Product of two tensors, element by element.
 
@@ -111,7 +111,10 @@ def mul(input: Tensor, other: Tensor):
 
 @elementwise(
     np.true_divide,
-    vjp={"input": lambda g, other: g / other, "other": lambda g, input, other: -g * ((input / other) / other)},
+    vjp={
+        "input": lambda g, other: g / other,
+        "other": lambda g, input, other: -g * ((input / other) / other),
+    },
     promote="float",
     grad_fn="DivBackward0",
 )
@@ -131,7 +134,7 @@ def _floor_quotient(input, other):
     if input.dtype.kind != "f":
         _refuse_zero(other)
         if input.dtype.kind == "b":
-            raise ScriptTypeError("\"div_floor_cpu\" not implemented for 'Bool'")
+            refuse("div_floor_cpu", input, other)
     return np.floor_divide(input, other)
 
 
@@ -150,7 +153,7 @@ def _div_trunc(input: Tensor, other: Tensor):
     if input.dtype.kind == "f":
         return np.trunc(np.true_divide(input, other))
     if input.dtype.kind == "b":
-        raise ScriptTypeError("\"div_trunc_cpu\" not implemented for 'Bool'")
+        refuse("div_trunc_cpu", input, other)
     _refuse_zero(other)
     down = np.floor_divide(input, other)
     # Rounded down is one too few where the exact quotient is negative and no integer.
@@ -193,7 +196,10 @@ class _Quotient(Op):
 
 @elementwise(
     np.true_divide,
-    vjp={"input": lambda g, other: g / other, "other": lambda g, input, other: -g * ((input / other) / other)},
+    vjp={
+        "input": lambda g, other: g / other,
+        "other": lambda g, input, other: -g * ((input / other) / other),
+    },
     promote="float",
     grad_fn="DivBackward2",
 )
@@ -241,7 +247,7 @@ def _remainder(input, other):
     if input.dtype.kind != "f":
         _refuse_zero(other)
         if input.dtype.kind == "b":
-            raise ScriptTypeError("\"remainder_cpu\" not implemented for 'Bool'")
+            refuse("remainder_cpu", input, other)
     return np.remainder(input, other)
 
 
@@ -249,7 +255,7 @@ def _fmod(input, other):
     if input.dtype.kind != "f":
         _refuse_zero(other)
         if input.dtype.kind == "b":
-            raise ScriptTypeError("\"fmod_cpu\" not implemented for 'Bool'")
+            refuse("fmod_cpu", input, other)
     return np.fmod(input, other)
 
 
@@ -356,7 +362,12 @@ def rsub(input: Tensor, other: Tensor, *, alpha: Number = 1):
 
 
 def _reversed_difference(input, other, alpha):
-    return np.subtract(other, input) if _is_one(alpha) else np.subtract(other, _scaled(input, alpha))
+    clash = mismatch(other.shape, input.shape)
+    if clash is not None:
+        raise ShapeError(
+            clash, operands=[("input", str(list(input.shape))), ("other", str(list(other.shape)))]
+        )
+    return np.subtract(other, input if _is_one(alpha) else _scaled(input, alpha))
 
 
 @elementwise(d={"input": lambda alpha: -alpha, "other": 1}, grad_fn="RsubBackward0")
@@ -396,11 +407,13 @@ _rsub_number.__class__ = _Subtraction
 neg.__class__ = _Negation
 
 _rsub_number.infix(lambda input, other: np.subtract(other, input))
+rsub.__class__ = TensorFirst
+fmod.__class__ = TensorFirst
 rsub.binary = infix(_rsub_number, _rsub_tensor)
 remainder.binary = infix(_remainder_number, _remainder_tensor, _number_remainder)
 
 
-# ---- combinations of three -------------------------------------------------------------------------------------
+# ---- combinations of three ----------------------------------------------------------------------------------
 
 
 @elementwise(
@@ -419,13 +432,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     >>> addcmul([1., 1.], [2., 3.], [4., 5.], value=0.5)
     tensor([5.0000, 8.5000])
     """
-    return input + _weighted(input, value) * tensor1 * tensor2
-
-
-def _weighted(x, value):
-    if isinstance(value, float) and x.dtype.kind != "f":
-        raise ScriptTypeError("For integral input tensors, argument value must not be a floating point number.")
-    return np.asarray(value).astype(x.dtype)
+    return input + np.asarray(value).astype(input.dtype) * tensor1 * tensor2
 
 
 @elementwise(
@@ -475,12 +482,16 @@ class _Interpolation(Op):
                     f"expected dtype {_c_name(first)} for `{name}` but got dtype {_c_name(a)}"
                 )
         if isinstance(first, np.ndarray) and first.dtype.kind != "f":
-            raise ScriptTypeError(f"\"lerp_kernel_scalar\" not implemented for '{BY_NP[first.dtype].type_name}'")
+            raise ScriptTypeError(
+                f"\"lerp_kernel_scalar\" not implemented for '{BY_NP[first.dtype].type_name}'"
+            )
         super()._promote(arrays)
 
 
 def _c_name(a):
-    return {"float32": "float", "float64": "double", "int64": "long int"}.get(a.dtype.name, BY_NP[a.dtype].name)
+    return {"float32": "float", "float64": "double", "int64": "long int"}.get(
+        a.dtype.name, BY_NP[a.dtype].name
+    )
 
 
 @elementwise(d={"input": lambda weight: 1 - weight, "end": lambda weight: weight}, grad_fn="LerpBackward0")

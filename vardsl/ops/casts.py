@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NAME, BY_NP, DType
+from vardsl.engine.op import Op
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError
 from vardsl.ops.define import Any as Anything
@@ -19,9 +20,7 @@ def converted(input: Any, dtype: Any, copy: bool = False) -> Any:
     target = dtype.np if isinstance(dtype, DType) else np.dtype(dtype)
     if isinstance(input, (bool, int, float)) and not isinstance(input, np.generic):
         return np.asarray(input).astype(target).item()
-    if array(input).dtype == target:
-        return op.clone(input) if copy else input
-    return op._cast(input, target)
+    return input if array(input).dtype == target and not copy else op._cast(input, target)
 
 
 def _target(wanted: Any, op_name: str) -> Any:
@@ -29,11 +28,20 @@ def _target(wanted: Any, op_name: str) -> Any:
         return wanted
     if isinstance(wanted, (Value, np.ndarray)):
         return array(wanted).dtype
-    raise ScriptTypeError(f"{op_name}() received an invalid combination of arguments: {type(wanted).__name__}")
+    raise ScriptTypeError(
+        f"{op_name}() received an invalid combination of arguments: {type(wanted).__name__}"
+    )
 
 
 @composite()
-def to(input: Tensor, dtype: Anything = None, non_blocking: Bool = False, copy: Bool = False, *, other: Tensor | None = None):
+def to(
+    input: Tensor,
+    dtype: Anything = None,
+    non_blocking: Bool = False,
+    copy: Bool = False,
+    *,
+    other: Tensor | None = None,
+):
     """The tensor in another dtype, or in that of another tensor; itself where it has that dtype already.
 
     Derivative: the cotangent, in the dtype of the input
@@ -42,9 +50,20 @@ def to(input: Tensor, dtype: Anything = None, non_blocking: Bool = False, copy: 
     tensor([1., 2.], dtype=torch.float64)
     """
     wanted = other if other is not None else dtype
-    if wanted is None or wanted == "cpu":
-        return op.clone(input) if copy else input
-    return converted(input, _target(wanted, "to"), copy)
+    target = array(input).dtype if wanted is None else _target(wanted, "to")
+    return converted(input, target, copy)
+
+
+class _To(Op):
+    """PyTorch's `to` may name a device first; there is one."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if len(args) > 1 and args[1] == "cpu" and type(args[1]) is str:
+            args = (args[0], *args[2:])
+        return super().__call__(*args, **keywords)
+
+
+to.__class__ = _To
 
 
 @composite()
@@ -134,7 +153,7 @@ def bool_(input: Tensor):
     return converted(input, np.bool_)
 
 
-# ---- facts ------------------------------------------------------------------------------------------------------
+# ---- facts --------------------------------------------------------------------------------------------------
 
 
 @composite()

@@ -12,7 +12,6 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, i8, result_dtype
 from vardsl.engine.op import Op, cast
 from vardsl.errors import ScriptTypeError, ScriptValueError
-from vardsl.ops.arithmetic import is_number
 from vardsl.ops.define import (
     Index,
     Tensor,
@@ -20,6 +19,7 @@ from vardsl.ops.define import (
     elementwise,
     op,
 )
+from vardsl.ops.kinds import TensorFirst, is_number
 
 
 def _naming(stem: str) -> Callable[[Any], str]:
@@ -80,18 +80,18 @@ def ge(input: Tensor, other: Tensor):
     """
 
 
-# ---- the larger and the smaller of two -----------------------------------------------------------------------
+# ---- the larger and the smaller of two ----------------------------------------------------------------------
 
 
 def _half_where_equal(g, input, other):
-    return op.where(input == other, g / 2, g)
+    return op._where(input == other, g / 2, g)
 
 
 @elementwise(
     np.maximum,
     vjp=(
-        lambda g, input, other: op.where(input < other, 0.0, _half_where_equal(g, input, other)),
-        lambda g, input, other: op.where(input > other, 0.0, _half_where_equal(g, input, other)),
+        lambda g, input, other: op._where(input < other, 0.0, _half_where_equal(g, input, other)),
+        lambda g, input, other: op._where(input > other, 0.0, _half_where_equal(g, input, other)),
     ),
     inplace=False,
     numbers=False,
@@ -109,8 +109,8 @@ def maximum(input: Tensor, other: Tensor):
 @elementwise(
     np.minimum,
     vjp=(
-        lambda g, input, other: op.where(input > other, 0.0, _half_where_equal(g, input, other)),
-        lambda g, input, other: op.where(input < other, 0.0, _half_where_equal(g, input, other)),
+        lambda g, input, other: op._where(input > other, 0.0, _half_where_equal(g, input, other)),
+        lambda g, input, other: op._where(input < other, 0.0, _half_where_equal(g, input, other)),
     ),
     inplace=False,
     numbers=False,
@@ -126,18 +126,18 @@ def minimum(input: Tensor, other: Tensor):
 
 
 def _first_of_max(input, other):
-    return op.logical_or(input >= other, op.isnan(other))
+    return (input >= other) | op.isnan(other)
 
 
 def _first_of_min(input, other):
-    return op.logical_or(input <= other, op.isnan(other))
+    return (input <= other) | op.isnan(other)
 
 
 @elementwise(
     np.fmax,
     vjp=(
-        lambda g, input, other: op.where(_first_of_max(input, other), g, 0.0),
-        lambda g, input, other: op.where(_first_of_max(input, other), 0.0, g),
+        lambda g, input, other: op._where(_first_of_max(input, other), g, 0.0),
+        lambda g, input, other: op._where(_first_of_max(input, other), 0.0, g),
     ),
     inplace=False,
     numbers=False,
@@ -155,8 +155,8 @@ def fmax(input: Tensor, other: Tensor):
 @elementwise(
     np.fmin,
     vjp=(
-        lambda g, input, other: op.where(_first_of_min(input, other), g, 0.0),
-        lambda g, input, other: op.where(_first_of_min(input, other), 0.0, g),
+        lambda g, input, other: op._where(_first_of_min(input, other), g, 0.0),
+        lambda g, input, other: op._where(_first_of_min(input, other), 0.0, g),
     ),
     inplace=False,
     numbers=False,
@@ -171,7 +171,7 @@ def fmin(input: Tensor, other: Tensor):
     """
 
 
-# ---- where -----------------------------------------------------------------------------------------------------
+# ---- where --------------------------------------------------------------------------------------------------
 
 
 def _condition(c: Any) -> Any:
@@ -179,8 +179,10 @@ def _condition(c: Any) -> Any:
     if a.dtype.kind == "b":
         return a
     if a.dtype != np.uint8:
-        name = BY_NP[a.dtype].type_name.lower()
-        raise ScriptTypeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {name}")
+        name = BY_NP[a.dtype].type_name
+        raise ScriptTypeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {name}"
+        )
     return a.astype(bool)
 
 
@@ -228,7 +230,7 @@ def _where_method(input: Tensor, condition: Index, other: Tensor):
     return op._where(condition, input, other)
 
 
-# ---- bounds ----------------------------------------------------------------------------------------------------
+# ---- bounds -------------------------------------------------------------------------------------------------
 
 NO_BOUND = "torch.clamp: At least one of 'min' or 'max' must not be None"
 
@@ -237,22 +239,25 @@ def _inside(input: Any, min: Any, max: Any) -> Any:
     """Where the derivative of a clamp is 1: between the bounds and on them."""
     if min is None:
         return input <= max
-    return input >= min if max is None else op.logical_and(input >= min, input <= max)
+    return input >= min if max is None else (input >= min) & (input <= max)
 
 
-@elementwise(vjp={"input": lambda g, input, min, max: op._where(_inside(input, min, max), g, 0)}, grad_fn="ClampBackward1")
+@elementwise(
+    vjp={"input": lambda g, input, min, max: op._where(_inside(input, min, max), g, 0)},
+    grad_fn="ClampBackward1",
+)
 def _clamp_number(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
     return _clamped(input, min, max)
 
 
 def _below(g, input, min, max):
     """The gradient of the lower bound: where the input is below it, and it is not above the upper one."""
-    below = input < min if max is None else op.logical_and(input < min, min < max)
+    below = input < min if max is None else (input < min) & (min < max)
     return op._where(below, g, 0)
 
 
 def _above(g, input, min, max):
-    above = input > max if min is None else op.logical_or(input > max, max < min)
+    above = input > max if min is None else (input > max) | (max < min)
     return op._where(above, g, 0)
 
 
@@ -291,14 +296,19 @@ def clamp(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
 
 
 @elementwise(
-    np.maximum, vjp={"input": lambda g, input, min: op._where(input >= min, g, 0)}, grad_fn="ClampMinBackward0"
+    np.maximum,
+    vjp={"input": lambda g, input, min: op._where(input >= min, g, 0)},
+    grad_fn="ClampMinBackward0",
 )
 def _clamp_min_number(input: Tensor, min: Tensor): ...
 
 
 @elementwise(
     np.maximum,
-    vjp=(lambda g, input, min: op._where(input >= min, g, 0), lambda g, input, min: op._where(input < min, g, 0)),
+    vjp=(
+        lambda g, input, min: op._where(input >= min, g, 0),
+        lambda g, input, min: op._where(input < min, g, 0),
+    ),
     grad_fn="ClampMinBackward1",
 )
 def _clamp_min_tensor(input: Tensor, min: Tensor): ...
@@ -317,14 +327,19 @@ def clamp_min(input: Tensor, min: Tensor):
 
 
 @elementwise(
-    np.minimum, vjp={"input": lambda g, input, max: op._where(input <= max, g, 0)}, grad_fn="ClampMaxBackward0"
+    np.minimum,
+    vjp={"input": lambda g, input, max: op._where(input <= max, g, 0)},
+    grad_fn="ClampMaxBackward0",
 )
 def _clamp_max_number(input: Tensor, max: Tensor): ...
 
 
 @elementwise(
     np.minimum,
-    vjp=(lambda g, input, max: op._where(input <= max, g, 0), lambda g, input, max: op._where(input > max, g, 0)),
+    vjp=(
+        lambda g, input, max: op._where(input <= max, g, 0),
+        lambda g, input, max: op._where(input > max, g, 0),
+    ),
     grad_fn="ClampMaxBackward1",
 )
 def _clamp_max_tensor(input: Tensor, max: Tensor): ...
@@ -340,3 +355,7 @@ def clamp_max(input: Tensor, max: Tensor):
     tensor([-1.,  0.])
     """
     return op._clamp_max_number(input, max) if is_number(max) else op._clamp_max_tensor(input, max)
+
+
+for _first in (eq, ne, lt, le, gt, ge, clamp_min, clamp_max):
+    _first.__class__ = TensorFirst

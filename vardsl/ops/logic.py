@@ -9,8 +9,10 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op
+from vardsl.engine.signature import wrong_kind
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import Bool, Number, Tensor, array, composite, elementwise, op
+from vardsl.ops.kinds import is_number, refuse
 
 
 @elementwise(np.logical_and, numbers=False)
@@ -53,9 +55,8 @@ def _bits(kernel: str, ufunc: Any) -> Any:
     """The ufunc on integers and booleans; reals are refused."""
 
     def run(*arrays: Any) -> Any:
-        for a in arrays:
-            if a.dtype.kind == "f":
-                raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[a.dtype].type_name}'")
+        if arrays[0].dtype.kind == "f":
+            refuse(kernel, *arrays)
         return ufunc(*arrays)
 
     return run
@@ -88,7 +89,9 @@ def bitwise_xor(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(_bits("bitwise_not_cpu", np.invert), plain=lambda input: not input if isinstance(input, bool) else ~input)
+@elementwise(
+    _bits("bitwise_not_cpu", np.invert), plain=lambda input: not input if isinstance(input, bool) else ~input
+)
 def bitwise_not(input: Tensor):
     """All bits of integers turned, the opposite of booleans, as `~`.
 
@@ -97,7 +100,7 @@ def bitwise_not(input: Tensor):
     """
 
 
-# ---- predicates ------------------------------------------------------------------------------------------------
+# ---- predicates ---------------------------------------------------------------------------------------------
 
 
 @elementwise(np.isfinite, inplace=False)
@@ -165,7 +168,9 @@ class _Comparison(Op):
 
 
 @elementwise(inplace=False, numbers=False)
-def isclose(input: Tensor, other: Tensor, rtol: Number = 1e-05, atol: Number = 1e-08, equal_nan: Bool = False):
+def isclose(
+    input: Tensor, other: Tensor, rtol: Number = 1e-05, atol: Number = 1e-08, equal_nan: Bool = False
+):
     """Where the elements are as good as equal.
 
     Value: abs(input - other) <= atol + rtol * abs(other)
@@ -191,7 +196,9 @@ isclose.__class__ = _Comparison
 
 
 @composite(pointwise=True)
-def allclose(input: Tensor, other: Tensor, rtol: Number = 1e-05, atol: Number = 1e-08, equal_nan: Bool = False):
+def allclose(
+    input: Tensor, other: Tensor, rtol: Number = 1e-05, atol: Number = 1e-08, equal_nan: Bool = False
+):
     """Whether all elements are as good as equal.
 
     >>> allclose([1., 2.], [1., 2.000001])
@@ -207,10 +214,8 @@ def equal(input: Tensor, other: Tensor):
     >>> equal([1., 2.], [1., 2.])
     True
     """
+    for i, x in enumerate((input, other)):
+        if is_number(x) or isinstance(x, str):
+            raise wrong_kind("equal", i, equal.signature.parameters[i], x)
     a, b = array(input), array(other)
-    if a.dtype != b.dtype:
-        raise ScriptTypeError(
-            f"Expected object of data type {BY_NP[a.dtype].name} but got data type {BY_NP[b.dtype].name} "
-            "for argument 'other' in call to equal"
-        )
     return bool(a.shape == b.shape and np.all(a == b))

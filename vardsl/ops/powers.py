@@ -9,8 +9,9 @@ import numpy as np
 
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptValueError
-from vardsl.ops.arithmetic import infix, is_number
+from vardsl.ops.arithmetic import infix
 from vardsl.ops.define import Tensor, array, composite, elementwise, op
+from vardsl.ops.kinds import Reals, is_number, refuse
 
 LN2 = math.log(2)
 LN10 = math.log(10)
@@ -33,7 +34,7 @@ def _power(input, exponent):
 def _integer_power(input, exponent):
     """PyTorch's integer power: a negative exponent gives 1, -1 or 0, as 1 // base**n rounded to zero would."""
     if input.dtype.kind == "b":
-        return np.logical_or(input, np.logical_not(exponent))
+        refuse("pow", input, exponent)
     negative = exponent < 0
     if not np.any(negative):
         return np.power(input, exponent)
@@ -45,17 +46,17 @@ def _power_slope(g, input, exponent):
     """g * exponent * input**(exponent - 1), and zero where the exponent is 0."""
     if is_number(exponent):
         return op.zeros_like(input) if exponent == 0 else g * (exponent * op._pow_number(input, exponent - 1))
-    return op.where(exponent == 0, 0.0, g * (exponent * op._pow_tensor(input, exponent - 1)))
+    return op._where(exponent == 0, 0.0, g * (exponent * op._pow_tensor(input, exponent - 1)))
 
 
 def _exponent_slope(g, input, exponent, y):
     """g * input**exponent * log(input), and zero where the base is 0 and the exponent is not negative."""
     if is_number(input):
         if input == 0:
-            return op.where(exponent >= 0, 0.0, g * y * -math.inf)
+            return g * op._where(exponent >= 0, 0.0, y * -math.inf)
         return g * (y * (math.log(input) if input > 0 else math.nan))
-    still = op.logical_and(input == 0, exponent >= 0)
-    return g * op.where(still, 0.0, y * op.log(input))
+    still = (input == 0) & (exponent >= 0)
+    return g * op._where(still, 0.0, y * op.log(input))
 
 
 class _Power(Op):
@@ -126,7 +127,9 @@ def float_power(input: Tensor, exponent: Tensor):
     if not is_number(input):
         input = input if array(input).dtype == np.float64 else op._cast(input, np.dtype(np.float64))
     if not is_number(exponent):
-        exponent = exponent if array(exponent).dtype == np.float64 else op._cast(exponent, np.dtype(np.float64))
+        exponent = (
+            exponent if array(exponent).dtype == np.float64 else op._cast(exponent, np.dtype(np.float64))
+        )
     return op.pow(input, exponent)
 
 
@@ -250,6 +253,7 @@ def log1p(input: Tensor):
         lambda g, input, other: g / (1 + op.exp(input - other)),
     ),
     inplace=False,
+    kernel_name="logaddexp_cpu",
     numbers=False,
 )
 def logaddexp(input: Tensor, other: Tensor):
@@ -269,6 +273,7 @@ def logaddexp(input: Tensor, other: Tensor):
         lambda g, input, other: g / (1 + op._number_pow(2, input - other)),
     ),
     inplace=False,
+    kernel_name="logaddexp2_cpu",
     numbers=False,
 )
 def logaddexp2(input: Tensor, other: Tensor):
@@ -306,8 +311,8 @@ def _xlogy(input, other):
 
 
 def _xlogy_input(g, input, other):
-    still = op.logical_and(input == 0, other <= 0)
-    return op.where(still, 0.0, op.xlogy(g, other))
+    still = (input == 0) & (other <= 0)
+    return op._where(still, 0.0, op.xlogy(g, other))
 
 
 def _xlogy_other(g, input, other):
@@ -347,6 +352,8 @@ def xlogy(input: Tensor, other: Tensor):
     return op._xlogy_base(input, other) if is_number(input) else op._xlogy_tensor(input, other)
 
 
+logaddexp.__class__ = Reals
+logaddexp2.__class__ = Reals
 for _overload in (_pow_number, _pow_tensor, _number_pow):
     _overload.infix(_power)
 pow_.binary = infix(_pow_number, _pow_tensor, _number_pow)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptTypeError
-from vardsl.ops.arithmetic import is_number, zeros
+from vardsl.ops.arithmetic import zeros
 from vardsl.ops.define import Int, NotImplementedRule, Number, Tensor, composite, elementwise, general, op
+from vardsl.ops.kinds import NotBool, Reals, TensorFirst, is_number, refuse
 
 
-@elementwise(np.abs, d=lambda input: op.sign(input), aliases=("absolute",), plain=abs)
+@elementwise(np.abs, d=lambda input: op.sign(input), aliases=("absolute",), plain=abs, kernel_name="abs_cpu")
 def abs_(input: Tensor):
     """Absolute value of each element.
 
@@ -36,7 +36,11 @@ def sign(input: Tensor):
     """
     if input.dtype.kind == "b":
         return input.copy()
-    return np.where(np.isnan(input), input.dtype.type(0), np.sign(input)) if input.dtype.kind == "f" else np.sign(input)
+    return (
+        np.where(np.isnan(input), input.dtype.type(0), np.sign(input))
+        if input.dtype.kind == "f"
+        else np.sign(input)
+    )
 
 
 @elementwise(np.signbit, inplace=False)
@@ -46,14 +50,6 @@ def signbit(input: Tensor):
     >>> signbit([-1., 0., 2.])
     tensor([ True, False, False])
     """
-
-
-class _Rounding(Op):
-    """Integers are whole already; booleans are refused."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        if arrays[0].dtype.kind == "b":
-            raise ScriptTypeError(f"\"{self.facts['kernel_name']}\" not implemented for 'Bool'")
 
 
 def _rounded(ufunc: Any) -> Any:
@@ -101,6 +97,8 @@ def _round(input: Tensor):
 @elementwise(vjp=zeros, grad_fn="RoundBackward1", kernel_name="round_cpu")
 def _round_decimals(input: Tensor, decimals: Int):
     if input.dtype.kind != "f":
+        if decimals:
+            refuse("round_cpu", input)
         return input.copy()
     scale = input.dtype.type(10.0 ** abs(decimals))
     return np.rint(input * scale) / scale if decimals > 0 else np.rint(input / scale) * scale
@@ -118,7 +116,16 @@ def round_(input: Tensor, *, decimals: Int = 0):
     return op._round(input) if decimals == 0 else op._round_decimals(input, decimals)
 
 
-@elementwise(vjp=lambda g: g, kernel_name="frac_cpu")
+class _Decimals(Op):
+    """PyTorch has a node of its own for explicit `decimals`, be they 0."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if keywords.get("decimals") == 0 and args and not is_number(args[0]):
+            return op._round_decimals(*args, 0)
+        return super().__call__(*args, **keywords)
+
+
+@elementwise(vjp=lambda g: g)
 def frac(input: Tensor):
     """What is left of each element after rounding towards zero.
 
@@ -129,7 +136,7 @@ def frac(input: Tensor):
     tensor([ 0.5000, -0.5000])
     """
     if input.dtype.kind != "f":
-        raise ScriptTypeError(f"\"frac_cpu\" not implemented for '{BY_NP[input.dtype].type_name}'")
+        refuse("frac_cpu", input)
     return input - np.trunc(input)
 
 
@@ -171,7 +178,12 @@ def copysign(input: Tensor, other: Tensor):
     return op._copysign_number(input, other) if is_number(other) else op._copysign_tensor(input, other)
 
 
-@elementwise(np.nextafter, vjp=(lambda g, input, other: op._where(input != other, g, 0), zeros), numbers=False)
+@elementwise(
+    np.nextafter,
+    vjp=(lambda g, input, other: op._where(input != other, g, 0), zeros),
+    kernel_name="nextafter_cpu",
+    numbers=False,
+)
 def nextafter(input: Tensor, other: Tensor):
     """The next representable number after `input` towards `other`.
 
@@ -222,10 +234,9 @@ def nan_to_num(
     return np.where(input == -np.inf, of.min if neginf is None else input.dtype.type(neginf), y)
 
 
-def _integers(kernel: str, *arrays: Any) -> None:
-    for a in arrays:
-        if a.dtype.kind not in "iu":
-            raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[a.dtype].type_name}'")
+def _integers(kernel: str, input: Any, other: Any) -> None:
+    if input.dtype.kind not in "iu":
+        refuse(kernel, input, other)
 
 
 @elementwise(plain=math.gcd, numbers=False)
@@ -235,7 +246,7 @@ def gcd(input: Tensor, other: Tensor):
     >>> gcd([4, 9], [6, 6])
     tensor([2, 3])
     """
-    _integers("gcd_cpu", input)
+    _integers("gcd_cpu", input, other)
     return np.gcd(input, other)
 
 
@@ -246,10 +257,13 @@ def lcm(input: Tensor, other: Tensor):
     >>> lcm([4, 9], [6, 6])
     tensor([12, 18])
     """
-    _integers("lcm_cpu", input)
+    _integers("lcm_cpu", input, other)
     return np.abs(input // np.maximum(np.gcd(input, other), 1) * other)
 
 
-for _whole in (ceil, floor, trunc, _round, _round_decimals):
-    _whole.__class__ = _Rounding
+for _whole in (abs_, ceil, floor, trunc, _round, _round_decimals):
+    _whole.__class__ = NotBool
 heaviside.__class__ = _OneDtype
+nextafter.__class__ = Reals
+copysign.__class__ = TensorFirst
+round_.__class__ = _Decimals

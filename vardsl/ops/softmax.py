@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.dtypes import BY_NP
-from vardsl.errors import ScriptTypeError
 from vardsl.ops.define import Dtype, Int, Tensor, composite, general, op
 from vardsl.ops.dims import wrap_dim
+from vardsl.ops.kinds import refuse
 
 
-def _real(x: Any, kernel: str) -> None:
+def _real(x: Any, axis: int | None, kernel: str) -> None:
     if x.dtype.kind != "f":
-        raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[x.dtype].type_name}'")
+        refuse(f"{kernel}{'_lastdim' if axis in (None, x.ndim - 1) else ''}_kernel_impl", x)
 
 
 def _axis(x: Any, dim: int) -> int | None:
@@ -36,7 +35,7 @@ def _softmax_vjp(g, y, dim):
 @general(vjp=_softmax_vjp, grad_fn="SoftmaxBackward0")
 def _softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)
-    _real(input, "softmax_lastdim_kernel_impl")
+    _real(input, axis, "softmax")
     if not input.size:
         return input.copy()
     y = np.exp(_shifted(input, axis))
@@ -46,7 +45,7 @@ def _softmax(input: Tensor, dim: Int):
 @general(vjp=lambda g, y, dim: g - op.exp(y) * op.sum(g, dim, True), grad_fn="LogSoftmaxBackward0")
 def _log_softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)
-    _real(input, "log_softmax_lastdim_kernel_impl")
+    _real(input, axis, "log_softmax")
     if not input.size:
         return input.copy()
     x = _shifted(input, axis)

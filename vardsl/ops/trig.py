@@ -186,7 +186,9 @@ def sinc(input: Tensor):
     return np.where(input == 0, input.dtype.type(1), np.divide(np.sin(turned), turned))
 
 
-@elementwise(np.hypot, vjp=(lambda g, input, y: g * (input / y), lambda g, other, y: g * (other / y)), numbers=False)
+@elementwise(
+    np.hypot, vjp=(lambda g, input, y: g * (input / y), lambda g, other, y: g * (other / y)), numbers=False
+)
 def hypot(input: Tensor, other: Tensor):
     """Length of the hypotenuse: sqrt(input**2 + other**2), without overflow.
 

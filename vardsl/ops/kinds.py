@@ -1,0 +1,62 @@
+"""Which dtypes and which numbers the pointwise operations take, with PyTorch's refusals."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from vardsl.engine.dtypes import BY_NP
+from vardsl.engine.op import Op, mismatch
+from vardsl.errors import ScriptTypeError, ShapeError
+
+
+def is_number(x: Any) -> bool:
+    """Whether this is a plain number and no tensor."""
+    return isinstance(x, (int, float)) and not isinstance(x, np.generic)
+
+
+def refuse(kernel: str, *arrays: Any) -> NoReturn:
+    """Raises what PyTorch does where there is no kernel for the dtype; sizes are looked at before."""
+    for other in arrays[1:]:
+        clash = mismatch(arrays[0].shape, other.shape)
+        if clash is not None:
+            raise ShapeError(clash)
+    raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[arrays[0].dtype].type_name}'")
+
+
+def invalid_combination(name: str, given: str, *forms: str) -> NoReturn:
+    """Raises PyTorch's sentence for arguments that fit none of its overloads."""
+    listed = "".join(f"\n * ({form})" for form in forms)
+    raise ScriptTypeError(
+        f"{name}() received an invalid combination of arguments - got ({given}), but expected one of:{listed}"
+    )
+
+
+class NotBool(Op):
+    """Every dtype but bool; `kernel_name` is what PyTorch calls the kernel."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        super()._promote(arrays)
+        if arrays[0].dtype.kind == "b":
+            refuse(self.facts["kernel_name"], *(arrays[i] for i in self.arrays))
+
+
+class Reals(Op):
+    """Real dtypes only."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        super()._promote(arrays)
+        if arrays[0].dtype.kind != "f":
+            refuse(self.facts["kernel_name"], *(arrays[i] for i in self.arrays))
+
+
+class TensorFirst(Op):
+    """The first argument is a tensor in all of PyTorch's overloads, the second may be a number."""
+
+    def run(self, bound: list[Any]) -> Any:
+        if is_number(bound[0]) and not is_number(bound[1]):
+            a, b = (p.name for p in self.signature.parameters[:2])
+            given = f"{type(bound[0]).__name__}, Tensor"
+            invalid_combination(self.name, given, f"Tensor {a}, Tensor {b}", f"Tensor {a}, Number {b}")
+        return super().run(bound)
