@@ -7,7 +7,7 @@ if __name__ == "__main__" and sys.path and sys.path[0] in ("", os.getcwd()) and 
     # `python -m` puts the current folder first: a file there must not be imported in place of a module.
     del sys.path[0]
 
-from vardsl.apps.cli import run_and_exit  # noqa: E402
+from vardsl.apps.cli import run_and_exit
 
 
 def main() -> None:

@@ -57,18 +57,18 @@ class Guarded:
 
 
 def prepare_streams() -> None:
-    """UTF-8 on all three streams whatever the locale, escapes for what cannot be written, guards on output."""
+    """UTF-8 on all three streams whatever the locale, escapes for what cannot be written, guarded output."""
     _occupy_closed()
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(
                 encoding="utf-8", errors="replace" if stream is sys.stdin else "backslashreplace"
             )
-    sys.stdout = Guarded(sys.stdout)  # type: ignore[assignment]
+    sys.stdout = Guarded(sys.stdout)
 
 
 def _occupy_closed() -> None:
-    """A file opened later must not become standard output: closed descriptors 0 to 2 are taken by the null device."""
+    """A file opened later must not become standard output: the null device takes closed descriptors."""
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)

@@ -25,15 +25,18 @@ class Generator:
     the next call.
     """
 
-    __slots__ = ("_bits", "_draws", "_seed", "_spare")
+    __slots__ = ("_before", "_bits", "_draws", "_seed", "_spare")
 
     def __init__(self, seed: int = 0) -> None:
+        self._before: list[State] | None = None
         self._bits = np.random.MT19937()
         self._draws = np.random.Generator(self._bits)
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream that belongs to `seed`, as PyTorch does: from its lower 32 bits."""
+        if self._before is not None:
+            self._remember()
         self._seed = seed
         key = np.random.RandomState(seed & 0xFFFFFFFF).get_state(legacy=False)["state"]["key"]
         self._set_twister(key, 624)
@@ -53,6 +56,15 @@ class Generator:
         inner = self._bits.state["state"]
         return inner["key"], inner["pos"], self._spare, self._seed
 
+    def watch(self, before: list[State] | None) -> None:
+        """Appends the state to `before` when numbers are next drawn, and only then: to look costs nothing."""
+        self._before = before
+
+    def _remember(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            before.append(self.get_state())
+
     def set_state(self, state: State) -> None:
         key, position, self._spare, self._seed = state
         self._set_twister(key, position)
@@ -62,6 +74,8 @@ class Generator:
 
     def bits32(self, count: int) -> Array:
         """The next `count` draws of 32 bits."""
+        if self._before is not None:
+            self._remember()
         return self._draws.integers(0, 0xFFFFFFFF, count, dtype=np.uint32, endpoint=True)
 
     def bits64(self, count: int) -> Array:
@@ -111,6 +125,8 @@ class Generator:
 
     def _normal_pairs(self, count: int) -> Array:
         """Box-Muller, a pair at a time and in double precision; the second waits for the next call."""
+        if self._before is not None:
+            self._remember()
         out = np.empty(count)
         start = 0
         if count and self._spare is not None:
@@ -201,6 +217,8 @@ class Generator:
         return np.array(flat, dtype=np.float64).astype(rates.dtype).reshape(rates.shape)
 
     def _one(self) -> float:
+        if self._before is not None:
+            self._remember()
         high, low = int(self._bits.random_raw()), int(self._bits.random_raw())
         return float(((high & 0x1FFFFF) << 32 | low) * 2.0**-53)
 

@@ -136,7 +136,8 @@ class _Turn:
 
     def __call__(self) -> float:
         ctx = self.ctx
-        outer, random = ctx.journal, self._random()
+        outer = ctx.journal
+        random = self._watch()
         undo_grads = _undo_grads(self.variables)
         journal: list[Callable[[], None]] = []
         ctx.journal = journal
@@ -152,9 +153,11 @@ class _Turn:
             for undo in reversed(journal):
                 undo()
             undo_grads()
-            self._set_random(random)
+            self._put_back(random)
             raise
         finally:
+            if ctx._generator is not None:
+                ctx._generator.watch(None)
             ctx.journal = outer
             if outer is not None:
                 outer.extend(journal)
@@ -172,12 +175,17 @@ class _Turn:
         _backward.backward([loss], inputs=self.variables)
         return loss
 
-    def _random(self) -> Any:
+    def _watch(self) -> list[Any] | None:
+        """Where the random state from before this turn will be, once something draws; None: nothing has drawn yet."""
         generator = self.ctx._generator
-        return None if generator is None else generator.get_state()
+        if generator is None:
+            return None
+        before: list[Any] = []
+        generator.watch(before)
+        return before
 
-    def _set_random(self, before: Any) -> None:
+    def _put_back(self, before: list[Any] | None) -> None:
         if before is None:
             self.ctx._generator = None
-        else:
-            self.ctx.generator.set_state(before)
+        elif before:
+            self.ctx.generator.set_state(before[0])

@@ -74,7 +74,7 @@ def _operation(name: str, op: Any) -> str:
 
 def _body(doc: str) -> str:
     """The text, with examples as one would type them."""
-    lines = []
+    lines: list[str] = []
     for line in cleandoc(doc).splitlines():
         lines.append("    " + line.removeprefix(">>> ") if line.startswith(">>> ") else _output(line, lines))
     return "\n".join(lines) + "\n"
