@@ -77,13 +77,14 @@ CASTS = "to float double long int short bool type_as".split()
 IN_PLACE = [
     f"{name}_"
     for name in """
-abs acos acosh asin asinh atan atanh bitwise_not ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 fix
-floor frac i0 lgamma log log10 log1p log2 logical_not logit nan_to_num neg negative rad2deg reciprocal round rsqrt
-sigmoid sign sin sinc sinh sqrt square tan tanh trunc mvlgamma clamp clamp_max clamp_min clip polygamma add atan2
-bitwise_and bitwise_or bitwise_xor copysign div divide float_power floor_divide fmod gcd heaviside hypot lcm ldexp
-logical_and logical_or logical_xor mul multiply nextafter pow remainder sub subtract true_divide xlogy eq ne lt le gt
-ge addcdiv addcmul lerp fill index_add index_copy index_fill index_put index_reduce masked_fill masked_scatter put
-scatter scatter_add scatter_reduce squeeze swapaxes swapdims t transpose tril triu unsqueeze copy zero
+abs acos acosh asin asinh atan atanh bitwise_not ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2
+expm1 fix floor frac i0 lgamma log log10 log1p log2 logical_not logit nan_to_num neg negative rad2deg
+reciprocal round rsqrt sigmoid sign sin sinc sinh sqrt square tan tanh trunc mvlgamma clamp clamp_max
+clamp_min clip polygamma add atan2 bitwise_and bitwise_or bitwise_xor copysign div divide float_power
+floor_divide fmod gcd heaviside hypot lcm ldexp logical_and logical_or logical_xor mul multiply nextafter
+pow remainder sub subtract true_divide xlogy eq ne lt le gt ge addcdiv addcmul lerp fill index_add
+index_copy index_fill index_put index_reduce masked_fill masked_scatter put scatter scatter_add
+scatter_reduce squeeze swapaxes swapdims t transpose tril triu unsqueeze copy zero
 """.split()
 ]
 

@@ -30,6 +30,7 @@ from vardsl.ops.define import OPS
 
 RTOL = {"result": 1e-7, "first gradient": 1e-6, "second gradient": 1e-5}
 FLOAT32_RTOL = 1e-4
+FREE_SIGNS = {"linalg.eigh": (1,), "linalg.svd": (0, 2), "svd": (0, 2)}  # results that hold vectors
 MEANT = re.compile(
     r"not implemented|not differentiable|depends on|singular"
 )  # PyTorch's refusals to differentiate
@@ -185,19 +186,59 @@ def check_call(case: Case, values: dict[int, Value]) -> tuple[Any, list[str]]:
     return out, []
 
 
-def check_results(case: Case, out: Any, grad_names: bool) -> list[str]:
+def without_rest(case: Case, mine: list[Value], position: int) -> Array:
+    """A result, in which the vectors that only fill up a square matrix are PyTorch's: none is better than another."""
+    array, theirs = mine[position].array, list(arrays_of(case.out))[position]
+    if position not in FREE_SIGNS.get(case.name, ()) or array.shape != theirs.shape:
+        return array
+    rank = min(v.array.shape[-1] for v in mine)
+    made = array.copy()
+    rest = (
+        (..., slice(rank, None), slice(None))
+        if case.name == "linalg.svd" and position
+        else (..., slice(rank, None))
+    )
+    made[rest] = theirs[rest]
+    return made
+
+
+def check_results(case: Case, out: Any) -> list[str]:
     found = []
     mine, theirs = list(values_of(out)), list(arrays_of(case.out))
     for i, (a, b) in enumerate(zip(mine, theirs, strict=True)):
         expected = np.resize(a.array, b.shape).astype(b.dtype) if case.unset and a.array.size else b
         kind = "first gradient" if case.random else "result"  # normal samples agree to 1e-6
         what = f"result {i}" if len(mine) > 1 else "result"
-        if problem := compare(what, kind, a.array, expected):
+        if problem := compare(what, kind, without_rest(case, mine, i), expected):
             found.append(problem)
-    names = [v.grad_fn.grad_fn if v.grad_fn is not None else None for v in mine]
-    if grad_names and names != case.grad_fns:
-        found.append(f"grad_fn: {names}, PyTorch {case.grad_fns}")
     return found
+
+
+def check_names(case: Case, out: Any) -> list[str]:
+    names = [v.grad_fn.grad_fn if v.grad_fn is not None else None for v in values_of(out)]
+    return [f"grad_fn: {names}, PyTorch {case.grad_fns}"] if names != case.grad_fns else []
+
+
+def aligned(case: Case, out: Any) -> Any:
+    """Singular vectors and eigenvectors with PyTorch's signs, which no one has promised."""
+    if case.name not in FREE_SIGNS or case.out is None:
+        return out
+    mine, theirs = list(values_of(out)), list(arrays_of(case.out))
+    if len(mine) < 2 or any(a.array.shape != b.shape for a, b in zip(mine, theirs, strict=True)):
+        return out
+    which = FREE_SIGNS[case.name]
+    left = which[0]
+    rank = min(v.array.shape[-1] for v in mine)
+    signs = np.where((mine[left].array * theirs[left]).sum(-2, keepdims=True) < 0, -1.0, 1.0)[..., :rank]
+    signs = signs.astype(mine[left].array.dtype)
+    for position in which:
+        columns = position == left or case.name == "svd"
+        count = mine[position].array.shape[-1 if columns else -2]
+        some = signs[..., :count]
+        if some.shape[-1] < count:
+            some = np.concatenate([some, np.ones((*some.shape[:-1], count - some.shape[-1]), some.dtype)], -1)
+        mine[position] = mine[position] * Value(some if columns else np.swapaxes(some, -1, -2))
+    return tuple(mine)
 
 
 def check_changes(case: Case, values: dict[int, Value]) -> list[str]:
@@ -252,7 +293,9 @@ def check(case: Case, grad_names: bool = True) -> list[str]:
         out, found = check_call(case, values)
         if found or case.error is not None:
             return found
-        found = check_results(case, out, grad_names)
+        found = check_names(case, out) if grad_names else []
+        out = aligned(case, out)
+        found += check_results(case, out)
         found += check_changes(case, values)
         found += check_gradients(case, out, values)
     return found
