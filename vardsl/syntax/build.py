@@ -410,6 +410,8 @@ def keyword(c: Children) -> ast.Arg:
 
 
 def index(c: Children) -> ast.Index:
+    if isinstance(c[0], ast.NumberRow) and len(c[2]) > 1 and all(isinstance(i, ast.Number) for i in c[2]):
+        raise Slip(span(c[1:]), "two rows stand side by side", "perhaps a comma is missing between them")
     return ast.Index(Span(c[0].span.start, c[-1].end), c[0], tuple(c[2]))
 
 

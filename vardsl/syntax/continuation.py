@@ -8,7 +8,7 @@ from vardsl.errors import Error
 from vardsl.source import Source
 from vardsl.syntax.grammar import END
 from vardsl.syntax.lexer import OPERAND_ENDS
-from vardsl.syntax.parse import MAX_SOURCE, Parser, check_text
+from vardsl.syntax.parse import MAX_SOURCE, Parser, after_mark, check_text
 
 Completeness = Literal["complete", "incomplete", "invalid"]
 
@@ -20,7 +20,7 @@ def completeness(text: str) -> Completeness:
         check_text(source, MAX_SOURCE)
     except Error:
         return "invalid"
-    parser = Parser(source, "program", first_error_only=True)
+    parser = Parser(source, "program", after_mark(source), first_error_only=True)
     try:
         parser.run()
     except Error:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,7 +26,7 @@ MAX_ERRORS = 20
 def parse(source: Source, max_source: int = MAX_SOURCE) -> ast.Program:
     """The program, or every syntax error in it: one is raised as itself, several as `ManyErrors`."""
     check_text(source, max_source)
-    result = Parser(source, "program", start=_after_mark(source)).run()
+    result = Parser(source, "program", start=after_mark(source)).run()
     assert isinstance(result, ast.Program)
     return result
 
@@ -33,7 +34,7 @@ def parse(source: Source, max_source: int = MAX_SOURCE) -> ast.Program:
 def parse_expression(source: Source, max_source: int = MAX_SOURCE) -> ast.Expr:
     """A text that is one expression."""
     check_text(source, max_source)
-    result = Parser(source, "lone_expression", start=_after_mark(source)).run()
+    result = Parser(source, "lone_expression", start=after_mark(source)).run()
     assert isinstance(result, ast.Expr)
     return result
 
@@ -41,7 +42,7 @@ def parse_expression(source: Source, max_source: int = MAX_SOURCE) -> ast.Expr:
 def tokens_of(source: Source) -> list[Token]:
     """The tokens of a program as the parser took them; what is no program is an error."""
     check_text(source, MAX_SOURCE)
-    parser = Parser(source, "program", start=_after_mark(source))
+    parser = Parser(source, "program", start=after_mark(source))
     parser.tokens = []
     parser.run()
     return parser.tokens
@@ -67,7 +68,8 @@ _REFUSED = re.compile(
 )
 
 
-def _after_mark(source: Source) -> int:
+def after_mark(source: Source) -> int:
+    """Where the text begins, behind a byte-order mark."""
     return 1 if source.text.startswith("\ufeff") else 0
 
 
@@ -75,7 +77,7 @@ def check_text(source: Source, max_source: int) -> None:
     """Refuse a text that is too long, and characters that nobody can see."""
     if len(source.text) > max_source:
         raise LimitError(f"this source is longer than {max_source:,} characters, the limit for a program")
-    found = _REFUSED.search(source.text, _after_mark(source))
+    found = _REFUSED.search(source.text, after_mark(source))
     if found is None:
         return
     code = ord(found[0])
@@ -103,6 +105,15 @@ def _hops() -> dict[tuple[int, int, str], int]:
     return {}
 
 
+@dataclass(slots=True)
+class Mark:
+    """Where a statement began: how many brackets were open, how high the stack was, its first token."""
+
+    brackets: int
+    height: int
+    head: Token | None = None
+
+
 class Parser:
     """One pass over a text, from a start rule of the grammar."""
 
@@ -124,10 +135,8 @@ class Parser:
         self.stack = [self.state]
         self.values: list[Any] = []
         self.recent: deque[Token] = deque(maxlen=4)
-        # where the statement began that is being read: open brackets, and the height of the stack
-        self.marks: list[tuple[int, int]] = [(0, 1)]
-        # the first token of that statement, and whether the next token is one
-        self.head: Token | None = None
+        # the statements that are being read, each in a block of the one before; whether a new one begins
+        self.marks = [Mark(0, 1)]
         self.fresh = True
         self.errors: list[Error] = []
         self.first_error_only = first_error_only
@@ -163,8 +172,8 @@ class Parser:
                 self._fail(error)
             else:
                 self.recent.append(token)
-                if self.fresh:
-                    self.head = token
+                if self.fresh and token.type != "RBRACE":
+                    self.marks[-1].head = token
                 self.fresh = token.type == "SEP" or token.type == "LBRACE"
                 if self.tokens is not None:
                     self.tokens.append(token)
@@ -174,7 +183,7 @@ class Parser:
             if self.first_error_only:
                 return None
             token = self._skip(token, tokens)
-            self.fresh = True
+            self.fresh = token.type == "SEP"
             if token.type == END or len(self.errors) >= MAX_ERRORS:
                 return None
             lexer.actions = actions[self.stack[-1]]
@@ -236,18 +245,19 @@ class Parser:
 
     def _mark(self, kind: str) -> None:
         if kind == "SEP":
-            self.marks[-1] = (self.marks[-1][0], len(self.stack))
+            self.marks[-1].height = len(self.stack)
         elif kind == "LBRACE":
-            self.marks.append((len(self.lexer.brackets), len(self.stack)))
+            self.marks.append(Mark(len(self.lexer.brackets), len(self.stack)))
         elif kind == "RBRACE":
             self.marks.pop()
 
     # ---- errors -----------------------------------------------------------------------------------
     def _situation(self, token: Token) -> Situation:
-        head = token if self.fresh or self.head is None else self.head
-        return Situation(
-            self.source, self.lexer, token, tuple(self.recent), head, accepts(self.tables, self.stack)
-        )
+        head = self.marks[-1].head
+        if self.fresh or head is None:
+            head = token
+        stands = accepts(self.tables, self.stack)
+        return Situation(self.source, self.lexer, token, tuple(self.recent), head, stands)
 
     def _slip(self, slip: Slip) -> Error:
         kind = LimitError if slip.limit else ScriptSyntaxError
@@ -260,12 +270,13 @@ class Parser:
 
     def _skip(self, token: Token, tokens: Iterator[Token]) -> Token:
         """Pass over the rest of a statement that failed, and stand before the next one."""
-        brackets, height = self.marks[-1]
+        brackets, height = self.marks[-1].brackets, self.marks[-1].height
         del self.stack[height:], self.values[height - 1 :]
         lexer = self.lexer
         if lexer.in_field:
             return Token(END, "", token.start, token.start)
-        if token.type != END and mistakes.is_unclosed(lexer, token):
+        mismatched = token.type in ("BAD_RPAR", "BAD_RSQB") and lexer.top.closer in (")", "]")
+        if token.type != END and (mismatched or mistakes.is_unclosed(lexer, token)):
             lexer.leave_line(token, self.recent[-1].end if self.recent else token.start, brackets)
             token = next(tokens)
         while True:

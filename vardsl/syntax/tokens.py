@@ -62,8 +62,9 @@ def tokens(text: str, start: int = 0, end: int | None = None) -> Iterator[Piece]
             word = text[first:stop]
             if last in _STATEMENT_ENDS:
                 head = word
-            yield Piece(_word(text, word, stop, last, head), first, stop)
-            last = "NAME" if last == "DOT" or word not in _HARD - _CONSTANTS else "KEYWORD"
+            colour = _word(text, word, stop, last, head)
+            yield Piece(colour, first, stop)
+            last = "KEYWORD" if colour == "keyword" or (colour == "option" and word != "grad") else "NAME"
         else:
             if kind == "FSTRING":
                 yield from _fstring(text, first, stop)

@@ -49,7 +49,10 @@ def shape(node: object) -> object:
         return ("NumberRow", node.kind, node.values)
     if isinstance(node, ast.Node):
         left_out = ("span", "name_span", "path_span", "text")
-        return (type(node).__name__, *(shape(getattr(node, f.name)) for f in fields(node) if f.name not in left_out))
+        return (
+            type(node).__name__,
+            *(shape(getattr(node, f.name)) for f in fields(node) if f.name not in left_out),
+        )
     if isinstance(node, tuple):
         return tuple(map(shape, node))
     return node

@@ -53,5 +53,7 @@ def test_every_rule_has_a_callback() -> None:
 
 
 def test_every_sign_of_another_language_has_a_sentence() -> None:
-    scanned = [s for s in slips._SIGNS if TABLES.scanner.match(s if s not in ("..",) else "..").lastgroup == "SLIP"]
+    scanned = [
+        s for s in slips._SIGNS if TABLES.scanner.match(s if s not in ("..",) else "..").lastgroup == "SLIP"
+    ]
     assert sorted(scanned) == sorted(slips._SIGNS)

@@ -6,34 +6,86 @@ import time
 
 import pytest
 
-from .reading import accepted, error, errors, expression, program, shape, statement
 from vardsl.errors import Error, LimitError, ScriptSyntaxError
 from vardsl.source import Source
 from vardsl.syntax import ast
 from vardsl.syntax.parse import decode, parse, parse_expression
 
+from .reading import accepted, error, errors, expression, program, shape, statement
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ";", "\n\n\n", ";;", " ; \n", "  # comment; not = code\n", "\n#!x\n"])
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\r", ";", "\n\n\n", ";;", " ; \n", "  # comment; not = code\n", "\n#!x\n"]
+)
 def test_statements_end_at_line_ends_and_semicolons(end: str) -> None:
     assert len(program(f"a = 1{end}b = 2{end}")) == 2
     assert len(program(f"{end}a = 1{end}b = 2")) == 2
 
 
-@pytest.mark.parametrize("after", ["+", "-", "*", "/", "//", "%", "@", "**", "==", "<", "in", "not in", "and", "or", "|>", "&", "|", "if b else"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "@",
+        "**",
+        "==",
+        "<",
+        "in",
+        "not in",
+        "and",
+        "or",
+        "|>",
+        "&",
+        "|",
+        "if b else",
+    ],
+)
 def test_a_line_end_after_an_operator_is_a_blank(after: str) -> None:
     for end in ("\n", "\r\n", "\r", " # why\n", "\n\n  "):
         assert len(program(f"x = a {after}{end} b")) == 1
 
 
-@pytest.mark.parametrize("text", ["x =\n1", "f(\na\n,\nb\n)", "[\n1,\n2\n]", "[\n[1,\n2],\n[3, 4]\n]", "x[\n1\n:\n2\n]", "print 1,\n2", "x +=\n1",
-                                  "if c {\n}", "a,\nb = 1,\n2", "(\nnot\na\n)", "x = -\n1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x =\n1",
+        "f(\na\n,\nb\n)",
+        "[\n1,\n2\n]",
+        "[\n[1,\n2],\n[3, 4]\n]",
+        "x[\n1\n:\n2\n]",
+        "print 1,\n2",
+        "x +=\n1",
+        "if c {\n}",
+        "a,\nb = 1,\n2",
+        "(\nnot\na\n)",
+        "x = -\n1",
+    ],
+)
 def test_a_line_end_where_a_statement_cannot_end_is_a_blank(text: str) -> None:
     assert len(program(text)) == 1
     assert len(program(text.replace("\n", "\r"))) == 1
 
 
-@pytest.mark.parametrize("text", ["let\nx = 1", "let x\n= 1", "x\n+= 1", "return\n1\n)", "x.\ny", "f\n(1)\n)", "if c\n{ }", "minimize f\nover a",
-                                  "if c { }\nelse { }", "print (1;2)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "let\nx = 1",
+        "let x\n= 1",
+        "x\n+= 1",
+        "return\n1\n)",
+        "x.\ny",
+        "f\n(1)\n)",
+        "if c\n{ }",
+        "minimize f\nover a",
+        "if c { }\nelse { }",
+        "print (1;2)",
+    ],
+)
 def test_a_line_end_elsewhere_ends_the_statement(text: str) -> None:
     assert not accepted(text)
 
@@ -62,7 +114,25 @@ def test_a_byte_order_mark_counts_for_nothing() -> None:
     assert error("x = \ufeff1").column == 5
 
 
-@pytest.mark.parametrize("code", [0x00, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x202A, 0x202E, 0x2060, 0x2066, 0x2069, 0xFEFF, 0x061C, 0xD800])
+@pytest.mark.parametrize(
+    "code",
+    [
+        0x00,
+        0x200B,
+        0x200C,
+        0x200D,
+        0x200E,
+        0x200F,
+        0x202A,
+        0x202E,
+        0x2060,
+        0x2066,
+        0x2069,
+        0xFEFF,
+        0x061C,
+        0xD800,
+    ],
+)
 @pytest.mark.parametrize("where", ["a{}b", 'x = "{}"', "# {}", "x = 1\n{}", 'f"{{{}}}"'])
 def test_hidden_characters_are_refused_by_name_and_never_echoed(code: int, where: str) -> None:
     found = error(where.format(chr(code)))
@@ -85,11 +155,31 @@ def test_utf8_only() -> None:
 
 # ---- nesting --------------------------------------------------------------------------------------------
 DEEP = [
-    ("(", "1", ")"), ("[", "a", "]"), ("-", "a", ""), ("~", "a", ""), ("not ", "a", ""), ("2**", "a", ""), ("fn(x) = ", "a", ""),
-    ("a if b else ", "c", ""), ("f(", "a", ")"), ("x[", "a", "]"), ("", "x", " |> f"), ("", "x", ".y"), ("", "x", "[i]"), ("", "x", "()"),
-    ("-(", "a", ")"), ("if a { } else ", "if a { }", ""), ("if a {", "", "}"), ("while a {\n", "", "}\n"), ("(not -", "a", ")"),
-    ("f(1, k=", "a", ")"), ("[a, ", "b", "]"), ("fn f() { ", "", "}"), ("(a + ", "b", ")"), ("(-a, not ", "b", ")"),
-]  # fmt: skip
+    ("(", "1", ")"),
+    ("[", "a", "]"),
+    ("-", "a", ""),
+    ("~", "a", ""),
+    ("not ", "a", ""),
+    ("2**", "a", ""),
+    ("fn(x) = ", "a", ""),
+    ("a if b else ", "c", ""),
+    ("f(", "a", ")"),
+    ("x[", "a", "]"),
+    ("", "x", " |> f"),
+    ("", "x", ".y"),
+    ("", "x", "[i]"),
+    ("", "x", "()"),
+    ("-(", "a", ")"),
+    ("if a { } else ", "if a { }", ""),
+    ("if a {", "", "}"),
+    ("while a {\n", "", "}\n"),
+    ("(not -", "a", ")"),
+    ("f(1, k=", "a", ")"),
+    ("[a, ", "b", "]"),
+    ("fn f() { ", "", "}"),
+    ("(a + ", "b", ")"),
+    ("(-a, not ", "b", ")"),
+]
 
 
 @pytest.mark.parametrize("before, middle, after", DEEP)
@@ -103,7 +193,20 @@ def test_nesting_is_limited(before: str, middle: str, after: str) -> None:
     assert time.perf_counter() - start < 3
 
 
-@pytest.mark.parametrize("piece", ["-a + ", "not a and ", "a.b.c[0](1) * ", "a**2 - ", "-a < ", "(a) | ", "a if b else c, ", "fn(x) = -x, ", "x |> f, "])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "-a + ",
+        "not a and ",
+        "a.b.c[0](1) * ",
+        "a**2 - ",
+        "-a < ",
+        "(a) | ",
+        "a if b else c, ",
+        "fn(x) = -x, ",
+        "x |> f, ",
+    ],
+)
 def test_width_is_not_depth(piece: str) -> None:
     assert accepted("x = " + piece * 1000 + "a")
 
@@ -143,9 +246,25 @@ def test_a_row_of_numbers_is_one_node() -> None:
 
 def test_rows() -> None:
     assert shape(expression("[1, -2, +3_0]")) == ("NumberRow", "int", (1, -2, 30))
-    assert shape(expression("[ 1,\n -2.5, .5, 1e3, 2. , ]")) == ("NumberRow", "real", (1.0, -2.5, 0.5, 1000.0, 2.0))
+    assert shape(expression("[ 1,\n -2.5, .5, 1e3, 2. , ]")) == (
+        "NumberRow",
+        "real",
+        (1.0, -2.5, 0.5, 1000.0, 2.0),
+    )
     assert shape(expression("[true, False]")) == ("NumberRow", "bool", (True, False))
-    for text in ("[]", "[1, true]", "[x]", "[1, # c\n2]", "[0x10]", "[inf]", "[1, 2 + 3]", "[--1]", '["a"]', "[1, [2]]", "[(1)]"):
+    for text in (
+        "[]",
+        "[1, true]",
+        "[x]",
+        "[1, # c\n2]",
+        "[0x10]",
+        "[inf]",
+        "[1, 2 + 3]",
+        "[--1]",
+        '["a"]',
+        "[1, [2]]",
+        "[(1)]",
+    ):
         assert isinstance(expression(text), ast.ListLit), text
     assert isinstance(expression("x[1, 2]"), ast.Index)
     assert isinstance(expression("x[[1, 2]]").items[0], ast.NumberRow)

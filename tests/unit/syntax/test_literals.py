@@ -6,22 +6,49 @@ import math
 
 import pytest
 
-from .reading import accepted, error, errors, expression, shape, statement
 from vardsl.errors import LimitError, ScriptSyntaxError
 from vardsl.syntax import ast
+
+from .reading import accepted, error, errors, expression, shape, statement
 
 
 @pytest.mark.parametrize(
     "text, value",
-    [("7", 7), ("1_000", 1000), ("0xff", 255), ("0XFF_ff", 65535), ("0b101", 5), ("0o17", 15), ("0", 0), ("00", 0), ("1.5", 1.5), (".5", 0.5),
-     ("1e-3", 1e-3), ("1.", 1.0), ("1.e2", 100.0), ("1_0.2_5", 10.25), ("1E+2", 100.0), ("01.5", 1.5), ("9" * 4300, int("9" * 4300)), ("1e308", 1e308)],
-)  # fmt: skip
+    [
+        ("7", 7),
+        ("1_000", 1000),
+        ("0xff", 255),
+        ("0XFF_ff", 65535),
+        ("0b101", 5),
+        ("0o17", 15),
+        ("0", 0),
+        ("00", 0),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("1e-3", 1e-3),
+        ("1.", 1.0),
+        ("1.e2", 100.0),
+        ("1_0.2_5", 10.25),
+        ("1E+2", 100.0),
+        ("01.5", 1.5),
+        ("9" * 4300, int("9" * 4300)),
+        ("1e308", 1e308),
+    ],
+)
 def test_numbers(text: str, value: float) -> None:
     number = expression(text)
-    assert isinstance(number, ast.Number) and number.value == value and type(number.value) is type(value) and number.text == text
+    assert (
+        isinstance(number, ast.Number)
+        and number.value == value
+        and type(number.value) is type(value)
+        and number.text == text
+    )
 
 
-@pytest.mark.parametrize("text", ["9" * 4301, "0x" + "f" * 4000, "1e999", "-1e999", "[1, " + "9" * 4301 + "]", "[1.5, 1e999]", "[-1e309]"])
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 4301, "0x" + "f" * 4000, "1e999", "-1e999", "[1, " + "9" * 4301 + "]", "[1.5, 1e999]", "[-1e309]"],
+)
 def test_what_is_too_long_or_too_large_is_a_limit(text: str) -> None:
     found = error(text)
     assert isinstance(found, LimitError) and found.status == 3
@@ -32,23 +59,52 @@ def test_the_limit_points_into_a_row() -> None:
     assert error("[1.5,  1e999]").column == 8
 
 
-@pytest.mark.parametrize("text", ["1_", "1__0", "0x", "0b12", "0b", "1e", "2x", "3j", "007", "0_x", "1.5.5", "1e5.5", "5.5x", "1and 2"])
+@pytest.mark.parametrize(
+    "text",
+    ["1_", "1__0", "0x", "0b12", "0b", "1e", "2x", "3j", "007", "0_x", "1.5.5", "1e5.5", "5.5x", "1and 2"],
+)
 def test_what_is_no_number(text: str) -> None:
     assert isinstance(error(f"x = {text}"), ScriptSyntaxError)
 
 
 @pytest.mark.parametrize(
     "text, value",
-    [('"a"', "a"), ("'a'", "a"), (r"'it\'s'", "it's"), (r'"\n\t\\\"\a\b\f\v\r"', '\n\t\\"\a\b\f\v\r'), (r'"\x41\u03b1\U0001F600"', "Aα😀"), (r'"\101\0"', "A\0"),
-     (r'"\N{GREEK SMALL LETTER ALPHA}"', "α"), (r'"\d"', r"\d"), ('"a\\\nb"', "ab"), ('"a\\\r\nb"', "ab"), ("'\"'", '"'), ('"# no comment; x"', "# no comment; x"),
-     ('""', "")],
-)  # fmt: skip
+    [
+        ('"a"', "a"),
+        ("'a'", "a"),
+        (r"'it\'s'", "it's"),
+        (r'"\n\t\\\"\a\b\f\v\r"', '\n\t\\"\a\b\f\v\r'),
+        (r'"\x41\u03b1\U0001F600"', "Aα😀"),
+        (r'"\101\0"', "A\0"),
+        (r'"\N{GREEK SMALL LETTER ALPHA}"', "α"),
+        (r'"\d"', r"\d"),
+        ('"a\\\nb"', "ab"),
+        ('"a\\\r\nb"', "ab"),
+        ("'\"'", '"'),
+        ('"# no comment; x"', "# no comment; x"),
+        ('""', ""),
+    ],
+)
 def test_strings_have_the_escapes_of_python(text: str, value: str) -> None:
     string = expression(text)
     assert isinstance(string, ast.String) and string.value == value and string.text == text
 
 
-@pytest.mark.parametrize("text", [r'"\x4"', r'"\u12"', r'"\U00110000"', r'"\ud800"', r'"\N{NO SUCH NAME}"', r'"\N"', '"a', "'a\n'", '"\\', '"a\nb"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'"\x4"',
+        r'"\u12"',
+        r'"\U00110000"',
+        r'"\ud800"',
+        r'"\N{NO SUCH NAME}"',
+        r'"\N"',
+        '"a',
+        "'a\n'",
+        '"\\',
+        '"a\nb"',
+    ],
+)
 def test_bad_strings(text: str) -> None:
     assert isinstance(errors(text)[0], ScriptSyntaxError)
 
@@ -61,7 +117,10 @@ def test_an_escape_error_points_at_the_escape() -> None:
 def fields(text: str) -> list[object]:
     string = expression(text)
     assert isinstance(string, ast.FString)
-    return [part if isinstance(part, str) else (shape(part.value), tuple(map(shape, part.spec))) for part in string.parts]
+    return [
+        part if isinstance(part, str) else (shape(part.value), tuple(map(shape, part.spec)))
+        for part in string.parts
+    ]
 
 
 NAME_A = ("Name", "a")
@@ -82,8 +141,25 @@ def shape_field() -> object:
     return ("Field", NAME_A, ())
 
 
-@pytest.mark.parametrize("inner", ["x[1:2]", "a if b else c", "fn(x) = x", "f(a, b=1)", "'s'", "f'{a}'", "a != b", "not a", "[1, 2]", "x |> f", "(1, 2)",
-                                   "d['k']", "a <= b", "var a grad"])  # fmt: skip
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "x[1:2]",
+        "a if b else c",
+        "fn(x) = x",
+        "f(a, b=1)",
+        "'s'",
+        "f'{a}'",
+        "a != b",
+        "not a",
+        "[1, 2]",
+        "x |> f",
+        "(1, 2)",
+        "d['k']",
+        "a <= b",
+        "var a grad",
+    ],
+)
 def test_a_field_takes_any_expression(inner: str) -> None:
     string = expression(f'f"{{{inner}:>5}}"')
     field = string.parts[0]
@@ -99,9 +175,22 @@ def test_spans_in_a_field_are_of_the_source() -> None:
 
 @pytest.mark.parametrize(
     "text, column",
-    [('f"{"', 3), ('f"{}"', 3), ('f"}"', 3), ('f"ab{a"', 5), ('f"{a!r}"', 5), ('f"{a b}"', 6), ('f"{a=}"', 5), ('f"{a:{b"', 6), ('f"{(a}"', 4), ('f"{a:{b:{c}}}"', 9),
-     ('f"{1e}"', 4), ('f"{a + }"', 7), ('f"{a;b}"', 5)],
-)  # fmt: skip
+    [
+        ('f"{"', 3),
+        ('f"{}"', 3),
+        ('f"}"', 3),
+        ('f"ab{a"', 5),
+        ('f"{a!r}"', 5),
+        ('f"{a b}"', 6),
+        ('f"{a=}"', 5),
+        ('f"{a:{b"', 6),
+        ('f"{(a}"', 4),
+        ('f"{a:{b:{c}}}"', 9),
+        ('f"{1e}"', 4),
+        ('f"{a + }"', 7),
+        ('f"{a;b}"', 5),
+    ],
+)
 def test_bad_fields(text: str, column: int) -> None:
     assert error(text).column == column, error(text).message
 

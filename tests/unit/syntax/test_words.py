@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from .reading import accepted, error, expression, program, statement
 from vardsl.syntax import ast
 from vardsl.syntax.words import HARD_KEYWORDS, OPTION_WORDS, SOFT_KEYWORDS
+
+from .reading import accepted, error, expression, statement
 
 CONSTANTS = ("true", "false", "none", "True", "False", "None")
 NAMES = [*SOFT_KEYWORDS, *OPTION_WORDS, "graphe", "letx", "printx", "学习率", "α", "w_1", "nota", "iff"]
@@ -33,7 +34,9 @@ def test_a_hard_keyword_is_a_name_only_after_a_dot(word: str) -> None:
 
 @pytest.mark.parametrize("word", [w for w in HARD_KEYWORDS if w not in CONSTANTS])
 def test_a_hard_keyword_as_a_name_is_told_so(word: str) -> None:
-    assert "is a word of the language and cannot be a name" in error(f"let {word} = 1").message or word == "var"
+    assert (
+        "is a word of the language and cannot be a name" in error(f"let {word} = 1").message or word == "var"
+    )
     assert "cannot be a name" in error(f"f({word}=1)").message
 
 
@@ -103,9 +106,19 @@ def test_grad_is_a_keyword_only_behind_the_operand_of_var() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["minimize a overb", "minimize a over b stepsn", "let v = var x gradient", "backward a withg", "letx y = 1",
-     "graph x tof", "let v = var x gradx", "fnf(x) = 1 2", "whilex { }", "explain e wrta"],
-)  # fmt: skip
+    [
+        "minimize a overb",
+        "minimize a over b stepsn",
+        "let v = var x gradient",
+        "backward a withg",
+        "letx y = 1",
+        "graph x tof",
+        "let v = var x gradx",
+        "fnf(x) = 1 2",
+        "whilex { }",
+        "explain e wrta",
+    ],
+)
 def test_a_keyword_ends_where_the_word_ends(text: str) -> None:
     assert not accepted(text)
 
