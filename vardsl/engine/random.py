@@ -113,7 +113,7 @@ class Generator:
         *,
         contiguous: bool = True,
     ) -> Array:
-        """Normal samples; from 16 on, and into contiguous memory, they are drawn in blocks, without a spare."""
+        """Normal samples; from 16 on, and into contiguous memory, in blocks and without a spare."""
         count = _count(shape)
         if count >= 16 and contiguous:
             x = self._normal_blocks(count, np.dtype(dtype))
