@@ -231,10 +231,12 @@ def backward(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     inputs: Sequence[Value] | None = None,
+    only: frozenset[Value] | None = None,
     observer: Observer | None = None,
 ) -> None:
     """Adds to the `.grad` of the leaves below `roots` (or only of `inputs`); nothing is changed when it fails.
 
+    With `only` the whole pass runs, as it does without, but other leaves than these receive nothing.
     `observer(node, cotangent, results)` is called after each node.
     Raises GradError (no graph, freed graph, changed values), ShapeError (a cotangent of another shape).
     """
@@ -258,7 +260,7 @@ def backward(
         p.leaf_hooks()
     finally:
         ctx.grad_enabled = before
-    _commit(p.leaves, create_graph)
+    _commit(p.leaves if only is None else {v: g for v, g in p.leaves.items() if v in only}, create_graph)
     for value, g in p.retained:
         _accumulate(value, g, create_graph)
 

@@ -132,6 +132,7 @@ class _Turn:
         self, ctx: Context, objective: Objective, variables: tuple[Value, ...], optimizer: Optimizer
     ) -> None:
         self.ctx, self.objective, self.variables, self.optimizer = ctx, objective, variables, optimizer
+        self.only = frozenset(variables)
         self.several = isinstance(optimizer, Lbfgs)
 
     def __call__(self) -> float:
@@ -172,7 +173,7 @@ class _Turn:
             raise ScriptTypeError(
                 f"minimize needs a tensor that depends on its variables, and this is {type(loss).__name__}"
             )
-        _backward.backward([loss], inputs=self.variables)
+        _backward.backward([loss], only=self.only)
         return loss
 
     def _watch(self) -> list[Any] | None:

@@ -76,8 +76,11 @@ class Optimizer:
 
     def apply(self) -> None:
         """One update of all parameters. Nothing in here can fail or be interrupted halfway."""
-        if state.ctx.savepoint is not None:
-            self.tell(state.ctx.savepoint)
+        ctx = state.ctx
+        if ctx.savepoint is not None:
+            self.tell(ctx.savepoint)
+        if ctx.tracer is not None:
+            ctx.tracer.fail("an optimizer's step")
         maximize = self.options.get("maximize", False)
         with np.errstate(all="ignore"):
             for k, p in enumerate(self.params):
