@@ -17,7 +17,7 @@ from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.tiles import add_up, folded_axes
 from vardsl.engine.signature import REQUIRED, Signature, wrong_kind
 from vardsl.engine.value import OPS, Like, Node, Value, make_view, script_place
-from vardsl.errors import GradError, InternalError, ScriptTypeError, ShapeError
+from vardsl.errors import GradError, InternalError, ScriptTypeError, ScriptValueError, ShapeError
 
 ndarray = np.ndarray
 multiply = np.multiply
@@ -834,6 +834,8 @@ def cast(x: Any, dtype: NpDType) -> Any:
     found = _INTERNED.get(key)
     if found is not None and x:
         return found
+    if isinstance(x, int) and (x >> 64 if x > 0 else x >> 63 != -1 and x):
+        raise ScriptValueError("int too big to convert", hint="a tensor's integers have at most 64 bits")
     if isinstance(x, int) and dtype.kind in "iu":
         bits = dtype.itemsize * 8
         x = int(x) & ((1 << bits) - 1)

@@ -19,7 +19,7 @@ from vardsl.ops.define import (
     elementwise,
     op,
 )
-from vardsl.ops.kinds import TensorFirst, is_number
+from vardsl.ops.kinds import TensorFirst, check_fits, is_number, refuse
 
 
 def _naming(stem: str) -> Callable[[Any], str]:
@@ -235,6 +235,20 @@ def _where_method(input: Tensor, condition: Index, other: Tensor):
 NO_BOUND = "torch.clamp: At least one of 'min' or 'max' must not be None"
 
 
+class _Bounds(Op):
+    """Plain numbers as bounds: they must have a place in the dtype, and there is no kernel for booleans."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        bounds = arrays[1:]
+        super()._promote(arrays)
+        dtype = arrays[0].dtype
+        if dtype.kind == "b":
+            given = [p.name for p, b in zip(self.signature.parameters[1:], bounds, strict=True) if b is not None]
+            refuse(f"clamp_{given[0] + '_' if len(given) == 1 else ''}scalar_cpu", arrays[0])
+        for bound in bounds:
+            check_fits(bound, dtype)
+
+
 def _inside(input: Any, min: Any, max: Any) -> Any:
     """Where the derivative of a clamp is 1: between the bounds and on them."""
     if min is None:
@@ -359,3 +373,5 @@ def clamp_max(input: Tensor, max: Tensor):
 
 for _first in (eq, ne, lt, le, gt, ge, clamp_min, clamp_max):
     _first.__class__ = TensorFirst
+for _bounded in (_clamp_number, _clamp_min_number, _clamp_max_number):
+    _bounded.__class__ = _Bounds

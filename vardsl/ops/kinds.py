@@ -8,7 +8,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op, mismatch
-from vardsl.errors import ScriptTypeError, ShapeError
+from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 
 
 def is_number(x: Any) -> bool:
@@ -31,6 +31,19 @@ def invalid_combination(name: str, given: str, *forms: str) -> NoReturn:
     raise ScriptTypeError(
         f"{name}() received an invalid combination of arguments - got ({given}), but expected one of:{listed}"
     )
+
+
+C_NAMES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t"}
+
+
+def check_fits(x: Any, dtype: Any) -> None:
+    """Raises what PyTorch does where a number has no place in an integer dtype and is not let wrap."""
+    if dtype.kind not in "iu" or not is_number(x):
+        return
+    of = np.iinfo(dtype)
+    low = -int(of.max) if dtype.kind == "u" else int(of.min)  # negative numbers may wrap in unsigned ones
+    if not low <= x <= int(of.max):
+        raise ScriptValueError(f"value cannot be converted to type {C_NAMES[dtype.name]} without overflow")
 
 
 class NotBool(Op):

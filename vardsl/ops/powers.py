@@ -11,7 +11,7 @@ from vardsl.engine.op import Op
 from vardsl.errors import ScriptValueError
 from vardsl.ops.arithmetic import infix
 from vardsl.ops.define import Tensor, array, composite, elementwise, op
-from vardsl.ops.kinds import Reals, is_number, refuse
+from vardsl.ops.kinds import Reals, check_fits, is_number, refuse
 
 LN2 = math.log(2)
 LN10 = math.log(10)
@@ -67,10 +67,13 @@ class _Power(Op):
         if type(exponent) is int and exponent < 0 and not is_number(base) and base.dtype.kind != "f":
             raise ScriptValueError(NEGATIVE_EXPONENT, hint="float(x) ** … gives reals")
         super()._promote(arrays)
+        check_fits(exponent, arrays[0].dtype)
 
 
 @elementwise(vjp={"input": _power_slope}, grad_fn="PowBackward0")
 def _pow_number(input: Tensor, exponent: Tensor):
+    if input.dtype.kind == "b":
+        return input.copy() if exponent else np.ones_like(input)
     return _power(input, exponent)
 
 
@@ -286,6 +289,14 @@ def logaddexp2(input: Tensor, other: Tensor):
     """
 
 
+class _Scaling(Op):
+    def _promote(self, arrays: list[Any]) -> None:
+        a, b = arrays
+        if isinstance(b, np.ndarray) and b.dtype.kind == "b" and a.dtype.kind == "f":
+            refuse("ldexp_cpu_exp", b, a)
+        super()._promote(arrays)
+
+
 @elementwise(
     vjp={
         "input": lambda g, other: g * op._number_pow(2, other),
@@ -352,6 +363,7 @@ def xlogy(input: Tensor, other: Tensor):
     return op._xlogy_base(input, other) if is_number(input) else op._xlogy_tensor(input, other)
 
 
+ldexp.__class__ = _Scaling
 logaddexp.__class__ = Reals
 logaddexp2.__class__ = Reals
 for _overload in (_pow_number, _pow_tensor, _number_pow):
