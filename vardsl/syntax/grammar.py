@@ -1,5 +1,5 @@
 """The parse tables of `grammar/vardsl.lark`: made by lark, shipped beside this file, and made anew where
-the grammar is another than theirs. After a change of the grammar `python -m vardsl.syntax.grammar` writes them.
+the grammar is another than theirs. `python -m vardsl.syntax.grammar` writes them.
 
 Only the tables are lark's; they are driven by `syntax/parse.py`, which lets the lexer ask what may stand at a
 place, skips the single-child rules of the precedence ladder, and can go on after an error.

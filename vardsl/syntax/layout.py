@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from vardsl.syntax.lexer import OPERAND_ENDS
 
 WIDTH = 100
-INDENT = 4
+INDENT = 2
 
 
 @dataclass(slots=True)
@@ -42,6 +42,10 @@ class Atom:
 # ---- spaces ---------------------------------------------------------------------------------------
 _OPENERS = {"LPAR": "RPAR", "LSQB": "RSQB"}
 _CLOSERS = frozenset(_OPENERS.values())
+_ENDS_SUM = frozenset(
+    "COMMA COLON EQ AUG COMPARE IN NOT AND OR PIPE BAR AMP IF ELSE LBRACE RBRACE GRAD OVER USING STEPS "
+    "UNTIL WITH TO WRT STEP RETAIN CREATE".split()
+)
 _SIGNS = frozenset(["PLUS", "MINUS", "TILDE"])
 _EXPONENT = re.compile(r"[eE][0-9]")
 
@@ -49,12 +53,14 @@ _EXPONENT = re.compile(r"[eE][0-9]")
 def spaces(atoms: list[Atom]) -> list[bool]:
     """Whether a blank stands before each atom when it is on the line of the one before it."""
     wide = [False] * len(atoms)
+    tight = _tight(atoms)
     brackets: list[str] = []
     unary = False
     for k, atom in enumerate(atoms):
         before = atoms[k - 1] if k else None
         if before is not None:
-            wide[k] = _is_wide(atoms, k, brackets[-1] if brackets else "", unary)
+            close = k in tight or k - 1 in tight
+            wide[k] = not close and _is_wide(atoms, k, brackets[-1] if brackets else "", unary)
         # a sign is a prefix unless a value stands before it
         unary = atom.type in _SIGNS and (before is None or before.type not in OPERAND_ENDS)
         if atom.type in _OPENERS:
@@ -62,6 +68,39 @@ def spaces(atoms: list[Atom]) -> list[bool]:
         elif atom.type in _CLOSERS and brackets:
             brackets.pop()
     return wide
+
+
+def _tight(atoms: list[Atom]) -> set[int]:
+    """The products that stand in a sum, which are written without blanks: `3*x + y`, but `3 * x`."""
+    found: set[int] = set()
+    stack: list[_Sum] = [_Sum()]
+    for k, atom in enumerate(atoms):
+        kind = atom.type
+        if kind in _OPENERS:
+            stack.append(_Sum())
+        elif kind in _CLOSERS:
+            found |= stack.pop().tight()
+        elif kind == "MULTIPLY":
+            stack[-1].products.append(k)
+            stack[-1].plain = stack[-1].plain and atom.text != "@"
+        elif kind in ("PLUS", "MINUS"):
+            stack[-1].sum = stack[-1].sum or (k > 0 and atoms[k - 1].type in OPERAND_ENDS)
+        elif kind in _ENDS_SUM:
+            found |= stack[-1].tight()
+            stack[-1] = _Sum()
+    return found.union(*(level.tight() for level in stack))
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What is known of a sum as it is read: its products, whether it is one, whether none is of matrices."""
+
+    products: list[int] = field(default_factory=list)
+    sum: bool = False
+    plain: bool = True
+
+    def tight(self) -> set[int]:
+        return set(self.products) if self.sum and self.plain else set()
 
 
 def _is_wide(atoms: list[Atom], k: int, bracket: str, unary: bool) -> bool:

@@ -12,7 +12,7 @@ from vardsl.source import Span
 from vardsl.syntax.grammar import END
 from vardsl.syntax.lexer import OPERAND_ENDS
 from vardsl.syntax.situation import Situation, shown
-from vardsl.syntax.words import HARD_KEYWORDS, OPTION_WORDS, SOFT_KEYWORDS
+from vardsl.syntax.words import DTYPES, HARD_KEYWORDS, OPTION_WORDS, SOFT_KEYWORDS
 
 VALUE_STARTS = frozenset(
     [
@@ -338,6 +338,19 @@ def _keywords(at: Situation) -> Found:
     return None
 
 
+_VAR = re.compile(r"\bvar\b")
+
+
+def _variables(at: Situation) -> Found:
+    """`var a * b grad`: what follows the operand of `var` without parentheses is not part of it."""
+    token = at.token
+    if token.type != "GRAD" and not (token.type == "NAME" and token.text in DTYPES):
+        return None
+    if at.lexer.top.closer in (")", "]") or not _VAR.search(at.source.text, at.head.start, token.start):
+        return None
+    return f"'{token.text}' belongs to var, whose operand has no operators", "write var (a * b) grad"
+
+
 def _options(at: Situation) -> Found:
     """A word that was to be an option: `overb`, `step` for `steps`."""
     token = at.token
@@ -399,5 +412,5 @@ def _places(at: Situation) -> Found:
 
 
 _SLIPS: tuple[Callable[[Situation], Found], ...] = (
-    _strings, _numbers, _characters, _signs, _words, _equals, _keywords, _options, _places,
+    _strings, _numbers, _characters, _signs, _words, _equals, _keywords, _variables, _options, _places,
 )  # fmt: skip

@@ -73,6 +73,7 @@ SLIPS = [
     ("let v = var x float3", 15, "float3 is no dtype", "float32", "let v = var x float32"),
     ("let v = var x requires_grad=True", 15, "requires_grad", "var x grad", "let v = var x grad"),
     ("let v = var x grad=True", 15, "grad=", "var x grad", "let v = var x grad"),
+    ("let v = var 2 * x grad", 19, "belongs to var", "(a * b) grad", "let v = var (2 * x) grad"),
     ("x = y is none", 7, "is", "==", "x = y == none"),
     ("x = 5 mod 3", 7, "mod", "%", "x = 5 % 3"),
     ("x = 2y", 5, "followed by a name", "2 * y", "x = 2 * y"),
