@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.promotion_cases import LETTERS, calls
-from vardsl.engine.value import OPS, Value
+from vardsl.engine.value import Value
 from vardsl.errors import Error
+from vardsl.ops.define import OPS
 
 RECORDED: dict[str, dict[str, Any]] = json.loads(
     Path(__file__).with_name("promotion.json").read_text(encoding="utf-8")
