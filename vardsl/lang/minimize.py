@@ -14,6 +14,7 @@ from vardsl.engine import backward as _backward
 from vardsl.engine.context import Context, enable_grad, state
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, Interrupted, LimitError, ScriptTypeError, ScriptValueError
+from vardsl.lang.journal import Journal
 from vardsl.lang.lbfgs import Lbfgs
 from vardsl.lang.optimizers import Optimizer, Recipe, number, sgd
 
@@ -90,6 +91,11 @@ def _optimizer(using: Any, variables: tuple[Value, ...]) -> Optimizer:
         raise ScriptTypeError(
             f"using needs an optimizer, and this is {type(using).__name__}", hint="using adam(lr=0.05)"
         )
+    if {id(p) for p in using.params} != {id(v) for v in variables}:
+        raise ScriptValueError(
+            "this optimizer was made for other variables than minimize is over",
+            hint="name the same ones, or leave them to minimize: using adam(lr=0.05)",
+        )
     return using
 
 
@@ -110,9 +116,9 @@ def _safe_point(ctx: Context) -> None:
     if budget.max_steps is not None:
         budget.steps += 1
         if budget.steps > budget.max_steps:
-            raise LimitError(f"the script took more than {budget.max_steps} steps (--max-steps)")
+            raise LimitError(f"the script took more than {budget.max_steps:,} steps, the limit (--max-steps)")
     if budget.deadline is not None and time.monotonic() > budget.deadline:
-        raise LimitError(f"the script ran for more than {budget.max_time:g} s (--max-time)")
+        raise LimitError(f"the script ran for more than {budget.max_time:g} s, the limit (--max-time)")
 
 
 def _undo_grads(variables: Sequence[Value]) -> Callable[[], None]:
@@ -140,7 +146,7 @@ class _Turn:
         outer = ctx.journal
         random = self._watch()
         undo_grads = _undo_grads(self.variables)
-        journal: list[Callable[[], None]] = []
+        journal = Journal(outer.level if isinstance(outer, Journal) else [0])
         ctx.journal = journal
         try:
             if self.several:
@@ -151,8 +157,7 @@ class _Turn:
             return float(loss)
         except BaseException:
             ctx.journal = None
-            for undo in reversed(journal):
-                undo()
+            journal.undo()
             undo_grads()
             self._put_back(random)
             raise
@@ -160,7 +165,9 @@ class _Turn:
             if ctx._generator is not None:
                 ctx._generator.watch(None)
             ctx.journal = outer
-            if outer is not None:
+            if isinstance(outer, Journal):
+                outer.take(journal)
+            elif outer is not None:
                 outer.extend(journal)
 
     def _evaluate(self) -> Value:
