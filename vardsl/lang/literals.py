@@ -1,0 +1,214 @@
+"""`[…]` literals: what tensor they make. Of plain numbers alone they are packed when compiled, else made at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import no_grad, state
+from vardsl.engine.dtypes import BY_NAME, BY_NP, NpDType, result_dtype
+from vardsl.engine.value import OPS, Value
+from vardsl.errors import LimitError, ScriptTypeError, ShapeError
+from vardsl.lang.members import kind_of
+from vardsl.syntax import ast
+
+_KINDS = {"int": "q", "real": "d", "bool": "?"}
+Packed = tuple[bytes, tuple[int, ...], str]
+TUPLE_HINT = "a tuple (…) may hold anything"
+
+
+def _plain(e: ast.Expr) -> Any:
+    """The number that an expression is, sign and all; None for anything else."""
+    if isinstance(e, ast.Number):
+        return e.value
+    if isinstance(e, ast.Bool):
+        return e.value
+    if isinstance(e, ast.Unary) and e.op in "+-" and isinstance(e.value, ast.Number):
+        return -e.value.value if e.op == "-" else e.value.value
+    return None
+
+
+def _nested(e: ast.Expr) -> Any:
+    """Nested lists of plain numbers, or None where something else is among them."""
+    if isinstance(e, ast.NumberRow):
+        return list(e.values)
+    if isinstance(e, ast.ListLit):
+        items = [_nested(i) for i in e.items]
+        return None if any(i is None for i in items) else items
+    return _plain(e)
+
+
+def pack(e: ast.ListLit | ast.NumberRow) -> Packed | None:
+    """Bytes, shape and kind of a literal of plain numbers; None where that is to be seen at run time."""
+    nested = _nested(e)
+    if nested is None or not _regular(nested):
+        return None
+    leaves = _leaves(nested)
+    kinds = {type(x) for x in leaves}
+    kind = "d" if float in kinds or not leaves else "?" if kinds == {bool} else "q"
+    if kind == "q" and not all(-(1 << 63) <= x < 1 << 63 for x in leaves):
+        return None
+    if kind == "d" and any(isinstance(x, int) and abs(x) >= 1 << 1000 for x in leaves):
+        return None
+    array = np.array(nested, np.dtype(kind))
+    return array.tobytes(), array.shape, kind
+
+
+def _regular(nested: Any) -> bool:
+    """Whether all rows of a level are equally long."""
+    level = [nested]
+    while isinstance(level[0], list):
+        if any(not isinstance(x, list) or len(x) != len(level[0]) for x in level):
+            return False
+        level = [y for x in level for y in x]
+        if not level:
+            return True
+    return not any(isinstance(x, list) for x in level)
+
+
+def _leaves(nested: Any) -> list[Any]:
+    level = nested
+    while level and isinstance(level[0], list):
+        level = [y for x in level for y in x]
+    return level  # type: ignore[no-any-return]
+
+
+def unpacked(data: bytes, shape: tuple[int, ...], kind: str) -> Value:
+    """The tensor of a packed literal: a new one each time."""
+    array = np.frombuffer(data, kind).reshape(shape)
+    return Value(array.astype(state.ctx.default_dtype if kind == "d" else array.dtype))
+
+
+# ---- at run time ---------------------------------------------------------------------------------------------------
+def tensor(items: list[Any]) -> Value:
+    """The tensor of a literal whose structure is nested lists. Raises ShapeError and ScriptTypeError."""
+    leaves: list[Any] = []
+    shape = _shape(items, leaves)
+    if not any(type(x) is Value or isinstance(x, np.ndarray) for x in leaves):
+        return Value(_array(leaves, state.ctx.default_dtype).reshape(shape))
+    return _stacked(items, leaves)
+
+
+def raw(items: Any, dtype: NpDType | None) -> Any:
+    """An array of a literal's numbers in `dtype` itself, not through the default; None where tensors are among them."""
+    leaves: list[Any] = []
+    shape = _shape(items, leaves)
+    if any(type(x) is Value or isinstance(x, np.ndarray) for x in leaves):
+        return None
+    array = _array(leaves, state.ctx.default_dtype if dtype is None else dtype)
+    if dtype is not None and array.dtype != dtype:
+        array = array.astype(dtype)
+    return array.reshape(shape)
+
+
+def _array(leaves: Sequence[Any], default: NpDType) -> Any:
+    kinds = {type(x) for x in leaves}
+    if float in kinds or not leaves:
+        try:
+            return np.array(leaves, np.float64).astype(default)
+        except OverflowError:
+            raise LimitError("a number in this literal is too large for a real") from None
+    if kinds == {bool}:
+        return np.array(leaves, np.bool_)
+    try:
+        return np.array(leaves, np.int64)
+    except OverflowError:
+        big = next(x for x in leaves if not -(1 << 63) <= x < 1 << 63)
+        raise LimitError(
+            f"the integer {_short(big)} is too large for a tensor, which holds integers of 64 bits",
+            hint="write it with a point, as a real",
+        ) from None
+
+
+def _short(n: int) -> str:
+    return str(n) if n.bit_length() < 400 else f"of {n.bit_length()} bits"
+
+
+def _shape(items: Any, leaves: list[Any]) -> tuple[int, ...]:
+    """The shape of nested lists or tuples; collects the leaves in order."""
+    level: list[Any] = [items]
+    shape: list[int] = []
+    while level and isinstance(level[0], (list, tuple)):
+        n = len(level[0])
+        for x in level:
+            if not isinstance(x, (list, tuple)) or len(x) != n:
+                _refuse(x)
+                got = len(x) if isinstance(x, (list, tuple)) else 0
+                raise _ragged(n, len(shape), got)
+        shape.append(n)
+        level = [y for x in level for y in x]
+    tensors = any(type(y) is Value for y in level)
+    for y in level:
+        if isinstance(y, (list, tuple)) and not tensors:
+            raise _ragged(0, len(shape), len(y))
+        _refuse(y)
+    leaves.extend(level)
+    return tuple(shape)
+
+
+def _ragged(n: int, dim: int, got: int) -> ShapeError:
+    if not n or not got:
+        message = "the rows of this tensor are not equally deep: numbers and rows stand side by side"
+        return ShapeError(message, torch=f"expected sequence of length {n} at dim {dim} (got {got})", hint=TUPLE_HINT)
+    return ShapeError(
+        f"expected sequence of length {n} at dim {dim} (got {got})",
+        hint="the rows of a tensor are equally long; a tuple (…) may hold rows of any length",
+    )
+
+
+def _refuse(x: Any) -> None:
+    if isinstance(x, (bool, int, float, Value, list, tuple, np.ndarray, np.generic)):
+        return
+    torch = "too many dimensions 'str'" if isinstance(x, str) else None
+    raise ScriptTypeError(f"a tensor holds numbers, not {kind_of(x)}", torch=torch, hint=TUPLE_HINT)
+
+
+def _stacked(items: list[Any], leaves: list[Any]) -> Value:
+    arrays = [x.array if type(x) is Value else x for x in leaves if not isinstance(x, (list, tuple))]
+    dtype = result_dtype([*arrays], state.ctx.default_dtype)
+    return _stack(items, dtype)
+
+
+def _stack(item: Any, dtype: NpDType) -> Value:
+    if isinstance(item, (list, tuple)):
+        rows = [_stack(x, dtype) for x in item]
+        first = rows[0].array.shape
+        for k, r in enumerate(rows):
+            if r.array.shape != first:
+                raise ShapeError(
+                    f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
+                    f"{list(r.array.shape)} at entry {k}",
+                    hint=TUPLE_HINT,
+                )
+        return OPS["stack"](tuple(rows))  # type: ignore[no-any-return]
+    if type(item) is Value:
+        return item if item.array.dtype == dtype else OPS["_cast"](item, dtype)  # type: ignore[no-any-return]
+    if isinstance(item, (np.ndarray, np.generic)):
+        return Value(np.asarray(item).astype(dtype))
+    return Value(np.array(item).astype(dtype))
+
+
+def var(x: Any, dtype_name: str | None, grad: bool) -> Value:
+    """`var x DTYPE grad`: a new leaf that owns a copy; what is not of a real dtype becomes the default one."""
+    dtype = None if dtype_name is None else BY_NAME[dtype_name].np
+    default = state.ctx.default_dtype
+    array: Any = None
+    if isinstance(x, (bool, int, float)):
+        array = raw([x], default if dtype is None else dtype).reshape(())
+    elif isinstance(x, (list, tuple)):
+        array = raw(list(x), default if dtype is None else dtype)
+        if array is None:
+            with no_grad():
+                array = tensor(list(x)).array
+    elif type(x) is Value:
+        array = x.array
+    elif isinstance(x, (np.ndarray, np.generic)):
+        array = np.asarray(x)
+    else:
+        raise ScriptTypeError(f"a variable holds numbers, not {kind_of(x)}", hint=TUPLE_HINT)
+    if dtype is None:
+        dtype = array.dtype if array.dtype in BY_NP and array.dtype.kind == "f" else default
+    value = Value(np.array(array, dtype=dtype, order="C"))
+    return value.requires_grad_() if grad else value

@@ -1,0 +1,521 @@
+"""What generated code calls: guarded operators, assignments in place, loops in pieces, printing, journals.
+
+One `Runtime` belongs to a session. `helpers()` are the names, beginning with a point, under which generated code finds
+all this in the namespace of its file.
+"""
+
+from __future__ import annotations
+
+import builtins as python
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.backward import backward as run_backward
+from vardsl.engine.context import Context
+from vardsl.engine.value import OPS, Value
+from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptTypeError, ScriptValueError
+from vardsl.lang import literals, members
+from vardsl.lang.journal import Journal
+from vardsl.lang.members import kind_of
+from vardsl.lang.minimize import minimize as run_minimize
+from vardsl.lang.outcome import Emit, Printed, Progress, Shown
+
+MAX_DEPTH = 1000
+MAX_BITS = 1 << 20
+MAX_TEXT = 1 << 28
+SMALL_LOOP = 16
+# A piece of a loop takes between these many seconds: interrupts and limits are seen that often.
+BRIEF, LONG = 0.001, 0.004
+
+Service = Callable[..., Any]
+
+
+class Texts:
+    """How a session makes text of values; a display gives a better one."""
+
+    def text(self, value: Any, ctx: Context) -> str:
+        return str(value)
+
+    def set_printoptions(self, ctx: Context, **options: Any) -> None:
+        ctx.print_options = options
+
+
+# ---- operators ----------------------------------------------------------------------------------------------------
+def add(a: Any, b: Any) -> Any:
+    """`a + b`, with a bound on how long strings and tuples may become."""
+    t = type(a)
+    if (t is str or t is tuple) and type(b) is t and len(a) + len(b) > MAX_TEXT:
+        raise LimitError(f"a {t.__name__} of {len(a) + len(b):,} elements is longer than {MAX_TEXT:,}, the limit")
+    return a + b
+
+
+def mul(a: Any, b: Any) -> Any:
+    """`a * b`, with a bound on integers and repeated strings."""
+    t, u = type(a), type(b)
+    if t is float or u is float or t is Value or u is Value:
+        return a * b
+    if t is int and u is int:
+        if a.bit_length() + b.bit_length() > MAX_BITS:
+            raise _too_large(a.bit_length() + b.bit_length())
+        return a * b
+    for x, n in ((a, b), (b, a)):
+        if isinstance(x, (str, tuple)) and isinstance(n, int) and len(x) * n > MAX_TEXT:
+            raise LimitError(f"{kind_of(x)} of {len(x) * n:,} elements is longer than {MAX_TEXT:,}, the limit")
+    return a * b
+
+
+def _too_large(bits: int) -> LimitError:
+    return LimitError(f"an integer of {bits:,} bits is larger than {MAX_BITS:,} bits, the limit for a number")
+
+
+def mod(a: Any, b: Any) -> Any:
+    """`a % b`; strings have no such operator here."""
+    if isinstance(a, str):
+        raise ScriptTypeError("a string has no %", hint='text is put together with f"{x}"')
+    return a % b
+
+
+def or_(a: Any, b: Any) -> Any:
+    """`a | b` of integers, booleans and tensors of them."""
+    return _bits("|", a, b, lambda: a | b)
+
+
+def and_(a: Any, b: Any) -> Any:
+    """`a & b` of integers, booleans and tensors of them."""
+    return _bits("&", a, b, lambda: a & b)
+
+
+def _bits(op: str, a: Any, b: Any, run: Callable[[], Any]) -> Any:
+    for x in (a, b):
+        if not isinstance(x, (int, Value, np.ndarray)):
+            word = "or" if op == "|" else "and"
+            raise ScriptTypeError(
+                f"{op} is for integers and booleans, not {kind_of(x)}", hint=f"conditions are joined with {word}"
+            )
+    return run()
+
+
+def invert(a: Any) -> Any:
+    """`~a`"""
+    if not isinstance(a, (int, Value, np.ndarray)):
+        raise ScriptTypeError(f"~ is for integers and booleans, not {kind_of(a)}", hint="a condition is denied with not")
+    return ~int(a) if type(a) is bool else ~a
+
+
+def power(a: Any, b: Any) -> Any:
+    """`a ** b`; of plain numbers an IEEE value, nan where no real number is the result."""
+    if type(a) is Value or type(b) is Value:
+        return a**b
+    if isinstance(a, int) and isinstance(b, int) and b >= 0:
+        if (abs(a) - 1).bit_length() * b > MAX_BITS and abs(a) > 1:
+            raise _too_large((abs(a) - 1).bit_length() * b)
+        return a**b
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return float_power(float(a), float(b))
+    return a**b
+
+
+def float_power(a: float, b: float) -> float:
+    """IEEE 754's power."""
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        return -math.inf if a < 0 and b % 2 == 1 else math.inf
+    except ValueError:
+        if a == 0:
+            return math.copysign(math.inf, a) if b % 2 == 1 else math.inf
+        return math.nan
+
+
+def _in_place(name: str, plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def augmented(a: Any, b: Any) -> Any:
+        if type(a) is Value:
+            return OPS[name](a, b)
+        return plain(a, b)
+
+    return augmented
+
+
+AUGMENTED: dict[str, Callable[[Any, Any], Any]] = {
+    "+": _in_place("add_", add),
+    "-": _in_place("sub_", lambda a, b: a - b),
+    "*": _in_place("mul_", mul),
+    "/": _in_place("div_", lambda a, b: a / b),
+    "//": _in_place("floor_divide_", lambda a, b: a // b),
+    "%": _in_place("remainder_", mod),
+    "**": _in_place("pow_", power),
+    # a product has no in-place form in PyTorch: `a @= b` is `a = a @ b`
+    "@": lambda a, b: a @ b,
+}
+
+
+def augmented_item(x: Any, key: Any, op: str, value: Any) -> None:
+    """`x[key] op= value`"""
+    part = x[key]
+    set_item(AUGMENTED[op](part, value), x, key)
+
+
+def augmented_member(x: Any, name: str, op: str, value: Any) -> None:
+    """`x.name op= value`"""
+    before = members.get(x, name)
+    after = AUGMENTED[op](before, value)
+    if after is not before:
+        members.assign(x, name, after)
+
+
+def set_item(value: Any, x: Any, key: Any) -> None:
+    """`x[key] = value`"""
+    if type(x) is Value:
+        OPS["setitem_"](x, key, value)
+    elif isinstance(x, np.ndarray):
+        x[key] = value
+    else:
+        raise ScriptTypeError(f"elements of {kind_of(x)} cannot be assigned")
+
+
+def set_member(value: Any, x: Any, name: str) -> None:
+    """`x.name = value`"""
+    members.assign(x, name, value)
+
+
+def same_shape(sizes: Any, sequence: tuple[Any, ...], tensor: Value) -> Any:
+    """`sizes == [2, 3]`"""
+    return tuple(sizes) == sequence if isinstance(sizes, tuple) else sizes == tensor
+
+
+def differ(same: Any) -> Any:
+    """The other answer."""
+    return not same if isinstance(same, bool) else OPS["logical_not"](same)
+
+
+def function(f: Any, name: str, shown: str, *defaults: Any) -> Any:
+    """Makes a Python function a script's: with its defaults, its name for messages and its text."""
+    if defaults:
+        f.__defaults__ = defaults
+    f.__qualname__ = name
+    f.__dict__["shown"] = shown
+    return f
+
+
+def make_tensor(data: Any, *args: Any, **keywords: Any) -> Any:
+    """`tensor(data, dtype=…, requires_grad=…)`, with the numbers of a literal as they are written."""
+    if isinstance(data, list):
+        dtype = keywords.get("dtype")
+        array = literals.raw(data, dtype.np if hasattr(dtype, "np") else None)
+        data = Value(array) if array is not None else literals.tensor(data)
+    elif isinstance(data, tuple):
+        data = literals.tensor(list(data))
+    return OPS["tensor"](data, *args, **keywords)
+
+
+# ---- texts --------------------------------------------------------------------------------------------------------
+def joined(parts: tuple[str, ...]) -> str:
+    """The text of an f-string."""
+    return "".join(parts)
+
+
+class Runtime:
+    """The state of a running session that generated code works on."""
+
+    def __init__(self, ctx: Context, texts: Texts, emit: Emit) -> None:
+        self.ctx = ctx
+        self.texts = texts
+        self.emit = emit
+        # how deep the calls are, and from where on a call must ask: a list, so that generated code can reach it
+        self.level = [0, MAX_DEPTH]
+        self.limited = False
+        self.services: dict[str, Service] = {}
+
+    # ---- safe points -------------------------------------------------------------------------------------------
+    def set_limits(self) -> None:
+        """Takes over the budget's limits for the run that begins."""
+        budget = self.ctx.budget
+        self.limited = budget.max_steps is not None
+        self.level[:] = [0, -1 if self.limited or self.ctx.cancel else MAX_DEPTH]
+
+    def interrupt(self) -> None:
+        """Asks the script to stop at its next safe point; may be called from another thread or a signal handler."""
+        self.ctx.cancel = True
+        self.level[1] = -1
+
+    def tick(self, steps: int = 1) -> None:
+        """A safe point: stops the script where that was asked, or where a limit is reached."""
+        ctx = self.ctx
+        budget = ctx.budget
+        if ctx.cancel:
+            raise Interrupted("interrupted")
+        if budget.max_steps is not None:
+            budget.steps += steps
+            if budget.steps > budget.max_steps:
+                raise LimitError(f"the script took more than {budget.max_steps:,} steps, the limit (--max-steps)")
+        if budget.deadline is not None and time.monotonic() > budget.deadline:
+            raise LimitError(f"the script ran for more than {budget.max_time:g} s, the limit (--max-time)")
+
+    def too_deep(self, depth: int) -> None:
+        """What a call does that is too deep, or that must be counted."""
+        if depth > MAX_DEPTH:
+            raise LimitError(
+                f"calls are nested more than {MAX_DEPTH} deep, the limit",
+                hint="does the function reach an end that does not call it again?",
+            )
+        self.tick()
+        if not self.limited and not self.ctx.cancel:
+            self.level[1] = MAX_DEPTH
+
+    # ---- loops -------------------------------------------------------------------------------------------------
+    def turns(self, iterable: Any) -> Any:
+        """What a `for` goes through, in pieces."""
+        sequence: Any
+        if isinstance(iterable, (range, tuple, str)):
+            sequence = iterable
+        elif type(iterable) is Value:
+            sequence = tuple(iterable)
+        elif isinstance(iterable, np.ndarray):
+            sequence = tuple(k.item() if isinstance(k, np.generic) else k for k in iterable)
+        else:
+            members.check_iterable(iterable)
+            return self._pieces_of(iter(iterable))
+        if len(sequence) <= SMALL_LOOP and not self.limited:
+            self.tick()
+            return (sequence,)
+        return self._pieces(sequence)
+
+    def forever(self) -> Iterator[range]:
+        """Pieces of a `while` loop."""
+        return self._pieces(range(1 << 62))
+
+    def _sizes(self) -> Iterator[int]:
+        """How many turns the next piece has, from how long the last ones took; each is a safe point."""
+        size = 1
+        before = time.perf_counter()
+        while True:
+            if self.limited:
+                size = 1
+            self.tick(size)
+            yield size
+            now = time.perf_counter()
+            if now - before < BRIEF:
+                size *= 2
+            elif now - before > LONG:
+                size = max(1, size // 2)
+            before = now
+
+    def _pieces(self, sequence: Any) -> Iterator[Any]:
+        start, n = 0, len(sequence) if not isinstance(sequence, range) or sequence.stop < 1 << 61 else 1 << 62
+        sizes = self._sizes()
+        while start < n:
+            size = next(sizes)
+            yield sequence[start : start + size]
+            start += size
+
+    def _pieces_of(self, iterator: Iterator[Any]) -> Iterator[list[Any]]:
+        sizes = self._sizes()
+        while True:
+            piece = list(islice(iterator, next(sizes)))
+            if not piece:
+                return
+            yield piece
+
+    # ---- journals ----------------------------------------------------------------------------------------------
+    def begin(self) -> Any:
+        """Starts a journal; what was in force is handed back to `commit` or `rollback`."""
+        before = self.ctx.journal
+        self.ctx.journal = Journal(self.level)
+        return before
+
+    def commit(self, before: Any) -> None:
+        journal = self.ctx.journal
+        self.ctx.journal = before
+        if before is not None and journal is not None:
+            before.take(journal)
+
+    def rollback(self, before: Any) -> None:
+        journal = self.ctx.journal
+        self.ctx.journal = before
+        if isinstance(journal, Journal):
+            # a call that failed has not counted itself down
+            in_call = self.level[0] > journal.depth
+            self.level[0] = journal.depth
+            journal.undo(in_call=in_call)
+
+    # ---- statements --------------------------------------------------------------------------------------------
+    def print(self, *values: Any) -> None:
+        self.write(" ".join([self.text(v) for v in values]) + "\n")
+
+    def write(self, text: str) -> None:
+        """Puts out text, within the limit."""
+        budget = self.ctx.budget
+        if budget.max_output is not None:
+            size = len(text.encode("utf-8", "replace"))
+            budget.out_bytes += size
+            if budget.out_bytes > budget.max_output:
+                raise LimitError(f"the script printed more than {budget.max_output:,} bytes, the limit (--max-output)")
+        self.emit(Printed(text))
+
+    def show(self, value: Any) -> Any:
+        """The value of an expression at a REPL's top level."""
+        if value is not None:
+            self.emit(Shown(value))
+        return value
+
+    def text(self, value: Any) -> str:
+        """How a value prints."""
+        if type(value) is str:
+            return value
+        if type(value) is float or type(value) is bool or value is None:
+            return str(value)
+        if type(value) is int:
+            return integer_text(value)
+        return self.texts.text(value, self.ctx)
+
+    def formatted(self, value: Any, spec: str) -> str:
+        """`{value:spec}` of an f-string."""
+        if type(value) is Value and value.array.size == 1:
+            value = value.array.item()
+        elif isinstance(value, np.generic):
+            value = value.item()
+        if not spec:
+            return self.text(value)
+        if not isinstance(value, (int, float, str)):
+            raise ScriptValueError(
+                f"{kind_of(value)} cannot be formatted with {spec!r}", hint="only numbers, strings and one-element tensors"
+            )
+        digits = "".join(c if c.isdigit() else " " for c in spec).split()
+        if any(len(d) > 6 for d in digits):
+            raise LimitError(f"the width in the format {spec!r} is larger than 999,999, the limit")
+        try:
+            return format(value, spec)
+        except (ValueError, OverflowError) as error:
+            raise ScriptValueError(f"{error}", hint="formats are Python's: {x:.3f}, {x:>8}, {n:d}") from None
+
+    def str(self, object: Any = "") -> str:
+        """The text of a value, as `print` shows it."""
+        return self.text(object)
+
+    def set_printoptions(self, **options: Any) -> None:
+        """Sets how tensors and arrays print: precision, threshold, edgeitems, linewidth, sci_mode, profile, numpy_legacy."""
+        self.texts.set_printoptions(self.ctx, **options)
+
+    def no_grad(self) -> bool:
+        before = self.ctx.grad_enabled
+        self.ctx.grad_enabled = False
+        return before
+
+    def set_grad(self, on: bool) -> None:
+        self.ctx.grad_enabled = on
+
+    def backward(self, roots: Sequence[Any], gradients: Sequence[Any], retain: bool, create: bool, step: bool) -> None:
+        if step:
+            self.service("step", (roots, gradients, retain, create), (), None)
+            return
+        if gradients and len(gradients) != len(roots):
+            raise ScriptValueError(
+                f"backward has {len(roots)} root{'s' if len(roots) > 1 else ''} and {len(gradients)} gradients after with"
+            )
+        for r in roots:
+            if type(r) is not Value:
+                raise ScriptTypeError(
+                    f"backward starts from tensors, and this is {kind_of(r)}",
+                    hint="only what was computed from a variable with grad has a gradient",
+                )
+        given = [None if g is None else _gradient(g, r) for g, r in zip(gradients, roots)] if gradients else None
+        run_backward(list(roots), given, retain_graph=True if retain else None, create_graph=create)
+
+    def zero_grad(self, *targets: Any) -> None:
+        """Sets the gradients of these variables to none; an optimizer or a tuple stands for its variables."""
+        for t in targets:
+            if type(t) is Value:
+                members.clear_grad(t)
+            elif isinstance(t, tuple):
+                self.zero_grad(*t)
+            elif hasattr(type(t), "zero_grad"):
+                t.zero_grad()
+            else:
+                raise ScriptTypeError(f"zero_grad is for variables, and this is {kind_of(t)}")
+
+    def zero_all(self, names: dict[str, Any], here: dict[str, Any]) -> None:
+        for table in (names, here):
+            for key in list(table):
+                if table is here or key[0] == ":":
+                    self._zero_in(table[key])
+
+    def _zero_in(self, x: Any) -> None:
+        if type(x) is Value:
+            members.clear_grad(x)
+        elif type(x) is tuple:
+            for k in x:
+                if type(k) is Value:
+                    members.clear_grad(k)
+
+    def failed(self, message: Any) -> None:
+        """A failed `assert`."""
+        raise ScriptAssertError("assertion failed" if message is None else self.text(message))
+
+    def minimize(self, objective: Any, over: Sequence[Any], using: Any, steps: Any, until: Any) -> float:
+        given = {} if steps is None else {"steps": steps}
+        return run_minimize(objective, over, using, until=until, progress=self._progress, **given)
+
+    def _progress(self, turn: int, steps: int, loss: float) -> None:
+        self.emit(Progress(turn, steps, loss))
+
+    def service(self, word: str, values: Any, extra: Any, to: Any) -> Any:
+        """Statements about the recorded graph; the session's services do them."""
+        found = self.services.get(word)
+        if found is None:
+            raise ScriptTypeError(f"{word} is not part of this version")
+        return found(values, extra, to)
+
+    def sync(self, names: dict[str, Any], pairs: tuple[tuple[str, str], ...], here: dict[str, Any]) -> None:
+        """Writes the file's variables back that a nested statement had as locals."""
+        outer = names["__builtins__"]
+        for key, local in pairs:
+            if local in here:
+                value = here[local]
+                if key in names or key not in outer or value is not outer[key]:
+                    names[key] = value
+            else:
+                names.pop(key, None)
+
+    # ---- names -------------------------------------------------------------------------------------------------
+    def helpers(self) -> dict[str, Any]:
+        """What generated code finds under names that begin with a point."""
+        return {
+            ".add": add, ".mul": mul, ".mod": mod, ".or": or_, ".and": and_, ".invert": invert, ".power": power,
+            ".iadd": AUGMENTED["+"], ".isub": AUGMENTED["-"], ".imul": AUGMENTED["*"], ".idiv": AUGMENTED["/"],
+            ".ifloordiv": AUGMENTED["//"], ".imod": AUGMENTED["%"], ".ipow": AUGMENTED["**"],
+            ".imatmul": AUGMENTED["@"], ".augmented_item": augmented_item, ".augmented_member": augmented_member,
+            ".set_item": set_item, ".set_member": set_member, ".same_shape": same_shape, ".differ": differ,
+            ".function": function, ".make_tensor": make_tensor, ".tensor": literals.tensor,
+            ".array": literals.unpacked, ".var": literals.var, ".joined": joined, ".slice": slice,
+            ".member": members.get, ".space": members.namespace_member, ".formatted": self.formatted,
+            ".tick": self.tick, ".too_deep": self.too_deep, ".level": self.level, ".turns": self.turns,
+            ".forever": self.forever, ".begin": self.begin, ".commit": self.commit, ".rollback": self.rollback,
+            ".print": self.print, ".show": self.show, ".no_grad": self.no_grad, ".set_grad": self.set_grad,
+            ".backward": self.backward, ".zero_grad": self.zero_grad, ".zero_all": self.zero_all,
+            ".failed": self.failed, ".minimize": self.minimize, ".service": self.service, ".sync": self.sync,
+            ".locals": python.locals, ".anything": BaseException,
+        }  # fmt: skip
+
+
+def integer_text(n: int) -> str:
+    """The digits of an integer. Raises LimitError for more than Python writes at a time."""
+    try:
+        return str(n)
+    except ValueError:
+        raise LimitError(
+            f"an integer of {n.bit_length():,} bits has more digits than are written at a time",
+            hint="float(n) shows its size",
+        ) from None
+
+
+def _gradient(g: Any, root: Value) -> Value:
+    if type(g) is Value:
+        return g
+    if isinstance(g, (int, float)) and root.array.ndim == 0:
+        return Value(np.asarray(g, root.array.dtype))
+    raise ScriptTypeError(f"the gradient after with must be a tensor like the root, not {kind_of(g)}")

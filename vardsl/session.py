@@ -1,0 +1,450 @@
+"""A session: names and settings that live on between runs of source text.
+
+    s = Session(seed=0)
+    s["x"] = np.array([[1., 2.], [3., 4.]])
+    s.run("let v = var x float64 grad; out = mean(v*v); backward out")
+    s["v"].grad.numpy()
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vardsl.display.diagnostics import draw
+from vardsl.display.values import ValueTexts
+from vardsl.engine.budget import Budget
+from vardsl.engine.context import Context, state
+from vardsl.engine.dtypes import BY_NP, DType
+from vardsl.engine.value import Value
+from vardsl.errors import (
+    Error,
+    InternalError,
+    LimitError,
+    ManyErrors,
+    ScriptNameError,
+    ScriptSyntaxError,
+    ScriptTypeError,
+    ScriptValueError,
+    Warning_,
+)
+from vardsl.lang import builtins, members
+from vardsl.lang import check as lang_check
+from vardsl.lang.code import global_name
+from vardsl.lang.compile import Compiler, execute
+from vardsl.lang.files import Permissions, read_bytes
+from vardsl.lang.literals import tensor as literal_tensor
+from vardsl.lang.locate import located
+from vardsl.lang.modules import FileSpace, Module
+from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Shown, Warned
+from vardsl.lang.places import FileName, here
+from vardsl.lang.runtime import Runtime
+from vardsl.lang.scope import assigned_in, declared_in
+from vardsl.lang.suggest import hint_for_name
+from vardsl.source import Source
+from vardsl.syntax import ast
+from vardsl.syntax.parse import MAX_SOURCE, decode, parse, parse_expression
+from vardsl.syntax.words import HARD_KEYWORDS
+
+LIMITS = ("max_memory", "max_time", "max_steps", "max_output")
+MAX_IMPORTS = 100
+
+
+class MissingName(ScriptNameError, KeyError):
+    """`session["nope"]`: an Error that is also a KeyError."""
+
+
+class ScriptFunction:
+    """A script's function as Python sees it: it may be called with arrays."""
+
+    def __init__(self, session: Session, function: Callable[..., Any]) -> None:
+        self.session = session
+        self.function = function
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        return self.session.call(self.function, args, keywords)
+
+    def __repr__(self) -> str:
+        return self.session.runtime.text(self.function)
+
+
+class Session:
+    """Runs source text. Calls from several threads wait for each other; sessions share nothing.
+
+    limits      {"max_memory": bytes, "max_time": seconds, "max_steps": n, "max_output": bytes}
+    plan        whether repeated statements may be planned: only ever faster, never different
+    permissions which files may be read and written; by default those below the current folder
+    emit        receives what happens; by default text goes to `sys.stdout` and warnings to `sys.stderr`
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        plan: bool = True,
+        limits: Mapping[str, Any] | None = None,
+        *,
+        permissions: Permissions | None = None,
+        emit: Emit | None = None,
+    ) -> None:
+        self.plan = plan
+        self.ctx = Context(seed)
+        self.limits = dict(limits or {})
+        for name in self.limits:
+            if name not in LIMITS:
+                raise ScriptValueError(f"there is no limit {name}", hint=f"limits are {', '.join(LIMITS)}")
+        self.ctx.budget = Budget(**self.limits)
+        if permissions is None:
+            permissions = Permissions(os.getcwd(), [os.getcwd()], [os.getcwd()])
+        self.permissions = permissions
+        self.emit: Emit = emit or self._to_streams
+        self.runtime = Runtime(self.ctx, ValueTexts(), lambda outcome: self.emit(outcome))
+        self.ctx.warn = self._warn
+        self.builtins: dict[str, Any] = {
+            ":str": self.runtime.str,
+            ":set_printoptions": self.runtime.set_printoptions,
+        }
+        self.modules: dict[Path, FileSpace] = {}
+        self.importing: list[Path] = []
+        self.space = self._new_space(permissions.folder)
+        self.last_error: Error | None = None
+        self._lock = threading.RLock()
+        self._warned: set[tuple[str, object]] = set()
+        self._running = 0
+
+    # ---- running -----------------------------------------------------------------------------------------------
+    def run(self, source: str | Source, *, filename: str = "<string>", complete: bool = False, shown: bool = False) -> Any:
+        """Runs source text; the value of its last statement if that is an expression, else None.
+
+        complete  whether this is a whole program, whose functions may only use names that are bound somewhere in it
+        shown     whether the values of expressions at the top level are shown, as in a REPL
+        """
+        text = source if isinstance(source, Source) else Source(filename, source)
+        with self._active():
+            return self._outward(self._run(text, self.space, complete=complete, shown=shown))
+
+    def eval(self, source: str, *, filename: str = "<string>") -> Any:
+        """The value of one expression."""
+        text = Source(filename, source)
+        with self._active():
+            try:
+                expression = parse_expression(text)
+            except Error as error:
+                raise self._finished(error) from None
+            program = ast.Program(expression.span, (ast.ExprStmt(expression.span, expression),))
+            return self._outward(self._run(text, self.space, program=program))
+
+    def run_captured(self, source: str | Source, *, filename: str = "<string>") -> str:
+        """Runs source text and gives what it printed; an Error has that as `.output`."""
+        parts: list[str] = []
+        before = self.emit
+
+        def emit(outcome: Outcome) -> None:
+            if isinstance(outcome, Printed):
+                parts.append(outcome.text)
+            else:
+                before(outcome)
+
+        with self._active():
+            self.emit = emit
+            try:
+                self.run(source, filename=filename)
+            except Error as error:
+                error.output = "".join(parts)
+                raise
+            finally:
+                self.emit = before
+        return "".join(parts)
+
+    def call(self, function: Callable[..., Any], args: Iterable[Any], keywords: Mapping[str, Any]) -> Any:
+        """Calls a script's function with values from Python."""
+        with self._active():
+            try:
+                found = function(*map(self._inward, args), **{k: self._inward(v) for k, v in keywords.items()})
+            except BaseException as error:
+                raise self._failure(error) from None
+            return self._outward(found)
+
+    def interrupt(self) -> None:
+        """Asks what runs to stop at its next safe point; from any thread, or a signal handler."""
+        if self._running:
+            self.runtime.interrupt()
+
+    def seed(self, n: int) -> None:
+        """Starts the random numbers that belong to `n`."""
+        with self._active():
+            builtins.manual_seed(n)
+
+    # ---- names -------------------------------------------------------------------------------------------------
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.space:
+            error = MissingName(f"unknown name {name}", hint=hint_for_name(name, list(self.space), ()))
+            raise self._finished(error)
+        return self._outward(self.space.get(name))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if not isinstance(name, str) or not name.isidentifier() or name in HARD_KEYWORDS:
+            raise self._finished(ScriptNameError(f"{name!r} is no name of the language"))
+        with self._active():
+            try:
+                self.space.names[global_name(name)] = self._inward(value)
+            except Error as error:
+                raise self._finished(error) from None
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        del self.space.names[global_name(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self.space
+
+    def __iter__(self) -> Iterator[str]:
+        """The names that are bound."""
+        return iter(self.space)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+    @contextmanager
+    def _active(self) -> Iterator[None]:
+        """Makes this session the thread's current one while a call of it is running."""
+        with self._lock:
+            if self._running:
+                self._running += 1
+                try:
+                    yield
+                finally:
+                    self._running -= 1
+                return
+            before = state.ctx
+            state.ctx = self.ctx
+            self.ctx.cancel = False
+            self.ctx.journal = None
+            self._running = 1
+            self._start_budget()
+            self.runtime.set_limits()
+            self._warned.clear()
+            watch = self._watch()
+            try:
+                with np.errstate(all="ignore"):
+                    yield
+            finally:
+                if watch is not None:
+                    watch.cancel()
+                self._running = 0
+                self.ctx.cancel = False
+                self.ctx.grad_enabled = True
+                state.ctx = before
+
+    def _start_budget(self) -> None:
+        budget = self.ctx.budget
+        budget.steps = budget.out_bytes = 0
+        budget.deadline = None if budget.max_time is None else time.monotonic() + budget.max_time
+
+    def _watch(self) -> threading.Timer | None:
+        """Lets a limit of time be seen also where no loop looks at the clock."""
+        if self.ctx.budget.max_time is None:
+            return None
+        timer = threading.Timer(self.ctx.budget.max_time, self._out_of_time)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _out_of_time(self) -> None:
+        self.runtime.level[1] = -1
+
+    def _new_space(self, folder: Path, path: Path | None = None) -> FileSpace:
+        helpers = self.runtime.helpers()
+        space = FileSpace(helpers, self.builtins, folder, path)
+        space.names[".import_names"] = lambda path, names: self._import_names(space, path, names)
+        space.names[".import_module"] = lambda path, alias: Module(alias, self._imported(space, path))
+        space.own = frozenset(space.names)
+        return space
+
+    def _run(
+        self,
+        source: Source,
+        space: FileSpace,
+        *,
+        program: ast.Program | None = None,
+        complete: bool = False,
+        shown: bool = False,
+    ) -> Any:
+        try:
+            if program is None:
+                program = parse(source)
+            checked = lang_check.check(
+                source, program, known=space, captured=space.captured, complete=complete,
+                imported=lambda s: self._names_of(space, s),
+            )  # fmt: skip
+            lang_check.raise_errors(checked.errors)
+            space.captured = checked.captured
+            compiler = Compiler(checked, shown=shown)
+            space.names[".last"] = None
+            for code in compiler.chunks():
+                self._provide(compiler)
+                execute(code, space.names)
+            return space.names[".last"]
+        except BaseException as error:
+            raise self._failure(error, space) from None
+        finally:
+            space.clear_temporaries()
+
+    def _provide(self, compiler: Compiler) -> None:
+        """Puts the builtins and methods where the code about to run finds them."""
+        table = self.builtins
+        for name in compiler.builtins_used:
+            key = global_name(name)
+            if key not in table:
+                try:
+                    table[key] = builtins.lookup(name)
+                except KeyError:
+                    continue
+        for name in compiler.methods:
+            key = ".m:" + name
+            if key not in table:
+                table[key] = members.method(name)
+        compiler.builtins_used.clear()
+        compiler.methods.clear()
+
+    # ---- errors and warnings -----------------------------------------------------------------------------------
+    def _failure(self, error: BaseException, space: FileSpace | None = None) -> BaseException:
+        """What leaves the session for an exception: an Error that is drawn."""
+        if isinstance(error, (SystemExit, GeneratorExit)):
+            return error
+        known = list(space or self.space)
+        found = located(error, known, builtins.all_names())
+        if isinstance(error, KeyboardInterrupt):
+            found.__cause__ = None
+        if isinstance(found, InternalError):
+            # a bug of ours: what is needed to find it stays with the error
+            found.__cause__ = error
+            return self._finished(found, keep=True)
+        return self._finished(found)
+
+    def _finished(self, error: Error, *, keep: bool = False) -> Error:
+        if error.drawn is None:
+            error.drawn = draw(error)
+        self.last_error = error
+        return error if keep else error.with_traceback(None)
+
+    def _warn(self, kind: str, message: str, hint: str | None) -> None:
+        place = here()
+        mark = (message, place.span if place is not None else None)
+        if mark in self._warned:
+            return
+        self._warned.add(mark)
+        labels = () if place is None else (place.label(),)
+        self.emit(Warned(Warning_(kind, message, hint, labels=labels)))
+
+    def _to_streams(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Printed):
+            sys.stdout.write(outcome.text)
+        elif isinstance(outcome, Shown):
+            sys.stdout.write(self.runtime.text(outcome.value) + "\n")
+        elif isinstance(outcome, Warned):
+            sys.stderr.write(draw(outcome.warning) + "\n")
+
+    def text(self, value: Any) -> str:
+        """How a value prints in this session."""
+        with self._active():
+            return self.runtime.text(value)
+
+    # ---- imports -----------------------------------------------------------------------------------------------
+    def _names_of(self, space: FileSpace, statement: ast.Import) -> Iterable[str] | None:
+        """The names that a plain import brings, without running it; None where that cannot be told."""
+        try:
+            path = self.permissions.readable(statement.path, space.folder)
+            program = parse(decode(statement.path, read_bytes(path, statement.path, MAX_SOURCE)))
+        except Error:
+            return None
+        if any(isinstance(s, ast.Import) and s.alias is None for s in program.body):
+            return None
+        return [*declared_in(program.body), *assigned_in(program.body, frozenset())]
+
+    def _imported(self, space: FileSpace, path: str) -> FileSpace:
+        real = self.permissions.readable(path, space.folder)
+        if real in self.importing or real == space.path:
+            chain = " imports ".join(p.name for p in [*self.importing[self.importing.index(real) if real in self.importing else 0 :], real])
+            raise ScriptValueError(f"this import is circular: {chain}")
+        found = self.modules.get(real)
+        if found is not None:
+            return found
+        if len(self.importing) >= MAX_IMPORTS:
+            raise LimitError(f"imports are nested more than {MAX_IMPORTS} deep, the limit")
+        source = decode(path, read_bytes(real, path, MAX_SOURCE))
+        module = self._new_space(real.parent, real)
+        self.importing.append(real)
+        try:
+            self._run(source, module, complete=True)
+        finally:
+            self.importing.pop()
+        self.modules[real] = module
+        return module
+
+    def _import_names(self, space: FileSpace, path: str, names: dict[str, Any]) -> None:
+        module = self._imported(space, path)
+        for name in module:
+            names[global_name(name)] = module.get(name)
+
+    # ---- to and from Python ------------------------------------------------------------------------------------
+    def _inward(self, x: Any) -> Any:
+        """A Python value as a value of the language. Raises ScriptTypeError."""
+        if x is None or isinstance(x, (bool, int, float, str, Value, DType, range)):
+            return x
+        if isinstance(x, np.ndarray):
+            if x.dtype not in BY_NP:
+                raise ScriptTypeError(f"arrays of {x.dtype} have no dtype here", hint="use x.astype(…) with another dtype")
+            return Value(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
+        if isinstance(x, np.generic):
+            return x.item()
+        if isinstance(x, tuple):
+            return tuple(self._inward(k) for k in x)
+        if isinstance(x, list):
+            return literal_tensor([self._inward_leaf(k) for k in x])
+        if isinstance(x, ScriptFunction):
+            return x.function
+        if callable(x):
+            return x
+        raise ScriptTypeError(f"a {type(x).__name__} cannot be used in a script", hint="arrays, numbers, strings and tuples can")
+
+    def _inward_leaf(self, x: Any) -> Any:
+        return [self._inward_leaf(k) for k in x] if isinstance(x, list) else self._inward(x)
+
+    def _outward(self, x: Any) -> Any:
+        """A value of the language as Python uses it."""
+        if type(x) is tuple:
+            return tuple(self._outward(k) for k in x)
+        if callable(x) and not isinstance(x, (Value, DType)) and hasattr(x, "__dict__"):
+            return ScriptFunction(self, x)
+        return x
+
+
+def check(source: Source) -> None:
+    """Raises what is wrong with a program that can be known before it runs."""
+    try:
+        program = parse(source)
+        checked = lang_check.check(source, program, known=("args",))
+        lang_check.raise_errors(checked.errors)
+    except Error as error:
+        error.drawn = draw(error)
+        raise
+
+
+def run(source: str, *, filename: str = "<string>") -> Any:
+    """Runs source text in a session of its own."""
+    return Session().run(source, filename=filename)
+
+
+__all__ = ["FileName", "ManyErrors", "Progress", "ScriptSyntaxError", "Session", "check", "run"]
