@@ -189,3 +189,84 @@ def amin(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     tensor([1., 2.])
     """
     return _extreme("amin", np.minimum, input, dim, keepdim)
+
+
+def _both_vjp(g, y, input, dim, keepdim):
+    dims = () if dim is None else (dim,)
+    low = _even_dims_vjp(g[0], input, y[0], dims, keepdim)
+    return low + _even_dims_vjp(g[1], input, y[1], dims, keepdim)
+
+
+@general(vjp=_both_vjp, fields="min max")
+def aminmax(input: Tensor, *, dim: Int | None = None, keepdim: Bool = False):
+    """The smallest and the largest elements, of all or along a dimension.
+
+    >>> aminmax([2., 1., 3.]).max
+    tensor(3.)
+    """
+    if dim is None:
+        if input.size == 0:
+            raise ScriptIndexError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        axes = tuple(range(input.ndim))
+    else:
+        axes = (wrap_dim(dim, input.ndim),) if input.ndim else ()
+        for k in axes:
+            if input.shape[k] == 0:
+                raise ScriptIndexError(f"aminmax(): Expected reduction dim {k} to have non-zero size.")
+    return np.minimum.reduce(input, axes, keepdims=keepdim), np.maximum.reduce(input, axes, keepdims=keepdim)
+
+
+def _place(name: str, find: Any, input: Any, dim: int | None, keepdim: bool) -> Any:
+    if dim is None:
+        if input.size == 0:
+            raise ScriptIndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+        at = np.asarray(find(input))
+        return at.reshape((1,) * input.ndim) if keepdim else at
+    axis = wrap_dim(dim, input.ndim)
+    if not input.ndim:
+        return np.zeros((), i8)
+    refuse_empty(name, input.shape, (axis,))
+    return find(input, axis, keepdims=keepdim)
+
+
+@nondiff()
+def argmax(input: Tensor, dim: Int | None = None, keepdim: Bool = False):
+    """The place of the (first) largest element, among all or along a dimension.
+
+    >>> argmax([1., 3., 2.])
+    tensor(1)
+    """
+    return _place("argmax", np.argmax, input, dim, keepdim)
+
+
+@nondiff()
+def argmin(input: Tensor, dim: Int | None = None, keepdim: Bool = False):
+    """The place of the (first) smallest element, among all or along a dimension.
+
+    >>> argmin([2., 1., 3.])
+    tensor(1)
+    """
+    return _place("argmin", np.argmin, input, dim, keepdim)
+
+
+def _logsumexp_vjp(g, input, y, dim, keepdim):
+    if not keepdim and y.ndim != input.ndim:
+        axes = wrap_dims(dim, input.ndim)
+        y = op.reshape(y, tuple([1 if k in axes else n for k, n in enumerate(input.shape)]))
+    return restore(g, input, dim, keepdim) * op.exp(input - y)
+
+
+@general(vjp=_logsumexp_vjp, promote="float", aliases=("special.logsumexp",))
+def logsumexp(input: Tensor, dim: Ints, keepdim: Bool = False):
+    """Logarithm of the sum of exponentials over the dimensions `dim`, without overflow.
+
+    >>> logsumexp([0., 0.], 0)
+    tensor(0.6931)
+    """
+    axes = wrap_dims(dim, input.ndim)
+    if input.size == 0:
+        return np.log(np.add.reduce(np.exp(input), axes, keepdims=keepdim))
+    top = np.maximum.reduce(input, axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros((), input.dtype))
+    total = np.log(np.add.reduce(np.exp(input - top), axes, keepdims=keepdim))
+    return total + (top if keepdim else top.reshape(np.shape(total)))

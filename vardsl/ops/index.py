@@ -502,6 +502,7 @@ FAMILIES: dict[str, str] = {
     "ones": "creation",
     "ones_like": "creation",
     "outer": "linalg",
+    "pad": "padding",
     "pairwise_distance": "distance",
     "pdist": "distance",
     "permute": "shape",
