@@ -156,7 +156,8 @@ COPY_SLICES = CopySlices()
 class InPlace:
     """The `name_` form of an operation: the same on the same memory.
 
-    `naming` gives the node's name from the second argument, where PyTorch's differs from that of the other form.
+    `naming` gives the node's name from the second argument, where PyTorch's differs from that of the other form;
+    an operation says so with `inplace_grad_fn=`, such a function or a name.
     """
 
     family = "inplace"
@@ -169,7 +170,8 @@ class InPlace:
         self.facts: dict[str, Any] = {}
         self.fields = None
         self.fn = base.fn
-        self.naming = naming or base.facts.get("inplace_grad_fn")
+        named = naming or base.facts.get("inplace_grad_fn")
+        self.naming: Callable[[Any], str] | None = (lambda _: named) if isinstance(named, str) else named
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -192,7 +194,8 @@ class InPlace:
         if node is not None:
             _keep_before(node, v)
         elif self.naming is not None and v.array.dtype.kind == "f" and v.requires_grad:
-            result = OPS["_overwritten"](v, result)  # a comparison: PyTorch has a node with a zero derivative there
+            other = args[0] if args and type(args[0]) is Value else None
+            result = OPS["_overwritten"](v, other, result)  # a comparison: its node has zero derivatives
             node = result._node
         if self.naming is not None and node is not None:
             node.name = self.naming(args[0] if args else next(iter(keywords.values()), None))

@@ -99,7 +99,7 @@ def relu(input: Tensor, inplace: Bool = False):
 
 @elementwise(
     vjp=lambda g, input, threshold: op._threshold_backward(g, input, threshold),
-    inplace_grad_fn=lambda threshold: "ThresholdBackward1",
+    inplace_grad_fn="ThresholdBackward1",
 )
 def threshold(input: Tensor, threshold: Number, value: Number, inplace: Bool = False):
     """Elements above `threshold` as they are, `value` for the others.
@@ -158,6 +158,7 @@ def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Num
     vjp=lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope),
     promote="same",
     kernel_name="leaky_relu_cpu",
+    inplace_grad_fn="LeakyReluBackward1",
 )
 def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = False):
     """Positive elements as they are, the others times `negative_slope`.
@@ -209,12 +210,17 @@ def softshrink(input: Tensor, lambd: Number = 0.5):
     return moved.astype(input.dtype, copy=False)
 
 
+SIXTH = float(np.float32(1) / np.float32(6))  # PyTorch's constant has single precision in every dtype
+
+
 @general(
     vjp={"grad_output": lambda g, input: op._hardsigmoid_backward(g, input), "input": zeros},
     grad_fn="HardsigmoidBackwardBackward0",
 )
 def _hardsigmoid_backward(grad_output: Tensor, input: Tensor):
-    return np.where((input > -3) & (input < 3), grad_output / 6, grad_output.dtype.type(0))
+    return np.where(
+        (input > -3) & (input < 3), grad_output * grad_output.dtype.type(SIXTH), grad_output.dtype.type(0)
+    )
 
 
 @elementwise(
@@ -406,7 +412,7 @@ def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
 @elementwise(
     vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, alpha, 1.0),
     grad_fn="EluBackward0",
-    inplace_grad_fn=lambda alpha: "EluBackward1",
+    inplace_grad_fn="EluBackward1",
     kernel_name="elu_cpu",
 )
 def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
@@ -423,7 +429,7 @@ def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
 @elementwise(
     vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, 1.0, 1.0 / alpha),
     grad_fn="CeluBackward0",
-    inplace_grad_fn=lambda alpha: "CeluBackward1",
+    inplace_grad_fn="CeluBackward1",
     kernel_name="elu_cpu",
 )
 def celu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
@@ -446,7 +452,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 @elementwise(
     vjp=lambda g, input: op._elu_backward(g, input, SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0),
     grad_fn="EluBackward0",
-    inplace_grad_fn=lambda alpha: "EluBackward1",
+    inplace_grad_fn="EluBackward1",
     kernel_name="elu_cpu",
 )
 def selu(input: Tensor, inplace: Bool = False):
@@ -599,3 +605,5 @@ for _activation in (
     softplus, elu, celu, selu, gelu,
 ):  # fmt: skip
     _activation.__class__ = Activation
+    if "kernel_name" in _activation.facts:
+        _activation.promote = "float"  # a plain integer counts as a real; of a tensor it is refused

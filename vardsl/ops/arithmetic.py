@@ -440,7 +440,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
         "input": lambda g: g,
         "tensor1": lambda g, tensor2, value: g * (value / tensor2),
         "tensor2": lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
-    }
+    },
+    plain=lambda input, tensor1, tensor2, value: op.add(input, op.div(value * tensor1, tensor2)),
 )
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
     """input plus `value` times a quotient.

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import state
-from vardsl.engine.dtypes import BY_NP, i8, result_dtype
+from vardsl.engine.dtypes import BY_NP, result_dtype
 from vardsl.engine.op import Op, cast
+from vardsl.engine.signature import wrong_kind
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import (
     Index,
@@ -221,7 +222,9 @@ def where(condition: Index, input: Tensor | None = None, other: Tensor | None = 
     tensor([1., 4.])
     """
     if input is None and other is None:
-        return op.unbind(op.nonzero(condition), 1) if not is_number(condition) else (op.zeros(1, dtype=i8),)
+        if is_number(condition):
+            raise wrong_kind("where", 0, where.signature.parameters[0], condition)
+        return op.unbind(op.nonzero(condition), 1)
     return op._where(condition, input, other)
 
 
@@ -243,7 +246,9 @@ class _Bounds(Op):
         super()._promote(arrays)
         dtype = arrays[0].dtype
         if dtype.kind == "b":
-            given = [p.name for p, b in zip(self.signature.parameters[1:], bounds, strict=True) if b is not None]
+            given = [
+                p.name for p, b in zip(self.signature.parameters[1:], bounds, strict=True) if b is not None
+            ]
             refuse(f"clamp_{given[0] + '_' if len(given) == 1 else ''}scalar_cpu", arrays[0])
         for bound in bounds:
             check_fits(bound, dtype)

@@ -509,6 +509,7 @@ FAMILIES: dict[str, str] = {
     "pinverse": "solve",
     "poisson_nll_loss": "loss",
     "polygamma": "special",
+    "polygamma_": "special",
     "positive": "arithmetic",
     "pow": "powers",
     "prelu": "activations",

@@ -500,7 +500,7 @@ def fill_(input: Tensor, value: Tensor):
         if value.ndim:
             raise ShapeError(
                 "fill_ only supports 0-dimension value tensor but got tensor with "
-                f"{value.ndim} dimension{'s' if value.ndim != 1 else ''}."
+                f"{value.ndim} dimensions."
             )
         return change(input, op._fill_with.run([input, value]))
     return change(input, op._fill_number.run([input, value]))

@@ -29,10 +29,14 @@ def sum_to_size(input: Tensor, size: Sizes):
     return sum_to(input, tuple(size))
 
 
-@general(vjp={"input": lambda g: op.zeros_like(g)})
-def _overwritten(input: Tensor, by: Index):
-    """New numbers for a tensor, which do not depend on it."""
+@general(vjp={"input": lambda g: op._zeros(g), "other": lambda g, other_like: _zeros_of(other_like)})
+def _overwritten(input: Tensor, other: Tensor | None, by: Index):
+    """New numbers for a tensor, in which it and the other operand have a derivative of zero."""
     return by.astype(input.dtype)
+
+
+def _zeros_of(like):
+    return op.zeros(like.shape, dtype=like.dtype)
 
 
 @nondiff()

@@ -214,6 +214,8 @@ def equal(input: Tensor, other: Tensor):
     >>> equal([1., 2.], [1., 2.])
     True
     """
+    if is_number(input) and is_number(other):
+        return input == other
     for i, x in enumerate((input, other)):
         if is_number(x) or isinstance(x, str):
             raise wrong_kind("equal", i, equal.signature.parameters[i], x)

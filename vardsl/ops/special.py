@@ -7,8 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.inplace import InPlace
 from vardsl.errors import ScriptValueError
-from vardsl.ops.define import Int, NotImplementedRule, Number, Tensor, composite, elementwise, nondiff, op
+from vardsl.ops.define import (
+    Int,
+    NotImplementedRule,
+    Number,
+    Tensor,
+    composite,
+    elementwise,
+    inplace_op,
+    nondiff,
+    op,
+)
 from vardsl.ops.kinds import is_number
 
 ROOT_PI = math.sqrt(math.pi)
@@ -229,6 +240,16 @@ def polygamma(n: Int, input: Tensor):
 @composite(pointwise=True)
 def _polygamma_method(input: Tensor, n: Int):
     return op.polygamma(n, input)
+
+
+@inplace_op(name="polygamma_")
+def polygamma_(input: Tensor, n: Int):
+    """The in-place form of `x.polygamma(n)`.
+
+    >>> [1., 2.].polygamma_(1)
+    tensor([1.6449, 0.6449])
+    """
+    return InPlace(_polygamma_method, "polygamma_", lambda n: "PolygammaBackward1")(input, n)
 
 
 def _mvlgamma_slope(input, p):

@@ -135,7 +135,13 @@ def tanh(input: Tensor):
     """
 
 
-@elementwise(np.arcsinh, d=lambda input: op.rsqrt(input * input + 1), promote="float", aliases=("arcsinh",))
+@elementwise(
+    np.arcsinh,
+    d=lambda input: op.rsqrt(input * input + 1),
+    promote="float",
+    aliases=("arcsinh",),
+    inplace_grad_fn="AsinhBackward1",
+)
 def asinh(input: Tensor):
     """Inverse hyperbolic sine of each element.
 
@@ -146,7 +152,13 @@ def asinh(input: Tensor):
     """
 
 
-@elementwise(np.arccosh, d=lambda input: op.rsqrt(input * input - 1), promote="float", aliases=("arccosh",))
+@elementwise(
+    np.arccosh,
+    d=lambda input: op.rsqrt(input * input - 1),
+    promote="float",
+    aliases=("arccosh",),
+    inplace_grad_fn="AcoshBackward1",
+)
 def acosh(input: Tensor):
     """Inverse hyperbolic cosine of each element.
 
@@ -157,7 +169,13 @@ def acosh(input: Tensor):
     """
 
 
-@elementwise(np.arctanh, vjp=lambda g, input: g / (1 - input * input), promote="float", aliases=("arctanh",))
+@elementwise(
+    np.arctanh,
+    vjp=lambda g, input: g / (1 - input * input),
+    promote="float",
+    aliases=("arctanh",),
+    inplace_grad_fn="AtanhBackward1",
+)
 def atanh(input: Tensor):
     """Inverse hyperbolic tangent of each element.
 
