@@ -43,8 +43,35 @@ class Atom:
 _OPENERS = {"LPAR": "RPAR", "LSQB": "RSQB"}
 _CLOSERS = frozenset(_OPENERS.values())
 _ENDS_SUM = frozenset(
-    "COMMA COLON EQ AUG COMPARE IN NOT AND OR PIPE BAR AMP IF ELSE LBRACE RBRACE GRAD OVER USING STEPS "
-    "UNTIL WITH TO WRT STEP RETAIN CREATE".split()
+    [
+        "COMMA",
+        "COLON",
+        "EQ",
+        "AUG",
+        "COMPARE",
+        "IN",
+        "NOT",
+        "AND",
+        "OR",
+        "PIPE",
+        "BAR",
+        "AMP",
+        "IF",
+        "ELSE",
+        "LBRACE",
+        "RBRACE",
+        "GRAD",
+        "OVER",
+        "USING",
+        "STEPS",
+        "UNTIL",
+        "WITH",
+        "TO",
+        "WRT",
+        "STEP",
+        "RETAIN",
+        "CREATE",
+    ]
 )
 _SIGNS = frozenset(["PLUS", "MINUS", "TILDE"])
 _EXPONENT = re.compile(r"[eE][0-9]")

@@ -92,7 +92,7 @@ _ENDS_TIGHT = frozenset(
     ]
 )
 _ENDS_NOT = frozenset(["AND", "OR", "PIPE", "IF", "ELSE", "EQ"])
-_COUNTED = _PREFIXES | _ENDS_ALL | _ENDS_TIGHT | {"POWER", "DOT", "NOT", "FN", *_OPENERS, *_CLOSERS}
+_COUNTED = _PREFIXES | _ENDS_ALL | _ENDS_TIGHT | {"POWER", "DOT", "NOT", *_OPENERS, *_CLOSERS}
 
 _DIGITS = r"[0-9](?:_?[0-9])*+"
 _EXPONENT = rf"[eE][-+]?+{_DIGITS}"
@@ -262,6 +262,9 @@ class Lexer:
             if self.last in ("RPAR", "RSQB"):
                 top.tight += 1
                 self._deeper(token)
+            elif self.last == "FN":  # a function without a name
+                top.loose += 1
+                self._deeper(token)
             self.top = Bracket(token, _OPENERS[kind], self.last, self.before == "FN")
             self.brackets.append(self.top)
             self._deeper(token)
@@ -277,9 +280,6 @@ class Lexer:
             self._operator(token)
         elif kind == "NOT":
             top.nots += 1
-            self._deeper(token)
-        elif kind == "FN":
-            top.loose += 1
             self._deeper(token)
 
     def _operator(self, token: Token) -> None:
