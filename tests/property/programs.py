@@ -176,9 +176,10 @@ class _Writer:
         if pick == 11 and s.leaves:
             return f"update {self.rng.choice(s.leaves)} -= 0.1*{self.tensor(s, 1)}"
         if pick == 12:
+            text = f"= {self.number(s, 1)},{self.wrap()}{self.number(s, 1)}"
             a, b = self.name(), self.name()
             s.numbers += [a, b]
-            return f"let {a}, {b} = {self.number(s, 1)},{self.wrap()}{self.number(s, 1)}"
+            return f"let {a}, {b} {text}"
         if pick == 13:
             name = self.name()
             s.functions.append(name)
