@@ -49,6 +49,7 @@ from vardsl.lang.places import FileName, here
 from vardsl.lang.runtime import Runtime
 from vardsl.lang.scope import assigned_in, declared_in
 from vardsl.lang.suggest import hint_for_name
+from vardsl.lang.undo import Undo
 from vardsl.source import Source
 from vardsl.syntax import ast
 from vardsl.syntax.parse import MAX_SOURCE, decode, parse, parse_expression
@@ -162,6 +163,42 @@ class Session:
             finally:
                 self.emit = before
         return "".join(parts)
+
+    def program(self, source: Source) -> ast.Program:
+        """The program in a text, found to be right as far as that can be told before it runs; nothing is run."""
+        with self._active():
+            try:
+                program = parse(source)
+                checked = lang_check.check(
+                    source, program, known=self.space, complete=False, imported=lambda s: self._names_of(self.space, s)
+                )
+                lang_check.raise_errors(checked.errors)
+            except Error as error:
+                raise self._finished(error) from None
+            return program
+
+    def run_statement(self, source: Source, statement: ast.Stmt, *, undo: Undo | None = None) -> Any:
+        """Runs one statement of a program, its value shown; what `undo` must know of it is told to that."""
+        with self._active():
+            self.ctx.savepoint = undo.memory if undo is not None else None
+            try:
+                program = ast.Program(statement.span, (statement,))
+                return self._run(source, self.space, program=program, shown=True)
+            finally:
+                self.ctx.savepoint = None
+
+    def undo_point(self) -> Undo:
+        """The present moment, to come back to."""
+        with self._active():
+            return Undo(self.space, self.ctx)
+
+    def names(self) -> dict[str, Any]:
+        """The session's names with their values as they are inside."""
+        return {name: self.space.get(name) for name in self.space}
+
+    def bind(self, name: str, value: Any) -> None:
+        """Binds a name to a value that comes from this session."""
+        self.space.names[global_name(name)] = value
 
     def call(self, function: Callable[..., Any], args: Iterable[Any], keywords: Mapping[str, Any]) -> Any:
         """Calls a script's function with values from Python."""

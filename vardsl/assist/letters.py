@@ -33,4 +33,4 @@ def letters(prefix: str) -> list[tuple[str, str]]:
     """Names that start with `prefix`, with what they write: the exact one first, then the shortest."""
     table = {**LETTERS, **ACCENTS}
     found = [(name, text) for name, text in table.items() if name.startswith(prefix)]
-    return sorted(found, key=lambda pair: (len(pair[0]), pair[0]))
+    return sorted(found, key=lambda pair: len(pair[0]))

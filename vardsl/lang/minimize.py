@@ -47,7 +47,7 @@ def minimize(
     run = _Turn(ctx, objective, variables, optimizer)
     loss = before = float("nan")
     for turn in range(1, n + 1):
-        _safe_point(ctx)
+        _safe_point(ctx, turn, n)
         loss = run()
         if progress is not None:
             progress(turn, n, loss)
@@ -109,9 +109,9 @@ def _steps(steps: Any) -> int:
     return steps
 
 
-def _safe_point(ctx: Context) -> None:
+def _safe_point(ctx: Context, turn: int, n: int) -> None:
     if ctx.cancel:
-        raise Interrupted("interrupted")
+        raise Interrupted("interrupted", notes=[f"in turn {turn:,} of {n:,}"])
     budget = ctx.budget
     if budget.max_steps is not None:
         budget.steps += 1

@@ -230,6 +230,8 @@ class Runtime:
         self.level = [0, MAX_DEPTH]
         self.limited = False
         self.services: dict[str, Service] = {}
+        # the loops that are running, the outermost first: turns done, turns of the present piece, turns in all
+        self.loops: list[list[int]] = []
 
     # ---- safe points -------------------------------------------------------------------------------------------
     def set_limits(self) -> None:
@@ -237,6 +239,7 @@ class Runtime:
         budget = self.ctx.budget
         self.limited = budget.max_steps is not None
         self.level[:] = [0, -1 if self.limited or self.ctx.cancel else MAX_DEPTH]
+        self.loops.clear()
 
     def interrupt(self) -> None:
         """Asks the script to stop at its next safe point; may be called from another thread or a signal handler."""
@@ -248,13 +251,21 @@ class Runtime:
         ctx = self.ctx
         budget = ctx.budget
         if ctx.cancel:
-            raise Interrupted("interrupted")
+            raise Interrupted("interrupted", notes=self._turns_of_loops())
         if budget.max_steps is not None:
             budget.steps += steps
             if budget.steps > budget.max_steps:
                 raise LimitError(f"the script took more than {budget.max_steps:,} steps, the limit (--max-steps)")
         if budget.deadline is not None and time.monotonic() > budget.deadline:
             raise LimitError(f"the script ran for more than {budget.max_time:g} s, the limit (--max-time)")
+
+    def _turns_of_loops(self) -> list[str]:
+        """How far the running loops have come."""
+        parts = []
+        for done, size, n in self.loops:
+            turns = f"turn {done + 1:,}" if size <= 1 else f"turns {done + 1:,} to {done + size:,}"
+            parts.append(turns if n >= 1 << 61 else f"{turns} of {n:,}")
+        return ["in " + ", and there in ".join(parts)] if parts else []
 
     def too_deep(self, depth: int) -> None:
         """What a call does that is too deep, or that must be counted."""
@@ -282,8 +293,18 @@ class Runtime:
             return self._pieces_of(iter(iterable))
         if len(sequence) <= SMALL_LOOP and not self.limited:
             self.tick()
-            return (sequence,)
+            return self._few(sequence) if len(sequence) > 1 else (sequence,)
         return self._pieces(sequence)
+
+    def _few(self, sequence: Any) -> Iterator[Any]:
+        """A short loop goes on at once where its first turn was quick."""
+        before = time.perf_counter()
+        yield sequence[:1]
+        rest = sequence[1:]
+        if time.perf_counter() - before < BRIEF:
+            yield rest
+        else:
+            yield from self._pieces(rest, 1)
 
     def forever(self) -> Iterator[range]:
         """Pieces of a `while` loop."""
@@ -305,13 +326,19 @@ class Runtime:
                 size = max(1, size // 2)
             before = now
 
-    def _pieces(self, sequence: Any) -> Iterator[Any]:
+    def _pieces(self, sequence: Any, done: int = 0) -> Iterator[Any]:
         start, n = 0, len(sequence) if not isinstance(sequence, range) or sequence.stop < 1 << 61 else 1 << 62
         sizes = self._sizes()
-        while start < n:
-            size = next(sizes)
-            yield sequence[start : start + size]
-            start += size
+        loop = [done, 0, n + done]
+        self.loops.append(loop)
+        try:
+            while start < n:
+                size = loop[1] = next(sizes)
+                yield sequence[start : start + size]
+                start += size
+                loop[:2] = start + done, 0
+        finally:
+            self.loops[:] = [other for other in self.loops if other is not loop]
 
     def _pieces_of(self, iterator: Iterator[Any]) -> Iterator[list[Any]]:
         sizes = self._sizes()
