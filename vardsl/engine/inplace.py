@@ -209,6 +209,8 @@ class InPlace:
         a, b = v.array, other.array
         if a.dtype is not b.dtype or a.dtype.kind != "f" or a.shape != b.shape or not a.flags.writeable:
             return False
+        if ctx.savepoint is not None:
+            ctx.savepoint.keep(a)
         self.base.ufunc(a, b, a)
         bump(v)
         return True

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.backward import backward as run_backward
-from vardsl.engine.context import Context
+from vardsl.engine.context import Context, state
 from vardsl.engine.value import OPS, Value
 from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptTypeError, ScriptValueError
 from vardsl.lang import literals, members
@@ -173,6 +173,8 @@ def set_item(value: Any, x: Any, key: Any) -> None:
     if type(x) is Value:
         OPS["setitem_"](x, key, value)
     elif isinstance(x, np.ndarray):
+        if state.ctx.savepoint is not None:
+            state.ctx.savepoint.keep(x)
         x[key] = value
     else:
         raise ScriptTypeError(f"elements of {kind_of(x)} cannot be assigned")
@@ -211,6 +213,10 @@ def make_tensor(data: Any, *args: Any, **keywords: Any) -> Any:
     elif isinstance(data, tuple):
         data = literals.tensor(list(data))
     return OPS["tensor"](data, *args, **keywords)
+
+
+def itself(x: Any) -> Any:
+    return x
 
 
 # ---- texts --------------------------------------------------------------------------------------------------------
@@ -518,7 +524,7 @@ class Runtime:
             ".imatmul": AUGMENTED["@"], ".augmented_item": augmented_item, ".augmented_member": augmented_member,
             ".set_item": set_item, ".set_member": set_member, ".same_shape": same_shape, ".differ": differ,
             ".function": function, ".make_tensor": make_tensor, ".tensor": literals.tensor,
-            ".array": literals.unpacked, ".var": literals.var, ".joined": joined, ".slice": slice,
+            ".array": literals.unpacked, ".var": literals.var, ".joined": joined, ".itself": itself, ".slice": slice,
             ".member": members.get, ".space": members.namespace_member, ".formatted": self.formatted,
             ".tick": self.tick, ".too_deep": self.too_deep, ".level": self.level, ".turns": self.turns,
             ".forever": self.forever, ".begin": self.begin, ".commit": self.commit, ".rollback": self.rollback,

@@ -203,6 +203,9 @@ class Plan:
             self.buffers[slot][...] = g.array
         for leaf in self.first_clear:
             leaf._grad = None
+        if ctx.savepoint is not None:
+            for v, _ in self.writes:
+                ctx.savepoint.keep(v.array)
         if self.handed:
             self._renew()
         for fn, args in self.program:
