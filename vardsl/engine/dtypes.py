@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,17 @@ class DType:
 
     def __repr__(self) -> str:
         return self.name
+
+    def __call__(self, x: Any) -> Any:
+        """Converts: a tensor or array is cast, text and plain numbers become plain numbers of this category."""
+        cast = getattr(x, "to_dtype", None)
+        if cast is not None:
+            return cast(self)
+        if isinstance(x, np.ndarray):
+            return x.astype(self.np)
+        if isinstance(x, str) and self.category == 1:
+            return int(x)
+        return (bool, int, float)[self.category](x)
 
     @property
     def is_floating(self) -> bool:

@@ -299,6 +299,10 @@ class Value:
         self._escapes()
         return self.array.tolist()
 
+    def to_dtype(self, dtype: DType) -> Value:
+        """The same values in another dtype; itself where it has that already."""
+        return OPS["to"](self, dtype)  # type: ignore[no-any-return]
+
     def requires_grad_(self, requires_grad: bool = True) -> Value:
         """Makes a leaf take part in the graph, or not."""
         if not requires_grad and self.node is not None:
@@ -419,22 +423,22 @@ class Value:
         return OPS["_rdiv"].binary(self, other)
 
     def __floordiv__(self, other: Any) -> Any:
-        return OPS["floor_divide"].operator(self, other)
+        return OPS["floor_divide"].binary(self, other)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return OPS["floor_divide"].operator(other, self)
+        return OPS["floor_divide"].binary(other, self)
 
     def __mod__(self, other: Any) -> Any:
-        return OPS["remainder"].operator(self, other)
+        return OPS["remainder"].binary(self, other)
 
     def __rmod__(self, other: Any) -> Any:
-        return OPS["remainder"].operator(other, self)
+        return OPS["remainder"].binary(other, self)
 
     def __pow__(self, other: Any) -> Any:
-        return OPS["pow"].operator(self, other)
+        return OPS["pow"].binary(self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return OPS["pow"].operator(other, self)
+        return OPS["pow"].binary(other, self)
 
     def __matmul__(self, other: Any) -> Any:
         return OPS["matmul"].operator(self, other)
@@ -467,22 +471,22 @@ class Value:
         return OPS["bitwise_or"].operator(other, self)
 
     def __eq__(self, other: object) -> Any:
-        return OPS["eq"].operator(self, other)
+        return OPS["eq"].binary(self, other)
 
     def __ne__(self, other: object) -> Any:
-        return OPS["ne"].operator(self, other)
+        return OPS["ne"].binary(self, other)
 
     def __lt__(self, other: Any) -> Any:
-        return OPS["lt"].operator(self, other)
+        return OPS["lt"].binary(self, other)
 
     def __le__(self, other: Any) -> Any:
-        return OPS["le"].operator(self, other)
+        return OPS["le"].binary(self, other)
 
     def __gt__(self, other: Any) -> Any:
-        return OPS["gt"].operator(self, other)
+        return OPS["gt"].binary(self, other)
 
     def __ge__(self, other: Any) -> Any:
-        return OPS["ge"].operator(self, other)
+        return OPS["ge"].binary(self, other)
 
 
 class HookHandle:

@@ -459,7 +459,7 @@ class _Checker:
             )
             return
         positional = signature.positional
-        spread = bool(positional) and positional[-1].kind == "Sizes"
+        spread = bool(positional) and positional[-1].kind in ("Sizes", "Varargs")
         if given > len(positional) and not spread:
             self._error(
                 ScriptTypeError(
@@ -470,7 +470,11 @@ class _Checker:
             )
             return
         names |= {ALIASES[n] for n in names if n in ALIASES and ALIASES[n] in signature.index}
-        missing = [p.name for p in signature.parameters[given:] if p.default is REQUIRED and p.name not in names]
+        missing = [
+            p.name
+            for p in signature.parameters[given:]
+            if p.default is REQUIRED and p.name not in names and p.kind != "Varargs"
+        ]
         if missing:
             shown = ", ".join(f'"{m}"' for m in missing)
             self._error(

@@ -6,7 +6,7 @@ import ast as py
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vardsl.engine.signature import SEQUENCE_KINDS, Signature
+from vardsl.engine.signature import ALIASES, SEQUENCE_KINDS, Signature
 from vardsl.errors import InternalError
 from vardsl.lang import builtins, literals, members
 from vardsl.lang.check import Checked
@@ -224,7 +224,7 @@ class Expressions:
 
     # ---- postfix -----------------------------------------------------------------------------------------------
     def _index(self, e: ast.Index) -> py.expr:
-        return py.Subscript(self.expr(e.value), self.index_key(e), LOAD, **self.at(e.span))
+        return py.Subscript(_shielded(self.expr(e.value)), self.index_key(e), LOAD, **self.at(e.span))
 
     def index_key(self, e: ast.Index) -> py.expr:
         """The key of `x[i, a:b]` as a value: an item, or a tuple of them."""
@@ -280,7 +280,7 @@ class Expressions:
             signature = builtins.call_parameters(f.id)
         else:
             signature = None
-        target = self.expr(f)
+        target = _shielded(self.expr(f))
         args, keywords = self._arguments(e.args, signature, len(first))
         return py.Call(target, [*first, *args], keywords, **p)
 
@@ -312,11 +312,10 @@ class Expressions:
         positional: list[py.expr] = []
         keywords: list[py.keyword] = []
         for a in args:
-            kind = None
-            if signature is not None and isinstance(a.value, (ast.ListLit, ast.NumberRow)):
-                kind = _kind(signature, len(positional) + offset if a.name is None else a.name)
-            if kind in SEQUENCE_KINDS:
-                value = self._sequence(a.value)  # type: ignore[arg-type]
+            if isinstance(a.value, (ast.ListLit, ast.NumberRow)) and _takes_sequence(
+                signature, len(positional) + offset if a.name is None else a.name, a.value
+            ):
+                value = self._sequence(a.value)
             else:
                 value = self.expr(a.value)
             if a.name is None:
@@ -333,7 +332,7 @@ class Expressions:
         p = self.at(e.span)
         if isinstance(call, ast.Member) and self._namespace(call) is None:
             return py.Call(helper("member", [self.expr(call.value), const(call.name, p)], self.at(call.span)), [value], [], **p)
-        return py.Call(self.expr(call), [value], [], **self.at(call.span))
+        return py.Call(_shielded(self.expr(call)), [value], [], **self.at(call.span))
 
     def _lambda(self, e: ast.Lambda) -> py.expr:
         return self.make_function("fn", e.span, e.params, e.body)
@@ -343,6 +342,15 @@ class Expressions:
     ) -> py.expr:
         """The code that makes a function value; its body goes before the statement."""
         raise NotImplementedError
+
+
+def _shielded(e: py.expr) -> py.expr:
+    """A literal where it cannot stand, kept from Python's compiler, which would write a warning."""
+    if isinstance(e, (py.Constant, py.Tuple, py.Compare)):
+        p = {"lineno": e.lineno, "col_offset": e.col_offset}
+        p |= {"end_lineno": e.end_lineno or e.lineno, "end_col_offset": e.end_col_offset or e.col_offset}
+        return helper("itself", [e], p)
+    return e
 
 
 def _sequence_like(e: ast.Expr) -> bool:
@@ -362,15 +370,27 @@ def _method_parameters(name: str) -> Signature | None:
     return None if method is None else builtins.signature_of(method, name)
 
 
-def _kind(signature: Signature, which: int | str) -> str | None:
-    """The kind of the parameter that an argument goes to."""
-    if isinstance(which, str):
-        k = signature.index.get(which, signature.index.get({"axis": "dim", "keepdims": "keepdim"}.get(which, "")))
-        return None if k is None else signature.parameters[k].kind
+# Parameters that take one thing or a sequence of them.
+_EITHER = frozenset({"padding", "indices_or_sections", "indices", "split_size_or_sections", "dims", "spacing", "dim"})
+
+
+def _takes_sequence(signature: Signature | None, which: int | str, literal: ast.ListLit | ast.NumberRow) -> bool:
+    """Whether a literal is the sequence that its parameter takes, not a tensor."""
+    if signature is None:
+        return False
     positional = signature.positional
-    if which < len(positional):
-        return positional[which].kind
-    return None
+    if isinstance(which, str):
+        k = signature.index.get(which, signature.index.get(ALIASES.get(which, "")))
+    else:
+        k = min(which, len(positional) - 1) if positional and positional[-1].kind == "Varargs" else which
+        k = k if k < len(positional) else None
+    if k is None:
+        return False
+    p = signature.parameters[k]
+    if p.kind == "Varargs":
+        # of numbers a tensor among others, else all the tensors
+        return literals.pack(literal) is None
+    return p.kind in SEQUENCE_KINDS or (p.kind == "Any" and p.name in _EITHER and "other" not in signature.index)
 
 
 def numeric(e: ast.Expr) -> bool:

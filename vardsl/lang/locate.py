@@ -183,6 +183,8 @@ def _node_at(source: Source, start: int, end: int) -> ast.Node | None:
 # ---- better words --------------------------------------------------------------------------------------------------
 def _improve(error: Error, facts: _Facts) -> None:
     """Names the operands as the script does, and says in our words what PyTorch's sentence says in its own."""
+    if error.message.startswith("_") and isinstance(facts.node, ast.Call):
+        _public_name(error, facts.node.function)
     if not isinstance(error, ShapeError):
         return
     binary = facts.operands()
@@ -201,11 +203,18 @@ def _improve(error: Error, facts: _Facts) -> None:
             if isinstance(node.function, ast.Member) and len(args) == len(exprs) + 1:
                 exprs.insert(0, node.function.value)
             if len(exprs) == len(args):
-                error.operands += [
+                error.operands = [
                     (facts.source_text(e), show_shape(v))
                     for e, v in zip(exprs, args)
                     if isinstance(v, Value) and _short(facts.source_text(e)) and not isinstance(e, ast.ListLit)
                 ]
+
+
+def _public_name(error: Error, function: ast.Expr) -> None:
+    """The name that the script called in place of an operation behind it."""
+    if isinstance(function, (ast.Name, ast.Member)):
+        name = function.id if isinstance(function, ast.Name) else function.name
+        error.message = re.sub(r"^_\w+\(\)", f"{name}()", error.message)
 
 
 def show_shape(v: Any) -> str:
@@ -226,11 +235,9 @@ def _name_operands(
         return
     names = [facts.source_text(left), facts.source_text(right)]
     roles = [n if _short(n) else side for n, side in zip(names, ("the left side", "the right side"))]
-    if not error.operands:
-        if roles[0] == roles[1]:
-            error.operands = [(roles[0], show_shape(a))]
-        else:
-            error.operands = [(roles[0], show_shape(a)), (roles[1], show_shape(b))]
+    error.operands = [(roles[0], show_shape(a)), (roles[1], show_shape(b))]
+    if roles[0] == roles[1] and _short(names[0]):
+        del error.operands[1]
     sa, sb = show_shape(a), show_shape(b)
     if op == "@" and a.ndim and b.ndim:
         m, n = a.shape[-1], b.shape[-2] if b.ndim > 1 else b.shape[0]

@@ -347,7 +347,7 @@ def _name_fields(o: Op, fields: str | None) -> None:
     if fields is None:
         return
     o.fields = fields
-    o.facts["result"] = result_type(fields)
+    o.facts["result"] = result_type(fields, o.name.replace(".", "_"))
     run = o.run
 
     def named(bound: list[Any]) -> Any:
@@ -360,11 +360,11 @@ def _name_fields(o: Op, fields: str | None) -> None:
     o.light = False
 
 
-def result_type(fields: str) -> Any:
-    """A tuple class with these field names, made once."""
-    found = _TUPLES.get(fields)
+def result_type(fields: str, name: str = "result") -> Any:
+    """A tuple class with these field names, made once for each operation's name."""
+    found = _TUPLES.get(f"{name} {fields}")
     if found is None:
-        found = _TUPLES[fields] = namedtuple("result", fields.split())  # noqa: PYI024
+        found = _TUPLES[f"{name} {fields}"] = namedtuple(name, fields.split())  # noqa: PYI024
     return found
 
 
