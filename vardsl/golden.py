@@ -3,8 +3,8 @@
     print mean([1., 2.])
     #> tensor(1.5000)
 
-Each statement of the file runs on its own, so that after an error the script goes on; several statements on one line
-share the lines below it. A text that does not parse has all its diagnostics below the line of the last of them.
+Each statement of the file runs on its own, so that after an error the script goes on; several statements on
+one line share the lines below it. A text that does not parse has its diagnostics below the last one's line.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ def run(source: Source, session: Runs) -> Result:
     """Runs a golden script in a fresh session. Blanks at the ends of its `#>` lines do not count."""
     plain = Source(Path(source.name).name, source.text)
     lines = [plain.line(n) for n in range(1, len(plain.line_starts) + 1)]
+    if lines[-1] == "":
+        lines.pop()
     printed = _outputs(plain, lines, session)
     actual: list[str] = []
     for number, line in enumerate(lines, start=1):

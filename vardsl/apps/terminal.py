@@ -15,11 +15,11 @@ OK, FAILED, USAGE, LIMIT, BUG, OUTPUT, INTERRUPTED, PIPE = 0, 1, 2, 3, 70, 74, 1
 HARD_AFTER, HARD_WITHIN = 3, 1.0
 
 
-class OutputFailed(BaseException):
-    """Standard output cannot be written; no handler of script errors may stop it."""
+class OutputFailed(SystemExit):
+    """Standard output cannot be written: the process is to end, whatever handles errors of scripts."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(str(error))
+        super().__init__(OUTPUT)
         self.error = error
 
     @property
