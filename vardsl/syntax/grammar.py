@@ -7,9 +7,9 @@ place, skips the single-child rules of the precedence ladder, and can go on afte
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -101,7 +101,7 @@ def load(text: str, grammar: str) -> Tables | None:
 
 
 def _digest(grammar: str) -> str:
-    return hashlib.sha256(grammar.encode()).hexdigest()
+    return f"{zlib.crc32(grammar.encode()):08x}"
 
 
 def build(grammar: str) -> Tables:
