@@ -50,6 +50,7 @@ from vardsl.lang.runtime import Runtime
 from vardsl.lang.scope import assigned_in, declared_in
 from vardsl.lang.suggest import hint_for_name
 from vardsl.lang.undo import Undo
+from vardsl.plan.region import Region
 from vardsl.source import Source
 from vardsl.syntax import ast
 from vardsl.syntax.parse import MAX_SOURCE, decode, parse, parse_expression
@@ -116,6 +117,7 @@ class Session:
         self.importing: list[Path] = []
         self.space = self._new_space(permissions.folder)
         self.last_error: Error | None = None
+        self.regions: dict[str, Region] = {}
         self._lock = threading.RLock()
         self._warned: set[tuple[str, object]] = set()
         self._running = 0
@@ -280,6 +282,7 @@ class Session:
                 if watch is not None:
                     watch.cancel()
                 self._running = 0
+                self.ctx.tracer = None
                 self.ctx.cancel = False
                 self.ctx.grad_enabled = True
                 state.ctx = before
@@ -327,10 +330,13 @@ class Session:
             )  # fmt: skip
             lang_check.raise_errors(checked.errors)
             space.captured = checked.captured
-            compiler = Compiler(checked, shown=shown)
+            compiler = Compiler(checked, shown=shown, plan=self.plan)
             space.names[".last"] = None
             for code in compiler.chunks():
                 self._provide(compiler)
+                for name, label in compiler.regions:
+                    if name not in self.builtins:
+                        self.builtins[name] = self.regions[name] = Region(label)
                 execute(code, space.names)
             return space.names[".last"]
         except BaseException as error:

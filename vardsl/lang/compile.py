@@ -12,6 +12,7 @@ import ast as py
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
+from zlib import crc32
 
 from vardsl.errors import InternalError
 from vardsl.lang.check import Checked
@@ -34,6 +35,7 @@ from vardsl.lang.code import (
 from vardsl.lang.effects import needs_journal
 from vardsl.lang.expressions import Expressions
 from vardsl.lang.places import FileName
+from vardsl.lang.regions import Run, split
 from vardsl.lang.scope import FileSlot, Slot, blocks_of, sub_nodes
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -67,8 +69,10 @@ class Unit:
 class Compiler(Expressions):
     """Compiles the statements of one program."""
 
-    def __init__(self, checked: Checked, *, shown: bool = False) -> None:
+    def __init__(self, checked: Checked, *, shown: bool = False, plan: bool = False) -> None:
         super().__init__(checked)
+        self.plan = plan
+        self.regions: list[tuple[str, str]] = []  # the names of this program's regions, and what to call them
         self.file_name = FileName.of(checked.source)
         self.unit = Unit(None, "file")
         self.shown = shown
@@ -78,12 +82,15 @@ class Compiler(Expressions):
     # ---- the file ----------------------------------------------------------------------------------------------
     def chunks(self) -> Iterator[CodeType]:
         """The program's code, piece by piece; the value of a last expression is left under `.last`."""
-        body = self.checked.program.body
+        body = list(self._runs(self.checked.program.body))
         for start in range(0, max(len(body), 1), CHUNK):
             part = body[start : start + CHUNK]
             out: Stmts = []
             for k, s in enumerate(part):
-                out += self._file_statement(s, is_last=start + k == len(body) - 1)
+                if isinstance(s, Run):
+                    out += self._file_run(s)
+                else:
+                    out += self._file_statement(s, is_last=start + k == len(body) - 1)
             if out:
                 yield self._code(out)
 
@@ -98,6 +105,43 @@ class Compiler(Expressions):
         if isinstance(s, (ast.ExprStmt, ast.Minimize)):
             return [tick, *self._valued(s, keep=is_last)]
         return [tick, *self.statement(s)]
+
+    def _runs(self, body: Sequence[ast.Stmt]) -> Iterable[ast.Stmt | Run]:
+        return split(body, self.is_builtin) if self.plan else body
+
+    def _file_run(self, run: Run) -> Stmts:
+        out: Stmts = []
+        for s in run.statements:
+            p = self.at(s.span)
+            out.append(do(helper("tick", [], p), p))
+        return [*out, *self._region(run)]
+
+    def _region(self, run: Run) -> Stmts:
+        """The run with its region asked first; `if` the answer is None the statements are executed here."""
+        p = self.at(run.span)
+        digest = crc32(f"{self.checked.source.name}\0{self.checked.source.text}".encode(errors="replace"))
+        name = f".R{digest:x}.{len(self.regions)}"
+        line = self.checked.source.position(run.span.start)[0]
+        self.regions.append((name, f"{self.checked.source.name}:{line}"))
+
+        def mode(op: py.cmpop, value: int) -> py.expr:
+            return py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [op], [const(value, p)], **p)
+
+        reads = tuple_of([self.expr(n) for n in run.reads], p)
+        ask = py.Call(load(name, p), [reads], [], **p)
+        answer = self.fresh("t")
+        body: Stmts = []
+        for s in run.statements:
+            body += self.statement(s)
+        bound = tuple_of([load(self._bind(n.id, n.span.start), self.at(n.span)) for n in run.binds], p)
+        end = py.Call(py.Attribute(load(name, p), "end", LOAD, **p), [bound], [], **p)
+        body.append(py.If(mode(py.NotEq(), 2), [do(end, p)], [], **p))
+        names = [store(self._bind(n.id, n.span.start), self.at(n.span)) for n in run.binds]
+        take: Stmts = [py.Assign([py.Tuple(names, STORE, **p)], load(answer, p), **p)] if names else [py.Pass(**p)]
+        return [
+            put(answer, py.IfExp(mode(py.Eq(), 1), ask, const(None, p), **p), p),
+            py.If(py.Compare(load(answer, p), [py.Is()], [const(None, p)], **p), body, take, **p),
+        ]
 
     def _valued(self, s: ast.ExprStmt | ast.Minimize, *, keep: bool) -> Stmts:
         p = self.at(s.span)
@@ -211,8 +255,8 @@ class Compiler(Expressions):
         """The statements of a nested block; never empty."""
         self._own(b.span.start, self.checked.blocks)
         out: Stmts = []
-        for s in b.body:
-            out += self.statement(s)
+        for s in self._runs(b.body):
+            out += self._region(s) if isinstance(s, Run) else self.statement(s)
         return out or [py.Pass(**self.at(b.span))]
 
     def _let(self, s: ast.Let | ast.Assign) -> Stmts:

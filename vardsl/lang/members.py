@@ -240,6 +240,8 @@ def clear_grad(v: Value) -> None:
     if journal is not None and before is not None:
         journal.append(lambda: _put_grad(v, before))
     v._grad = None
+    if state.ctx.tracer is not None:
+        state.ctx.tracer.cleared(v)
 
 
 def _put_grad(v: Value, g: Value | None) -> None:

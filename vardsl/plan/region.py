@@ -22,10 +22,11 @@ LARGE = 200_000  # elements from which a single repetition is worth a plan
 class Region:
     """The state of one run of statements: not yet recorded, being recorded, planned, or left alone."""
 
-    __slots__ = ("label", "plan", "reads", "recordings", "seen", "stopped", "tracer")
+    __slots__ = ("label", "mode", "plan", "reads", "recordings", "seen", "stopped", "tracer")
 
     def __init__(self, label: str = "") -> None:
         self.label = label
+        self.mode = 0
         self.plan: Plan | None = None
         self.tracer: Tracer | None = None
         self.reads: Sequence[Any] = ()
@@ -42,8 +43,6 @@ class Region:
                 return results
             self.plan = None
             self.seen = WARM_UP - 1
-        if self.stopped is not None:
-            return None
         self.seen += 1
         ctx = state.ctx
         if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None:
@@ -51,7 +50,7 @@ class Region:
         if self.seen > WARM_UP or (self.seen > 1 and any(type(v) is Value and v.array.size >= LARGE for v in reads)):
             self.recordings += 1
             if self.recordings > RECORDINGS:
-                self.stopped = "what it works on keeps changing"
+                self._stop("what it works on keeps changing")
                 return None
             self.tracer = ctx.tracer = Tracer(reads)
             self.reads = reads
@@ -63,6 +62,9 @@ class Region:
 
     def end(self, results: Sequence[Any]) -> None:
         """The recorded run is over and has bound `results`."""
+        if self.mode == 0:
+            self.mode = 1
+            return
         tracer, self.tracer = self.tracer, None
         ctx = state.ctx
         if tracer is None or ctx.tracer is not tracer:
@@ -71,7 +73,10 @@ class Region:
         try:
             self.plan = Plan(tracer, self.reads, results)
         except Unplannable as reason:
-            self.stopped = str(reason)
+            self._stop(str(reason))
+
+    def _stop(self, why: str) -> None:
+        self.stopped, self.mode = why, 2
 
     def describe(self) -> str:
         """What became of the region, for `--explain-plan`."""
