@@ -278,7 +278,7 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
         journal.append(_undo_grad(leaf, before))
     if isinstance(g, Value):
         if before is None:
-            leaf._grad = g if create_graph else Value(_owned(g.array, leaf).copy())
+            leaf._grad = _kept(g) if create_graph else Value(_owned(g.array, leaf).copy())
         else:
             with enable_grad(create_graph):
                 leaf._grad = before + g
@@ -297,6 +297,17 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
             before.vc[0] += 1
         else:
             before.vc = [1]
+
+
+def _kept(g: Value) -> Value:
+    """A first gradient that stays on the graph: a copy, whose node PyTorch calls `CopyBackwards`."""
+    if not g.requires_grad:
+        return Value(g.array.copy())
+    with enable_grad():
+        copy: Value = OPS["clone"](g)
+    if copy.node is not None:
+        copy.node.name = "CopyBackwards"
+    return copy
 
 
 def _undo_grad(leaf: Value, before: Value | None) -> Callable[[], None]:
