@@ -190,6 +190,9 @@ class InPlace:
         result = self.base(v, *args, **keywords)
         if result is v:
             return v
+        step = self.base.facts.get("inplace")
+        if type(step) is int:
+            return reshape_in_place(v, result, step)
         node = result._node
         if node is not None:
             _keep_before(node, v)
@@ -214,6 +217,38 @@ class InPlace:
         self.base.ufunc(a, b, a)
         bump(v)
         return True
+
+
+def reshape_in_place(v: Value, view: Value, step: int) -> Value:
+    """Turns a value into a view of itself. PyTorch numbers these nodes `step` after those of the views."""
+    counter = shared_counter(v)
+    journal = state.ctx.journal
+    if journal is not None:
+        journal.append(_restore_shape(v, counter[0]))
+    v.array = view.array
+    counter[0] += 1
+    node = view._node
+    if node is not None:
+        name = node.grad_fn
+        node.name = f"{name[:-1]}{int(name[-1]) + step}"
+        succeed(v, node, view.index)
+        node.y_version = counter[0]
+    if v.base is not None:
+        v.chain = view.chain
+    v.seen = counter[0]
+    return v
+
+
+def _restore_shape(v: Value, version: int) -> Callable[[], None]:
+    array, node, index, base = v.array, v._node, v.index, v.base
+    chain, seen = (v.chain, v.seen) if base is not None else (None, 0)
+
+    def undo() -> None:
+        v.array, v._node, v.index, v.chain, v.seen = array, node, index, chain, seen
+        if v.vc is not None:
+            v.vc[0] = version
+
+    return undo
 
 
 def _keep_before(node: Node, v: Value) -> None:

@@ -71,7 +71,7 @@ def full(size: Sizes, fill_value: Any, *, dtype: Dtype | None = None, requires_g
 
 
 def _model(input: Any, dtype: Any, name: str) -> tuple[tuple[int, ...], Any]:
-    if isinstance(input, (int, float)):
+    if type(input) in (bool, int, float):
         raise ScriptTypeError(
             f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
         )
@@ -143,7 +143,7 @@ def arange(
     if step == 0:
         raise ScriptValueError("step must be nonzero")
     if not (isfinite(start) and isfinite(end)):
-        raise ScriptValueError(f"unsupported range: {float(start)} -> {float(end)}")
+        raise ScriptValueError(f"unsupported range: {start:g} -> {end:g}")
     if (end - start) * step < 0:
         raise ScriptValueError("upper bound and lower bound inconsistent with step sign")
     if of.kind in "iu":
@@ -155,13 +155,17 @@ def arange(
     return (float(start) + float(step) * np.arange(n, dtype=np.float64)).astype(of)
 
 
-def _scalar(x: Any, name: str) -> Any:
+def _ends(start: Any, end: Any, name: str) -> tuple[Any, Any]:
+    """Both ends as numbers; 0-d tensors are taken too."""
+    dims = [x.ndim if type(x) is Value else 0 for x in (start, end)]
+    said = f"start with {dims[0]} dimension(s) and end with {dims[1]} dimension(s)."
+    return _scalar(start, name, said), _scalar(end, name, said)
+
+
+def _scalar(x: Any, name: str, said: str) -> Any:
     if type(x) is Value:
         if x.ndim:
-            raise ShapeError(
-                f"{name} only supports 0-dimensional start and end tensors, but got {name}() with start and end of "
-                f"dimension {x.ndim}"
-            )
+            raise ShapeError(f"{name} only supports 0-dimensional start and end tensors, but got {said}")
         return x.item()
     return x
 
@@ -192,7 +196,7 @@ def linspace(start: Any, end: Any, steps: Int, *, dtype: Dtype | None = None, re
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     of = dtype if dtype is not None else state.ctx.default_dtype
-    return _spaced(_scalar(start, "linspace"), _scalar(end, "linspace"), steps, of, "linspace").astype(of)
+    return _spaced(*_ends(start, end, "linspace"), steps, of, "linspace").astype(of)
 
 
 @creation()
@@ -205,7 +209,7 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     of = dtype if dtype is not None else state.ctx.default_dtype
-    exponents = _spaced(_scalar(start, "logspace"), _scalar(end, "logspace"), steps, of, "logspace")
+    exponents = _spaced(*_ends(start, end, "logspace"), steps, of, "logspace")
     return np.power(exponents.dtype.type(base), exponents).astype(of)
 
 

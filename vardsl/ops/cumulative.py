@@ -10,7 +10,7 @@ from vardsl.engine.dtypes import i8
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Dtype, Int, Ints, Number, Tensor, composite, general, op
-from vardsl.ops.dims import as_like, dtype_of, wrap_dim
+from vardsl.ops.dims import as_like, dtype_of, named, wrap_dim
 
 
 def _running(ufunc: Any, input: Any, dim: int, dtype: Any) -> Any:
@@ -76,11 +76,17 @@ def _by_division(b: Any, c: Any) -> Any:
     return p * np.add.accumulate(b / p)
 
 
-def _cumprod_vjp(g, input, input_like, dim):
+def _numbers(x):
+    return x.array if type(x) is Value else x
+
+
+def _cumprod_vjp(g, input, y, input_like, dim):
     g = as_like(g, input_like)
     if not input.ndim or 0 in input.shape:
         return g
     axis = wrap_dim(dim, input.ndim)
+    if not (_numbers(input) == 0).any():
+        return backwards(g * y, axis) / input
     first = op.ones_like(op.narrow(input, axis, 0, 1))
     before = op.cat([first, op.cumprod(op.narrow(input, axis, 0, input.shape[axis] - 1), axis)], axis)
     return before * op._scan(g, input, axis, True)
@@ -101,13 +107,10 @@ def _logcumsumexp_vjp(g, input, y, dim):
         return g
     axis = wrap_dim(dim, input.ndim)
     before = op.cat([op.narrow(y, axis, 0, 1), op.narrow(y, axis, 0, y.shape[axis] - 1)], axis)
-    return _ratio(input, y) * op._scan(g, _ratio(before, y), axis, True)
-
-
-def _ratio(a, b):
-    # e^(a - b) with a ≤ b; equal infinities are in the ratio 1
-    same = a == b
-    return op.exp(op.masked_fill(a - b, same, 0.0))
+    # equal infinities are in the ratio 1, but an element that is +inf has no gradient in PyTorch either
+    nothing = _numbers(y) == -np.inf
+    own = op.exp(op.masked_fill(input - y, nothing, 0.0))
+    return own * op._scan(g, op.exp(op.masked_fill(before - y, before == y, 0.0)), axis, True)
 
 
 @general(vjp=_logcumsumexp_vjp)
@@ -179,10 +182,10 @@ def diff(input: Tensor, n: Int = 1, dim: Int = -1, prepend: Tensor | None = None
     for extra in (prepend, append):
         if extra is not None:
             _check_extra(input, extra, axis)
+    if n == 0:
+        return op._copy(op.zeros_like(input), input)
     parts = [x for x in (prepend, input, append) if x is not None]
     x = op.cat(parts, axis) if len(parts) > 1 else input
-    if n == 0:
-        return op._copy(op.zeros_like(x), x)
     for _ in range(min(n, x.shape[axis])):
         size = x.shape[axis]
         later, before = op.narrow(x, axis, 1, size - 1), op.narrow(x, axis, 0, size - 1)
@@ -240,7 +243,7 @@ def _uneven(x: Any, at: Any, dim: int, order: int) -> Any:
 
 
 @composite()
-def gradient(input: Tensor, *, spacing: Any = 1, dim: Ints | None = None, edge_order: Int = 1):
+def gradient(input: Tensor, *, spacing: Any | None = 1, dim: Ints | None = None, edge_order: Int = 1):
     """Derivatives of sampled values along dimensions, by central differences; a tuple of tensors.
 
     `spacing` is a number, one number for each dimension, or one tensor of coordinates for each.
@@ -266,7 +269,7 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Ints | None = None, edge_o
 
 def _steps(spacing: Any, dims: tuple[int, ...], given: bool) -> list[Any]:
     if type(spacing) not in (list, tuple):
-        return [spacing] * len(dims)
+        return [1 if spacing is None else spacing] * len(dims)
     if len(spacing) != len(dims):
         said = (
             f"expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the same length, "
@@ -305,11 +308,11 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | None = None, d
         return op.zeros(tuple([n for k, n in enumerate(y.shape) if k != axis]), dtype=dtype_of(y))
     if x is not None:
         h = _steps_between("trapezoid", y, x, axis)
-        return op.sum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0
+        return named(op.sum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0, "DivBackward1")
     if dtype_of(y).kind == "b":
         raise ScriptTypeError("trapezoid: received a bool input for `y`, but bool is not supported")
     ends = op.select(y, axis, 0) + op.select(y, axis, -1)
-    return (op.sum(y, axis) - ends * 0.5) * (1 if dx is None else dx)
+    return named((op.sum(y, axis) - ends * 0.5) * (1 if dx is None else dx), "MulBackward1")
 
 
 @composite()
@@ -322,7 +325,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | Non
     axis = wrap_dim(dim, y.ndim)
     if x is not None:
         h = _steps_between("cumulative_trapezoid", y, x, axis)
-        return op.cumsum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0
+        return named(op.cumsum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0, "DivBackward1")
     if dtype_of(y).kind == "b":
         raise ScriptTypeError("cumulative_trapezoid: received a bool input for `y`, but bool is not supported")
     return op.cumsum((1 if dx is None else dx) / 2.0 * (op.slice(y, axis, 1) + op.slice(y, axis, 0, -1)), axis)

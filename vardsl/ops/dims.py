@@ -75,6 +75,13 @@ def dtype_of(x: Any) -> Any:
     return x.array.dtype if type(x) is Value else x.dtype
 
 
+def named(y: Any, name: str) -> Any:
+    """The result with PyTorch's name of its node, where that is not the name of ours."""
+    if type(y) is Value and y._node is not None:
+        y._node.name = name
+    return y
+
+
 def as_like(g, like):
     """A cotangent in the dtype of an input that was promoted, or whose result was asked for in another dtype."""
     return g if dtype_of(g) == like.dtype else op._cast(g, like.dtype)

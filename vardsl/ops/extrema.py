@@ -8,7 +8,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import i8
 from vardsl.engine.value import Value
-from vardsl.errors import ScriptIndexError, ScriptTypeError
+from vardsl.errors import ScriptIndexError, ScriptTypeError, ShapeError
 from vardsl.ops.define import Bool, Index, Int, Ints, Sizes, Tensor, composite, general, nondiff, op
 from vardsl.ops.dims import wrap_dim, wrap_dims
 from vardsl.ops.reduce import restore
@@ -65,18 +65,18 @@ def refuse_empty_all(name: str, input: Any) -> None:
 
 # ---- evenly shared extrema ----------------------------------------------------------------------------------------
 @nondiff()
-def _shares(input: Tensor, value: Tensor, dim: Ints, keepdim: Bool):
-    """For each element its share of the extremum: 1/n for n that are equal to it (or are NaN with it)."""
+def _shares(input: Tensor, value: Tensor, dim: Ints, keepdim: Bool, with_nan: Bool):
+    """For each element its share of the extremum: 1/n for n that are equal to it (or, on demand, NaN with it)."""
     axes = wrap_dims(dim, input.ndim)
     v = value if keepdim else np.expand_dims(value, axes)
     mask = input == v
-    if input.dtype.kind == "f" and np.isnan(v).any():
+    if with_nan and input.dtype.kind == "f":
         mask |= np.isnan(input) & np.isnan(v)
     return np.divide(mask, np.add.reduce(mask, axes, keepdims=True), dtype=input.dtype)
 
 
 def _even_vjp(g, input, y):
-    return op.expand(g, input.shape) * op._shares(input, y, (), False)
+    return op.expand(g, input.shape) * op._shares(input, y, (), False, True)
 
 
 def _extreme_all(name, ufunc, input):
@@ -160,7 +160,7 @@ def _even_dims_vjp(g, input, y, dim, keepdim):
     if not keepdim and y.ndim != input.ndim:
         axes = wrap_dims(dim, input.ndim)
         y = op.reshape(y, tuple([1 if k in axes else n for k, n in enumerate(input.shape)]))
-    return restore(g, input, dim, keepdim) * op._shares(input, y, dim, True)
+    return restore(g, input, dim, keepdim) * op._shares(input, y, dim, True, False)
 
 
 def _extreme(name, ufunc, input, dim, keepdim):
@@ -212,11 +212,13 @@ def aminmax(input: Tensor, *, dim: Int | None = None, keepdim: Bool = False):
         axes = (wrap_dim(dim, input.ndim),) if input.ndim else ()
         for k in axes:
             if input.shape[k] == 0:
-                raise ScriptIndexError(f"aminmax(): Expected reduction dim {k} to have non-zero size.")
+                raise ScriptIndexError(f"aminmax: Expected reduction dim {k} to have non-zero size.")
     return np.minimum.reduce(input, axes, keepdims=keepdim), np.maximum.reduce(input, axes, keepdims=keepdim)
 
 
 def _place(name: str, find: Any, input: Any, dim: int | None, keepdim: bool) -> Any:
+    if input.dtype.kind == "b":
+        raise ScriptTypeError(f"{name}(): does not support bool input")
     if dim is None:
         if input.size == 0:
             raise ScriptIndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
@@ -263,6 +265,8 @@ def logsumexp(input: Tensor, dim: Ints, keepdim: Bool = False):
     >>> logsumexp([0., 0.], 0)
     tensor(0.6931)
     """
+    if dim == () and input.ndim:
+        raise ShapeError(f"output with shape [] doesn't match the broadcast shape {[1] * input.ndim}")
     axes = wrap_dims(dim, input.ndim)
     if input.size == 0:
         return np.log(np.add.reduce(np.exp(input), axes, keepdims=keepdim))

@@ -22,12 +22,10 @@ def _one(a: Any) -> Any:
 
 def _check(name: str, input: Any, dim: int, index: Any, src: Any = None) -> int:
     axis = wrap_dim(dim, input.ndim)
-    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
-        if name == "gather":
-            raise ScriptIndexError(f"{name}(): Expected dtype int32/int64 for index")
-        raise ScriptIndexError(f"{name}(): Expected dtype int64 for index")
     if index.size == 0:
         return axis
+    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
+        raise ScriptIndexError(f"{name}(): Expected dtype int32/int64 for index")
     if max(index.ndim, 1) != max(input.ndim, 1):
         other = "input" if name == "gather" else "self"
         raise ShapeError(f"Index tensor must have the same number of dimensions as {other} tensor")
@@ -144,7 +142,7 @@ def _scatter_value(input: Tensor, dim: Int, index: Index, value: Any):
     return out
 
 
-_NOT_SCATTER = NotImplementedRule("the derivative for 'scatter' is not implemented.")
+_NOT_SCATTER = NotImplementedRule("derivative for aten::scatter is not implemented")
 _UFUNCS = {"add": np.add, "multiply": np.multiply}
 
 
@@ -326,7 +324,8 @@ def _index_error(n: int, index: Any, name: str) -> None:
 def _check_vector(name: str, input: Any, dim: int, index: Any, source: Any = None) -> int:
     axis = wrap_dim(dim, input.ndim)
     if index.dtype.kind != "i" or index.dtype.itemsize < 4:
-        raise ScriptIndexError(f"{name}(): Expected dtype int32/int64 for index")
+        kinds = "int32 or int64" if name == "index_select" else "int32/int64"
+        raise ScriptIndexError(f"{name}(): Expected dtype {kinds} for index")
     if index.ndim > 1:
         raise ShapeError(
             "Index is supposed to be a vector" if name in ("index_add", "index_reduce")
@@ -412,7 +411,7 @@ def index_add(input: Tensor, dim: Int, index: Index, source: Tensor, *, alpha: A
     axis = _check_vector("index_add", input, dim, index, source)
     _index_error(_one(input).shape[axis], index, "self")
     out, target = _start(input)
-    scaled = source if alpha == 1 else np.multiply(source, np.asarray(alpha, input.dtype))
+    scaled = source if alpha == 1 else np.multiply(source, np.asarray(alpha).astype(input.dtype))
     np.add.at(target, slices(index, axis), _one(scaled))
     return out
 
@@ -445,7 +444,7 @@ def _index_fill_number(input: Tensor, dim: Int, index: Index, value: Any):
 @general(
     vjp={
         "input": lambda g, dim, index: op._index_fill_number(g, dim, index, 0),
-        "value": lambda g, dim, index: op.sum(op.index_select(g, dim, index)),
+        "value": lambda g, dim, index: op.sum(op.index_select(g, dim, op.unique(index))),
     },
     grad_fn="IndexFillBackward1",
 )

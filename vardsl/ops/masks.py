@@ -18,8 +18,8 @@ from vardsl.ops.shape import broadcast_shape
 # ---- filling ---------------------------------------------------------------------------------------------------------
 def _filled(input: Any, mask: Any, value: Any) -> Any:
     if mask.dtype.kind != "b":
-        raise ScriptTypeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {dtype_name(mask)}")
-    shape = broadcast_shape([input.shape, mask.shape])
+        raise ScriptTypeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {_c_name(mask)}")
+    shape = broadcast_shape([mask.shape, input.shape])
     out = np.array(np.broadcast_to(input, shape), order="C")
     np.copyto(out, np.asarray(value).astype(out.dtype), where=mask)
     return out
@@ -87,7 +87,7 @@ def masked_select(input: Tensor, mask: Index):
     """
     if mask.dtype.kind != "b":
         raise ScriptTypeError("masked_select: expected BoolTensor for mask")
-    shape = broadcast_shape([input.shape, mask.shape])
+    shape = broadcast_shape([mask.shape, input.shape])
     return np.broadcast_to(input, shape)[np.broadcast_to(mask, shape)].reshape(-1)
 
 
@@ -116,12 +116,12 @@ def masked_scatter(input: Tensor, mask: Index, source: Tensor):
     """
     if source.dtype != input.dtype:
         raise ScriptTypeError(
-            "masked_scatter: expected self and source to have same dtypes but got "
+            "masked_scatter: expected self and source to have same dtypes but got"
             f"{BY_NP[input.dtype].type_name} and {BY_NP[source.dtype].type_name}"
         )
     if mask.dtype.kind != "b":
         raise ScriptTypeError(
-            f"masked_scatter_ only supports boolean masks, but got mask with dtype {dtype_name(mask)}"
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {BY_NP[mask.dtype].type_name}"
         )
     shape = broadcast_shape([input.shape, mask.shape])
     out = np.array(np.broadcast_to(input, shape), order="C")
@@ -238,6 +238,9 @@ def take_along_dim(input: Tensor, indices: Index, dim: Int | None = None):
     a, b = list(input.shape), list(indices.shape)
     if input.ndim:
         a[axis] = b[axis] = 1
+        # places count round and round
+        n = input.shape[axis]
+        indices = op.remainder(indices, n) if n else indices
     full = list(broadcast_shape([tuple(a), tuple(b)]))
     sizes, places = list(full), list(full)
     if input.ndim:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import state
-from vardsl.engine.value import Value
 from vardsl.errors import ScriptValueError, ShapeError
 from vardsl.ops.define import Ints, Number, Sizes, Str, Tensor, composite, general, op
+from vardsl.ops.dims import named
 
 _COMBINATIONS = (
     "Padding size {} is not supported for {}D input tensor.\nSupported combinations for non-constant padding:\n"
@@ -103,7 +103,7 @@ def _check_edges(shape: tuple[int, ...], pad: tuple[int, ...], mode: str) -> Non
             f"dimensions for input, but got: {list(shape)}"
         )
     for axis, (n, (a, b)) in enumerate(zip(shape, _pairs(pad, len(shape)), strict=True)):
-        if mode == "reflect" and (a >= n or b >= n):
+        if mode == "reflect" and (a >= n or b >= n) and (a or b):
             raise ShapeError(
                 f"Argument #{4 + 2 * (len(shape) - 1 - axis)}: Padding size should be less than the corresponding "
                 f"input dimension, but got: padding ({a}, {b}) at dimension {axis} of input {list(shape)}"
@@ -141,24 +141,15 @@ def pad(input: Tensor, pad: Ints, mode: Str = "constant", value: Number | None =
     if mode == "constant":
         return op.constant_pad_nd(input, pad, 0 if value is None else value)
     _check_pairs((1,) * max(input.ndim, len(pad) // 2 if len(pad) % 2 == 0 else 1), tuple([max(p, 0) for p in pad]))
+    if mode not in ("reflect", "replicate", "circular"):
+        raise ScriptValueError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
         raise ScriptValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
     dims = len(pad) // 2
     if dims not in (1, 2, 3) or input.ndim not in (dims + 1, dims + 2):
         raise ShapeError(_COMBINATIONS.format(len(pad), input.ndim))
     if mode == "circular":
-        return _named(_circular(input, pad), "CopySlices")
-    if mode not in ("reflect", "replicate"):
-        raise ScriptValueError(f"Unrecognised padding mode {mode}")
+        return named(_circular(input, pad), "CopySlices")
     _check_edges(input.shape, pad, mode)
     kind = "Reflection" if mode == "reflect" else "Replication"
-    return _named(op._edge_pad(input, pad, mode), f"{kind}Pad{dims}DBackward0")
-
-
-def _named(y: Any, name: str) -> Any:
-    """The result with PyTorch's name of its node, which differs with the dimensions."""
-    if type(y) is Value and y._node is not None:
-        y._node.name = name
-    return y
-
-
+    return named(op._edge_pad(input, pad, mode), f"{kind}Pad{dims}DBackward0")

@@ -10,7 +10,7 @@ import numpy as np
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.value import Value
-from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
     Dtype, Index, Int, Ints, Sizes, Tensor, composite, creation, general, get, nondiff, op,
 )  # fmt: skip
@@ -70,8 +70,9 @@ def roll(input: Tensor, shifts: Ints, dims: Ints = ()):
         return np.roll(input, shifts[0])
     if len(shifts) != len(dims):
         raise ShapeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
-    axes = tuple([wrap_dim(d, input.ndim) for d in dims])
-    return np.roll(input, shifts, axes) if input.ndim else np.array(input)
+    if not input.ndim:
+        raise ScriptIndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
+    return np.roll(input, shifts, tuple([wrap_dim(d, input.ndim) for d in dims]))
 
 
 @general(vjp=lambda g, k, dims: op.rot90(g, -k, dims))
@@ -121,7 +122,8 @@ def repeat(input: Tensor, repeats: Sizes):
         )
     for r in repeats:
         if r < 0:
-            raise ShapeError(f"Trying to create tensor with negative dimension {r}: {list(repeats)}")
+            sizes = [n * m for n, m in zip(repeats, (1,) * (len(repeats) - input.ndim) + input.shape, strict=True)]
+            raise ShapeError(f"Trying to create tensor with negative dimension {min(sizes)}: {sizes}")
     state.ctx.budget.reserve(prod(repeats) * input.size * input.itemsize, "repeat()")
     return np.tile(input, repeats)
 
@@ -167,6 +169,9 @@ def repeat_interleave(
 
 
 def _counted_places(repeats: Any) -> Any:
+    if dtype_of(repeats) not in (np.int64, np.int32):
+        name = BY_NP[dtype_of(repeats)].type_name
+        raise ScriptTypeError(f"\"repeat_interleave_cpu\" not implemented for '{name}'")
     if repeats.ndim != 1:
         raise ShapeError("repeat_interleave only accept 1D vector as repeat")
     r = _counts(repeats)
@@ -330,6 +335,8 @@ def trace(input: Tensor):
     """
     if input.ndim != 2:
         raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    if input.dtype.kind == "b":
+        raise ScriptTypeError("\"trace\" not implemented for 'Bool'")
     return np.add.reduce(diagonal_view(input, 0, 0, 1), dtype=i8 if input.dtype.kind in "biu" else None)
 
 
@@ -439,7 +446,7 @@ def fill(input: Tensor, value: Any):
     if type(value) is Value:
         if value.ndim:
             raise ShapeError(
-                f"fill only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
             )
         return op._fill_tensor(input, value)
     return op._fill_scalar(input, value)
@@ -455,7 +462,7 @@ def _unravel(input: Index, shape: Sizes):
     steps = [1] * len(shape)
     for k in range(len(shape) - 2, -1, -1):
         steps[k] = steps[k + 1] * shape[k + 1]
-    return tuple([(flat // s) % n for s, n in zip(steps, shape, strict=True)])
+    return tuple([((flat // s) % n).astype(i8) for s, n in zip(steps, shape, strict=True)])
 
 
 @composite()

@@ -8,6 +8,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.op import constant
+from vardsl.engine.value import Value
 from vardsl.engine.tiles import add_up, mean_into, sum_into
 from vardsl.errors import ScriptTypeError
 from vardsl.ops.define import Bool, Dtype, Int, Ints, Tensor, composite, fused, general, nondiff, op
@@ -156,8 +157,8 @@ def nanmean(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dt
         raise ScriptTypeError(
             f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype.type_name}"
         )
-    count = op.sum(op._not_nan(input), dim, keepdim)
-    return op.nansum(input, dim, keepdim, dtype=dtype) / op.detach(count)
+    total = op.nansum(input, dim, keepdim, dtype=dtype)
+    return total / op.sum(op._not_nan(input), dim, keepdim, dtype=dtype_of(total))
 
 
 def exclusive_products(x, axis):
@@ -175,25 +176,34 @@ def _others(input: Tensor, dim: Int):
     return exclusive_products(input, dim) * after
 
 
-def _prod_all_vjp(g, input):
+def _no_zeros(x):
+    a = x.array if type(x) is Value else x
+    return not (a == 0).any()
+
+
+def _prod_all_vjp(g, input, y):
+    if _no_zeros(input):
+        return g * y / input
     flat = op.reshape(input, (-1,)) if product(input.shape) else input
     return op.reshape(g * op._others(flat, 0), input.shape) if flat is not input else input * g
 
 
-def _prod_dim_vjp(g, input, dim, keepdim):
+def _prod_dim_vjp(g, input, y, dim, keepdim):
     if not input.ndim:
         return g
     axis = wrap_dim(dim, input.ndim)
+    if _no_zeros(input):
+        return (g * y if keepdim else op.unsqueeze(g * y, axis)) / input
     return (g if keepdim else op.unsqueeze(g, axis)) * op._others(input, axis)
 
 
-@general(vjp=lambda g, input: op._cast(_prod_all_vjp(g, input), dtype_of(input)), grad_fn="ProdBackward0")
+@general(vjp=lambda g, input, y, input_like: as_like(_prod_all_vjp(g, input, y), input_like), grad_fn="ProdBackward0")
 def _prod_all(input: Tensor, *, dtype: Dtype | None = None):
     return np.multiply.reduce(input, None, _accumulator(input, dtype))
 
 
 @general(
-    vjp=lambda g, input, dim, keepdim: op._cast(_prod_dim_vjp(g, input, dim, keepdim), dtype_of(input)),
+    vjp=lambda g, input, y, input_like, dim, keepdim: as_like(_prod_dim_vjp(g, input, y, dim, keepdim), input_like),
     grad_fn="ProdBackward1",
 )
 def _prod_dim(input: Tensor, dim: Int, keepdim: Bool = False, *, dtype: Dtype | None = None):
@@ -216,8 +226,9 @@ def prod(input: Tensor, dim: Int | None = None, keepdim: Bool = False, *, dtype:
     return op._prod_dim.run([input, dim, keepdim, dtype])
 
 
-def _truth(name, ufunc, input, dim, keepdim):
-    y = ufunc(input, wrap_dims(dim, input.ndim) if dim is not None else None, keepdim=keepdim)
+def _truth(ufunc, input, dim, keepdim):
+    axes = () if dim == () else wrap_dims(dim, input.ndim)
+    y = ufunc(input != 0, axes, keepdims=keepdim)
     return y.astype(np.uint8) if input.dtype == np.uint8 else np.asarray(y, bool)
 
 
@@ -228,7 +239,7 @@ def all(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
     >>> all([1, 2, 0])
     tensor(False)
     """
-    return _truth("all", np.logical_and.reduce, input, dim, keepdim)
+    return _truth(np.logical_and.reduce, input, dim, keepdim)
 
 
 @nondiff()
@@ -238,14 +249,14 @@ def any(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
     >>> any([0, 0, 3])
     tensor(True)
     """
-    return _truth("any", np.logical_or.reduce, input, dim, keepdim)
+    return _truth(np.logical_or.reduce, input, dim, keepdim)
 
 
 @nondiff()
-def count_nonzero(input: Tensor, dim: Ints | None = None):
+def count_nonzero(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
     """How many elements are not zero.
 
     >>> count_nonzero([1., 0., 2.])
     tensor(2)
     """
-    return np.add.reduce(input != 0, wrap_dims(dim, input.ndim), i8)
+    return np.add.reduce(input != 0, wrap_dims(dim, input.ndim), i8, None, keepdim)

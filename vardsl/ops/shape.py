@@ -184,6 +184,8 @@ def mT(input: Tensor):
     tensor([[1., 3.],
             [2., 4.]])
     """
+    if not input.ndim:
+        return input
     if input.ndim < 2:
         raise ShapeError(
             f"tensor.mT is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
@@ -533,7 +535,7 @@ def broadcast_tensors(tensors: Varargs):
     tensor([[1., 2.],
             [1., 2.]])
     """
-    return broadcast_list(tensors)
+    return broadcast_list(tensors if type(tensors) is list else [tensors])
 
 
 def broadcast_list(tensors):

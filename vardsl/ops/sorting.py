@@ -121,6 +121,8 @@ def _runs(input: Any, dim: int | None) -> tuple[Any, Any, Any]:
     else:
         axis = wrap_dim(dim, a.ndim)
         flat = np.moveaxis(a, axis, 0)
+        if not len(flat):
+            return a, np.zeros(0, i8), np.zeros(0, i8)
         rows = flat.reshape(flat.shape[0], -1)
         new = (rows[1:] != rows[:-1]).any(1)
     first = np.flatnonzero(np.concatenate([np.ones(min(len(flat), 1), bool), new]))
@@ -179,13 +181,17 @@ def _places(sequence: Any, values: Any, right: bool, out_int32: bool) -> Any:
     side = "right" if right else "left"
     of = np.int32 if out_int32 else np.int64
     v = np.asarray(values)
-    if sequence.ndim == 1:
+    if sequence.ndim == 1 and not _has_nan(sequence, v):
         return np.searchsorted(sequence, v, side).astype(of)
     n = sequence.shape[-1]
-    rows, asked = sequence.reshape(-1, n), v.reshape(-1, v.shape[-1])
     # all rows at once: how many boundaries are below each value
-    below = rows[:, None, :] <= asked[:, :, None] if right else rows[:, None, :] < asked[:, :, None]
-    return np.add.reduce(below, -1).reshape(v.shape).astype(of)
+    rows, asked = sequence[..., None, :], v[..., :, None]
+    below = rows <= asked if right else ~(rows >= asked)
+    return np.add.reduce(below, -1).astype(of)
+
+
+def _has_nan(*arrays: Any) -> bool:
+    return any(a.dtype.kind == "f" and np.isnan(a).any() for a in arrays)
 
 
 def _value_array(name: str, x: Any, sequence: Any) -> Any:

@@ -221,6 +221,11 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: Int = 0):
             )
         where = where.array.tolist()
     n = input.shape[axis]
+    if type(where) not in (int, list, tuple):
+        raise ScriptTypeError(
+            "tensor_split() received an invalid combination of arguments - got (Tensor, "
+            f"{type(where).__name__}), but expected one of:\n * (Tensor input, tuple of ints indices, int dim = 0)"
+        )
     if type(where) is int:
         if where <= 0:
             raise ShapeError(f"number of sections must be larger than 0, got {where}")
@@ -238,10 +243,15 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: Int = 0):
 def _stacked_split(name, input, where, axis, least):
     if input.ndim < least:
         raise ShapeError(
-            f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a "
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a "
             f"tensor with {input.ndim} dimensions!"
         )
     n = input.shape[axis]
+    if type(where) is not int and type(where) not in (list, tuple, Value):
+        raise ScriptTypeError(
+            f"{name}() received an invalid combination of arguments - got (Tensor, {type(where).__name__}), but "
+            f"expected one of:\n * (Tensor input, int sections)"
+        )
     if type(where) is int and (where <= 0 or n % where):
         raise ShapeError(
             f"torch.{name} attempted to split along dimension {axis}, but the size of the dimension {n} is not "

@@ -11,7 +11,7 @@ from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
-    Bool, Index, Int, Ints, NotImplementedRule, Number, Str, Tensor, composite, general, get, nondiff, op,
+    Bool, Index, Int, Ints, Number, Str, Tensor, composite, general, get, nondiff, op,
 )  # fmt: skip
 from vardsl.ops.dims import dtype_of, wrap_dim, wrap_dims
 from vardsl.ops.extrema import refuse_empty, selected_vjp
@@ -33,14 +33,14 @@ def _moments(name: str, input: Any, dim: Any, correction: float, keepdim: bool) 
 
 
 def _var_vjp(g, input, dim, correction, keepdim):
-    n = counted(input.shape, dim)
+    # dim=() reduces everything and counts one, as in PyTorch
+    free = (1 if dim == () else counted(input.shape, dim)) - correction
     away = input - op.mean(input, dim, True) if input.ndim else input - op.mean(input)
     g = restore(g, input, dim, keepdim)
-    free = n - correction
-    if free <= 0:
+    if free <= 0 and (dim is None or not input.ndim):
         # 2 / 0 is infinite, but not where the difference is zero: 0 / 0
         return g * op.masked_fill(op.full_like(away, float("inf")), away == 0, float("nan"))
-    return g * away * (2.0 / free)
+    return g * away * (2.0 / free if free else float("inf"))
 
 
 def _std_vjp(g, y, input, dim, correction, keepdim):
@@ -173,7 +173,13 @@ def _middle(a: Any, skip_nan: bool) -> Any:
     return np.where(bad > 0, n - bad, (n - 1) // 2)
 
 
+def _refuse_bool(name: str, input: Any) -> None:
+    if input.dtype.kind == "b":
+        raise ScriptTypeError(f"\"{name}\" not implemented for 'Bool'")
+
+
 def _median_all(input: Any, skip_nan: bool) -> Any:
+    _refuse_bool("median_cpu", input)
     flat = np.asarray(input).reshape(-1)
     if not flat.size:
         return np.full((), np.nan if flat.dtype.kind == "f" else np.iinfo(flat.dtype).min, flat.dtype)
@@ -206,11 +212,13 @@ def _picked(name: str, input: Any, dim: int, keepdim: bool, place: Any) -> tuple
 
 @general(vjp=selected_vjp, fields="values indices", grad_fn="MedianBackward1")
 def _median_dim(input: Tensor, dim: Int, keepdim: Bool):
+    _refuse_bool("median_out", input)
     return _picked("median", input, dim, keepdim, lambda a: _middle(a, False))
 
 
 @general(vjp=selected_vjp, fields="values indices", grad_fn="NanmedianBackward1")
 def _nanmedian_dim(input: Tensor, dim: Int, keepdim: Bool):
+    _refuse_bool("median_out", input)
     return _picked("nanmedian", input, dim, keepdim, lambda a: _middle(a, True))
 
 
@@ -468,7 +476,7 @@ def corrcoef(input: Tensor):
 
 
 # ---- counts ----------------------------------------------------------------------------------------------------------
-@general(vjp={"input": NotImplementedRule("the derivative for 'histc' is not implemented.")}, grad_fn="NotImplemented")
+@nondiff()
 def histc(input: Tensor, bins: Int = 100, min: Number = 0, max: Number = 0):
     """How many elements fall into each of `bins` equal parts of the range from `min` to `max`.
 
@@ -501,6 +509,8 @@ def bincount(input: Index, weights: Tensor | None = None, minlength: Int = 0):
     """
     if minlength < 0:
         raise ScriptValueError("minlength should be >= 0")
+    if input.dtype.kind == "f":
+        raise ScriptTypeError(f"\"bincount_cpu\" not implemented for '{BY_NP[input.dtype].type_name}'")
     if input.ndim != 1 or (input.size and input.min() < 0) or input.dtype.kind not in "iu":
         raise ScriptValueError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and weights.shape != input.shape:
