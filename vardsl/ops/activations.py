@@ -24,6 +24,7 @@ from vardsl.ops.define import (
     general,
     op,
 )
+from vardsl.ops.select import choose, kept
 from vardsl.ops.special import erf_of
 
 
@@ -56,7 +57,23 @@ class Activation(Op):
     grad_fn="ThresholdBackwardBackward0",
 )
 def _threshold_backward(grad_output: Tensor, input: Tensor, threshold: Number):
-    return np.where(input <= threshold, grad_output.dtype.type(0), grad_output)
+    return kept(np.logical_not(input <= threshold), grad_output)
+
+
+VECTOR_BYTES = 64
+
+
+def _with_tail(mask: Any, input: Any) -> Any:
+    """The mask, and nan in it where PyTorch lets a nan pass: in what is left after the last full pair of vectors."""
+    if not mask.ndim:
+        return mask | np.isnan(input)
+    n = VECTOR_BYTES // input.dtype.itemsize
+    whole = input.size - input.size % n if input.flags.c_contiguous else 0
+    if whole == input.size:
+        return mask
+    flat = mask.reshape(-1)
+    flat[whole:] |= np.isnan(input.reshape(-1)[whole:])
+    return flat.reshape(mask.shape)
 
 
 @general(
@@ -65,7 +82,7 @@ def _threshold_backward(grad_output: Tensor, input: Tensor, threshold: Number):
 )
 def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Number):
     """The cotangent where the input is strictly between two numbers."""
-    return np.where((input <= low) | (input >= high), grad_output.dtype.type(0), grad_output)
+    return kept(_with_tail(np.logical_and(input > low, input < high), input), grad_output)
 
 
 @general(
@@ -74,7 +91,7 @@ def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Numbe
 )
 def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
     """The cotangent where the input is outside of [-lambd, lambd]."""
-    return np.where((input >= -lambd) & (input <= lambd), grad_output.dtype.type(0), grad_output)
+    return kept(_with_tail(np.logical_or(input < -lambd, input > lambd), input), grad_output)
 
 
 # ---- piecewise linear ---------------------------------------------------------------------------------------
@@ -151,7 +168,7 @@ def relu6(input: Tensor, inplace: Bool = False):
     grad_fn="LeakyReluBackwardBackward0",
 )
 def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Number):
-    return np.where(input > 0, grad_output, grad_output * negative_slope)
+    return choose(input > 0, grad_output, grad_output * negative_slope)
 
 
 @elementwise(
@@ -168,7 +185,7 @@ def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = Fal
     >>> leaky_relu([-1., 2.])
     tensor([-0.0100,  2.0000])
     """
-    return np.where(input > 0, input, input * input.dtype.type(negative_slope))
+    return choose(input > 0, input, input * input.dtype.type(negative_slope))
 
 
 @elementwise(
@@ -390,7 +407,7 @@ def tanhshrink(input: Tensor):
 def _elu_backward(grad_output: Tensor, input: Tensor, positive: Number, negative: Number, rate: Number):
     """The cotangent times `positive` where input > 0, else times negative * exp(rate * input)."""
     bent = np.exp(np.minimum(input, 0) * rate) * negative
-    return np.where(input <= 0, grad_output * bent, grad_output * positive)
+    return choose(input <= 0, grad_output * bent, grad_output * positive)
 
 
 @general(
@@ -406,7 +423,7 @@ def _elu_curve(grad: Tensor, input: Tensor, negative: Number, rate: Number):
 
 def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
     bent = np.expm1(np.minimum(x, 0) * x.dtype.type(rate)) * x.dtype.type(alpha * scale)
-    return np.where(x <= 0, bent, x * x.dtype.type(scale))
+    return choose(x <= 0, bent, x * x.dtype.type(scale))
 
 
 @elementwise(

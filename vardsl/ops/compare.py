@@ -21,6 +21,7 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.kinds import TensorFirst, check_fits, is_number, refuse
+from vardsl.ops.select import choose
 
 
 def _naming(stem: str) -> Callable[[Any], str]:
@@ -197,7 +198,7 @@ class _Choice(Op):
 
 
 @elementwise(
-    np.where,
+    choose,
     vjp={
         "input": lambda g, condition: op._where(condition, g, 0),
         "other": lambda g, condition: op._where(condition, 0, g),
@@ -225,7 +226,7 @@ def where(condition: Index, input: Tensor | None = None, other: Tensor | None = 
         if is_number(condition):
             raise wrong_kind("where", 0, where.signature.parameters[0], condition)
         return op.unbind(op.nonzero(condition), 1)
-    return op._where(condition, input, other)
+    return _where.run([condition, input, other])
 
 
 @composite()
@@ -310,8 +311,8 @@ def clamp(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
     if min is None and max is None:
         raise ScriptValueError(NO_BOUND)
     if (min is None or is_number(min)) and (max is None or is_number(max)):
-        return op._clamp_number(input, min, max)
-    return op._clamp_tensor(input, min, max)
+        return _clamp_number.run([input, min, max])
+    return _clamp_tensor.run([input, min, max])
 
 
 @elementwise(

@@ -22,11 +22,14 @@ def _power(input, exponent):
     if input.dtype.kind != "f":
         return _integer_power(input, exponent)
     if exponent.ndim == 0:
-        if exponent == 2:
+        n = exponent.item()
+        if n == 2:
             return np.multiply(input, input)
-        if exponent == 3:
+        if n == 3:
             return input * input * input
-        if exponent == 0.5:
+        if n == 1:
+            return input.copy()
+        if n == 0.5:
             return np.sqrt(input)
     return np.power(input, exponent)
 
@@ -114,10 +117,10 @@ def pow_(input: Tensor, exponent: Tensor):
     tensor([2., 4., 8.])
     """
     if is_number(exponent):
-        return op._pow_number(input, exponent)
+        return _pow_number.run([input, exponent])
     if is_number(input):
-        return op._number_pow(input, exponent)
-    return op._pow_tensor(input, exponent)
+        return _number_pow.run([input, exponent])
+    return _pow_tensor.run([input, exponent])
 
 
 @composite(pointwise=True, inplace=True)
@@ -146,7 +149,7 @@ def square(input: Tensor):
     >>> square([1., -2.])
     tensor([1., 4.])
     """
-    return op._pow_number(input, 2)
+    return _pow_number.binary(input, 2)
 
 
 @elementwise(np.sqrt, vjp=lambda g, y: g / (2 * y), promote="float")

@@ -73,7 +73,7 @@ def softmax(input: Tensor, dim: Int | None = None, dtype: Dtype | None = None):
     >>> softmax([1., 2., 3.], dim=0)
     tensor([0.0900, 0.2447, 0.6652])
     """
-    return op._softmax(_cast(input, dtype), _implied(dim, input.ndim))
+    return _softmax.run([_cast(input, dtype), _implied(dim, input.ndim)])
 
 
 @composite(aliases=("special.log_softmax",))
@@ -86,7 +86,7 @@ def log_softmax(input: Tensor, dim: Int | None = None, dtype: Dtype | None = Non
     >>> log_softmax([1., 2., 3.], dim=0)
     tensor([-2.4076, -1.4076, -0.4076])
     """
-    return op._log_softmax(_cast(input, dtype), _implied(dim, input.ndim))
+    return _log_softmax.run([_cast(input, dtype), _implied(dim, input.ndim)])
 
 
 @composite()

@@ -412,8 +412,12 @@ def special_bessel_j1(input: Tensor):
 
 def _zeta(x: Any, q: Any) -> Any:
     y = functions().zeta(x, q)
-    return np.where(np.isposinf(q), q.dtype.type(np.nan), y).astype(q.dtype, copy=False)
+    lost = np.isposinf(q) | ((y == 0) & (x > ZETA_LIMIT))
+    return np.where(lost, q.dtype.type(np.nan), y).astype(q.dtype, copy=False)
 
+
+ZETA_LIMIT = 10 ** (308.25 / 23)
+"""Beyond it the product of 23 factors in PyTorch's series overflows: infinity times an underflown term is nan."""
 
 NO_ZETA = NotImplementedRule("the derivative for 'zeta' is not implemented.")
 
