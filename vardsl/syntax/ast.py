@@ -1,7 +1,7 @@
 """The syntax tree, one frozen class per construct, in the order of the grammar.
 
 Every node has `.span` in code points of its source, and nodes are compared by identity. A name is a `Name`
-where it is used, and a plain `str` (with its span beside it) where it is only a label, such as a keyword argument.
+where it is used, and a plain `str` (with its span beside it) where it is only a label, as of an argument.
 """
 
 from __future__ import annotations

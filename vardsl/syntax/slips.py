@@ -338,6 +338,37 @@ def _keywords(at: Situation) -> Found:
     return None
 
 
+_STATEMENTS = [
+    *("let", "fn", "return", "if", "else", "while", "for", "break", "continue", "import", "assert", "del"),
+    *("no_grad", "print", *SOFT_KEYWORDS),
+]
+
+
+def _statements(at: Situation) -> Found:
+    """A statement where a value stands, and a statement's word misspelt."""
+    token, previous = at.token, at.previous
+    if (
+        previous.type != "NAME"
+        or token.type not in VALUE_STARTS | {"LBRACE"}
+        or token.type in ("LPAR", "LSQB")
+    ):
+        return None
+    if previous.text in SOFT_KEYWORDS and previous is not at.head:
+        return (
+            f"{previous.text} is a statement and gives no value",
+            "write it as a statement of its own",
+            previous.span,
+        )
+    if previous is not at.head:
+        return None
+    near = get_close_matches(previous.text[:30], _STATEMENTS, 1, 0.7)
+    return (
+        (f"'{shown(previous.text)}' begins no statement", f"did you mean {near[0]}?", previous.span)
+        if near
+        else None
+    )
+
+
 _VAR = re.compile(r"\bvar\b")
 
 
@@ -370,6 +401,9 @@ def _options(at: Situation) -> Found:
     )
 
 
+_GO_ON = frozenset(["PIPE", "DOT", "AND", "OR", "MULTIPLY", "POWER", "COMPARE", "COMMA", "IN", "EQ", "AUG"])
+
+
 def _places(at: Situation) -> Found:
     token, previous = at.token, at.previous
     ended = previous.type in OPERAND_ENDS
@@ -381,19 +415,7 @@ def _places(at: Situation) -> Found:
         return "'//' does not begin a comment", "a comment begins with #"
     if token.type == "MULTIPLY" and token.text == "@" and "LET" in at.accepts:
         return "there are no decorators", "write f = g(f) behind the function"
-    begins = token.type in (
-        "PIPE",
-        "DOT",
-        "AND",
-        "OR",
-        "MULTIPLY",
-        "POWER",
-        "COMPARE",
-        "COMMA",
-        "IN",
-        "EQ",
-        "AUG",
-    )
+    begins = token.type in _GO_ON
     if begins and "LET" in at.accepts:
         return f"a statement cannot begin with '{token.text}'", (
             f"to go on with the line before, write '{token.text}' at its end, or put all of it in parentheses"
@@ -412,5 +434,6 @@ def _places(at: Situation) -> Found:
 
 
 _SLIPS: tuple[Callable[[Situation], Found], ...] = (
-    _strings, _numbers, _characters, _signs, _words, _equals, _keywords, _variables, _options, _places,
+    _strings, _numbers, _characters, _signs, _words, _equals, _keywords, _variables, _options, _statements,
+    _places,
 )  # fmt: skip
