@@ -302,8 +302,7 @@ class Lexer:
         """A closer takes its opener off; one that does not fit is left to the parser, which refuses it."""
         top = self.top
         if top.closer != token.text:
-            if self.brackets or not self.in_field:
-                token.type = "BAD_" + token.type
+            token.type = "BAD_" + token.type
             return
         self.depth -= 1 + top.loose + top.nots + top.tight
         self.closed = self.brackets.pop()

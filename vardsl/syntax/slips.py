@@ -424,8 +424,7 @@ def _places(at: Situation) -> Found:
     if at.lexer.top.closer in (")", "]") and ended and token.type in VALUE_STARTS | {"LBRACE"}:
         if at.lexer.top.closer == ")" and at.lexer.top.after not in OPERAND_ENDS:
             return None
-        kind = construct(at).removeprefix(" in this ").removeprefix(" in ")
-        return f"two values stand side by side in this {kind}", "perhaps a comma is missing between them"
+        return f"two values stand side by side{construct(at)}", "perhaps a comma is missing between them"
     if token.type == "COLON" and previous.type == "NAME" and at.head is previous:
         return "a name has no type written behind it", "write name = value"
     if token.type == "ELLIPSIS":

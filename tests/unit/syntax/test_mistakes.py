@@ -29,6 +29,8 @@ SLIPS = [
     ("z = a ./ b", 7, "'./'", "element by element", "z = a / b"),
     ("z = a .^ b", 7, "'.^'", "**", "z = a ** b"),
     ("let a = [1 2, 3]", 12, "side by side in this tensor literal", "comma", "let a = [1, 2, 3]"),
+    ("fn f(a b) = a", 8, "side by side in the parameters", "comma", "fn f(a, b) = a"),
+    ('f"{(a))}"', 7, "')' closes nothing", "take it away", 'f"{(a)}"'),
     ("f(a b)", 5, "side by side in this call", "comma", "f(a, b)"),
     ("[[1, 2] [3, 4]]", 9, "two rows stand side by side", "comma", "[[1, 2], [3, 4]]"),
     ("def f(x): return x", 1, "def", "fn f(x)", "fn f(x) { return x }"),
