@@ -268,7 +268,7 @@ def hardswish(input: Tensor, inplace: Bool = False):
     Derivative: 0 up to -3, 1 from 3 on, input / 3 + 1/2 between
 
     >>> hardswish([-4., 1., 4.])
-    tensor([-0.0000,  0.6667,  4.0000])
+    tensor([-0.0000, 0.6667, 4.0000])
     """
     return input * np.minimum(np.maximum(input + 3, 0), 6) / 6
 
@@ -344,7 +344,9 @@ def mish(input: Tensor, inplace: Bool = False):
     >>> mish([0., 2.])
     tensor([0.0000, 1.9440])
     """
-    return input * np.tanh(np.logaddexp(input.dtype.type(0), input))
+    e = np.exp(np.minimum(input, 20))
+    n = e * (e + 2)  # tanh(log(1 + e)) = n / (n + 2)
+    return input * (n / (n + 2))
 
 
 def _softplus_vjp(g, input, beta, threshold):

@@ -31,6 +31,12 @@ def _power(input, exponent):
             return input.copy()
         if n == 0.5:
             return np.sqrt(input)
+        if n == -1:
+            return np.true_divide(1, input, dtype=input.dtype)
+        if n == -2:
+            return np.true_divide(1, input * input, dtype=input.dtype)
+        if n == -0.5:
+            return np.true_divide(1, np.sqrt(input), dtype=input.dtype)
     return np.power(input, exponent)
 
 
@@ -230,7 +236,12 @@ def log2(input: Tensor):
     """
 
 
-@elementwise(np.log10, vjp=lambda g, input: g / (input * LN10), promote="float")
+def _log10(input):
+    """In double precision, so that single precision has whole logarithms of powers of ten."""
+    return np.log10(input, dtype=np.float64).astype(input.dtype, copy=False)
+
+
+@elementwise(_log10, vjp=lambda g, input: g / (input * LN10), promote="float")
 def log10(input: Tensor):
     """Logarithm to base 10 of each element.
 
@@ -268,7 +279,7 @@ def logaddexp(input: Tensor, other: Tensor):
     Derivative: exp(input - y) and exp(other - y)
 
     >>> logaddexp([0., 1000.], [0., 1000.])
-    tensor([   0.6931, 1000.6931])
+    tensor([6.9315e-01, 1.0007e+03])
     """
 
 

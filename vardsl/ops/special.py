@@ -267,7 +267,7 @@ def mvlgamma(input: Tensor, p: Int):
     Derivative: the sum of digamma(input - k / 2)
 
     >>> mvlgamma([3., 4.], 2)
-    tensor([0.9189, 2.8647])
+    tensor([1.5502, 3.5651])
     """
     if p < 1:
         raise ScriptValueError("p has to be greater than or equal to 1")
