@@ -31,6 +31,8 @@ def zeros(size: Sizes, *, dtype: Dtype | None = None, requires_grad: Bool = Fals
     tensor([[0., 0.],
             [0., 0.]])
     """
+    if any(n < 0 for n in size):
+        raise ShapeError("zeros: Dimension size must be non-negative.")
     return np.zeros(size, _reserve(size, dtype, "zeros()"))
 
 

@@ -82,7 +82,7 @@ def _numbers(x):
 
 def _cumprod_vjp(g, input, y, input_like, dim):
     g = as_like(g, input_like)
-    if not input.ndim or 0 in input.shape:
+    if not input.ndim or input_like.size < 2:
         return g
     axis = wrap_dim(dim, input.ndim)
     if not (_numbers(input) == 0).any():

@@ -248,7 +248,8 @@ def _reduce_vjp(at, g, input, src, y, reduce, include_self, needs):
         count = op.masked_fill(count, count == 0, 1)
         to_self, to_src = g / count, at.pick(g) / at.pick(count)
     elif reduce == "prod":
-        to_self = op.masked_fill((g * y) / input, input == 0, 0.0)
+        whole = op.masked_fill(input, input == 0, 1.0)
+        to_self = g * at.reduce(whole, src) / whole
         to_src = _prod_source(at, g, input, src, y) if needs[-1] else None
     else:
         mine, theirs = _flag(input == y, g), _flag(src == at.pick(y), g)

@@ -25,8 +25,11 @@ def _filled(input: Any, mask: Any, value: Any) -> Any:
     return out
 
 
-def dtype_name(a: Any) -> str:
-    return BY_NP[a.dtype].type_name.lower()
+def _c_name(a: Any) -> str:
+    """What the language that PyTorch is written in calls the dtype."""
+    integers = {8: "long int", 4: "int", 2: "short int", 1: "signed char"}
+    kinds = {"f": {4: "float", 8: "double"}, "u": {1: "unsigned char"}, "i": integers}
+    return kinds[a.dtype.kind][a.dtype.itemsize]
 
 
 def _unfilled(g, mask, input_like):
@@ -59,17 +62,11 @@ def masked_fill(input: Tensor, mask: Index, value: Any):
     if type(value) is Value or isinstance(value, np.ndarray):
         if value.ndim:
             raise ShapeError(
-                "masked_fill only supports a 0-dimensional value tensor, but got tensor with "
+                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.ndim} dimension(s)."
             )
         return op._fill_tensor_at.run([input, mask, value])
-    if dtype_of(input).kind in "iu" and isinstance(value, float):
-        raise ScriptTypeError(f"value cannot be converted to type {_c_type(input)} without overflow")
     return op._fill_number_at.run([input, mask, value])
-
-
-def _c_type(input: Any) -> str:
-    return {8: "int64_t", 4: "int", 2: "int16_t", 1: "int8_t"}[dtype_of(input).itemsize]
 
 
 # ---- choosing ------------------------------------------------------------------------------------------------------

@@ -182,6 +182,8 @@ def _no_zeros(x):
 
 
 def _prod_all_vjp(g, input, y):
+    if not input.ndim:
+        return g
     if _no_zeros(input):
         return g * y / input
     flat = op.reshape(input, (-1,)) if product(input.shape) else input
@@ -253,10 +255,10 @@ def any(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
 
 
 @nondiff()
-def count_nonzero(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
+def count_nonzero(input: Tensor, dim: Ints | None = None):
     """How many elements are not zero.
 
     >>> count_nonzero([1., 0., 2.])
     tensor(2)
     """
-    return np.add.reduce(input != 0, wrap_dims(dim, input.ndim), i8, None, keepdim)
+    return np.add.reduce(input != 0, wrap_dims(dim, input.ndim), i8)

@@ -225,8 +225,10 @@ def movedim(input: Tensor, source: Ints, destination: Ints):
     for word, given, axes in (("source", source, of), ("destination", destination, to)):
         if len(set(axes)) != len(axes):
             raise ShapeError(f"movedim: repeated dim in `{word}` ({list(given)})")
+    if not n:
+        return op._alias(input)
     order = [-1] * n
-    for a, b in zip(of, to, strict=True) if n else ():
+    for a, b in zip(of, to, strict=True):
         order[b] = a
     rest = iter([k for k in range(n) if k not in of])
     return op.permute(input, tuple([k if k >= 0 else next(rest) for k in order]))
@@ -319,7 +321,7 @@ def _squeeze_dims(input: Tensor, dim: Ints):
 
 
 @composite(inplace=3)
-def squeeze(input: Tensor, dim: Ints | None = None):
+def squeeze(input: Tensor, dim: Any = None):
     """The tensor without its dimensions of size 1, or without those of `dim` that have size 1.
 
     >>> squeeze([[1.], [2.]])
@@ -327,7 +329,7 @@ def squeeze(input: Tensor, dim: Ints | None = None):
     """
     if dim is None:
         return op._squeeze_all(input)
-    return op._squeeze_dim(input, dim[0]) if len(dim) == 1 else op._squeeze_dims(input, dim)
+    return (op._squeeze_dims if type(dim) in (tuple, list) else op._squeeze_dim)(input, dim)
 
 
 @view(vjp=lambda g, dim, input_like: op.squeeze(g, wrap_dim(dim, input_like.ndim + 1)), inplace=1)
@@ -387,7 +389,7 @@ def unflatten(input: Tensor, dim: Int, sizes: Sizes):
         full = infer_size(tuple(sizes), n)
     except ShapeError as error:
         if not error.message.startswith("shape '"):
-            raise
+            raise ShapeError(f"unflatten got an unexpected error:\n{error.message}") from None
         raise ShapeError(
             f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} ({n}) in the input "
             "tensor"

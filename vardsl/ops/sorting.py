@@ -183,11 +183,16 @@ def _places(sequence: Any, values: Any, right: bool, out_int32: bool) -> Any:
     v = np.asarray(values)
     if sequence.ndim == 1 and not _has_nan(sequence, v):
         return np.searchsorted(sequence, v, side).astype(of)
-    n = sequence.shape[-1]
-    # all rows at once: how many boundaries are below each value
-    rows, asked = sequence[..., None, :], v[..., :, None]
-    below = rows <= asked if right else ~(rows >= asked)
-    return np.add.reduce(below, -1).astype(of)
+    # all values at once, and step by step as PyTorch halves the range: what NaN makes of it shows
+    low, high = np.zeros(v.shape, i8), np.full(v.shape, sequence.shape[-1])
+    while (low < high).any():
+        middle = low + (high - low) // 2
+        at = np.minimum(middle, sequence.shape[-1] - 1)
+        there = sequence[at] if sequence.ndim == 1 else np.take_along_axis(sequence, at, -1)
+        later = (low < high) & (~(there > v) if right else ~(there >= v))
+        high = np.where((low < high) & ~later, middle, high)
+        low = np.where(later, middle + 1, low)
+    return low.astype(of)
 
 
 def _has_nan(*arrays: Any) -> bool:

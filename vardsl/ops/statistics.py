@@ -161,7 +161,7 @@ def std_mean(
 
 # ---- middle and most frequent elements --------------------------------------------------------------------------
 def _even_vjp(g, input, y):
-    return op.expand(g, input.shape) * op._shares(input, y, (), False)
+    return op.expand(g, input.shape) * op._shares(input, y, (), False, True)
 
 
 def _middle(a: Any, skip_nan: bool) -> Any:
@@ -483,6 +483,8 @@ def histc(input: Tensor, bins: Int = 100, min: Number = 0, max: Number = 0):
     >>> histc([1., 2., 1.], bins=2, min=0, max=3)
     tensor([2., 1.])
     """
+    if input.dtype.kind != "f":
+        raise ScriptTypeError(f"\"histogram_cpu\" not implemented for '{BY_NP[input.dtype].type_name}'")
     if bins <= 0:
         raise ScriptValueError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     low, high = float(min), float(max)
