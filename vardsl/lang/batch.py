@@ -12,6 +12,7 @@ from typing import Any
 from vardsl.engine.context import state
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.lang.lift import function_name
 from vardsl.ops.define import op
 
 
@@ -44,7 +45,7 @@ class _Batched:
 
     def __init__(self, f: Callable[..., Any], in_dims: Any, out_dims: Any, randomness: str) -> None:
         self.f, self.in_dims, self.out_dims, self.randomness = f, in_dims, out_dims, randomness
-        self.of_name = getattr(f, "__name__", "fn")
+        self.of_name = function_name(f)
         self.__name__ = f"vmap({self.of_name})"
 
     def __repr__(self) -> str:

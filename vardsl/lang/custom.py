@@ -12,7 +12,7 @@ from vardsl.engine.context import enable_grad, no_grad, state
 from vardsl.engine.op import check_versions
 from vardsl.engine.value import Like, Node, Value, script_place
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
-from vardsl.lang.lift import alias, fresh, mark
+from vardsl.lang.lift import alias, fresh, function_name, mark
 from vardsl.ops.define import op
 
 Function = Callable[..., Any]
@@ -58,10 +58,10 @@ class _Custom:
     def __init__(self, f: Function, rule: Function) -> None:
         self.f = f
         self.rule = rule
-        self.name = self.__name__ = getattr(f, "__name__", "fn")
+        self.name = self.__name__ = function_name(f)
 
     def __repr__(self) -> str:
-        return f"<fn {self.__name__}>"
+        return f"<{self.name}>" if self.name.startswith("fn(") else f"<fn {self.name}>"
 
     def __call__(self, *args: Any) -> Any:
         with no_grad():

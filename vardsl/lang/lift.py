@@ -60,6 +60,15 @@ def call(f: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any] | 
         _depth.n -= 1
 
 
+def function_name(f: Callable[..., Any]) -> str:
+    """What a function is called in messages and in the text of what was made of it."""
+    shown = getattr(f, "shown", None)
+    if isinstance(shown, str):
+        return shown if shown.startswith("fn(") else f.__qualname__
+    name = getattr(f, "name", None) or getattr(f, "__name__", "fn")
+    return "fn" if not isinstance(name, str) or name == "<lambda>" else name.rstrip("_")
+
+
 def mark() -> int:
     """A sequence number: nodes made from now on have greater ones."""
     return Node(ALIAS, (), None).seq

@@ -21,6 +21,7 @@ from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import bump
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
+from vardsl.lang.members import Bound, unknown
 
 Tensors = Any
 State = dict[str, Any]
@@ -35,8 +36,8 @@ class Optimizer:
     """
 
     name = ""
-    MEMBERS = ("step", "zero_grad", "lr", "params")
-    ASSIGNABLE = ("lr",)
+    WORDS = "an optimizer"
+    METHODS = ("step", "zero_grad")
 
     def __init__(self, params: Any, options: dict[str, Any]) -> None:
         self.params = parameters(params)
@@ -56,6 +57,22 @@ class Optimizer:
     @lr.setter
     def lr(self, lr: Any) -> None:
         self.options["lr"] = _not_negative("learning rate", number(lr, "lr"))
+
+    def script_members(self, name: str) -> Any:
+        """`opt.step`, `opt.zero_grad`, `opt.lr`, `opt.params`."""
+        if name == "lr":
+            return self.lr
+        if name == "params":
+            return tuple(self.params)
+        if name not in self.METHODS:
+            raise unknown(self, name, (*self.METHODS, "lr", "params"))
+        return Bound(self, name, Optimizer.zero_grad if name == "zero_grad" else type(self).step)
+
+    def assign_member(self, name: str, value: Any) -> None:
+        """`opt.lr = …`"""
+        if name != "lr":
+            raise ScriptTypeError(f".{name} of an optimizer cannot be assigned", hint="lr can")
+        self.lr = value
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients of the parameters to none, or to zeros."""
@@ -400,6 +417,8 @@ class Adadelta(Optimizer):
 
 class Recipe:
     """An optimizer that has no parameters yet; `minimize` binds it to the variables that it is over."""
+
+    WORDS = "an optimizer without parameters"
 
     def __init__(self, name: str, make: Callable[[Any], Optimizer], lr: float) -> None:
         self.name = name

@@ -15,6 +15,7 @@ import numpy as np
 from vardsl.engine.context import state
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
+from vardsl.lang.members import Bound, unknown
 from vardsl.lang.optimizers import Optimizer, Recipe, number
 
 Tensors = Any
@@ -24,8 +25,7 @@ class Schedule:
     """Changes an optimizer's learning rate step by step; `rate(n)` is the one after n steps."""
 
     name = ""
-    MEMBERS = ("step", "last_epoch", "lr")
-    ASSIGNABLE = ()
+    WORDS = "a schedule"
 
     def __init__(self, optimizer: Any) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -48,6 +48,16 @@ class Schedule:
     @property
     def lr(self) -> float:
         return self.optimizer.lr
+
+    def script_members(self, name: str) -> Any:
+        """`s.step`, `s.lr`, `s.last_epoch`."""
+        if name == "step":
+            return Bound(self, name, type(self).step)
+        if name == "lr":
+            return self.lr
+        if name == "last_epoch":
+            return self.last_epoch
+        raise unknown(self, name, ("step", "lr", "last_epoch"))
 
     def step(self) -> None:
         """Moves on by one epoch."""

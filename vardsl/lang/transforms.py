@@ -26,6 +26,7 @@ from vardsl.lang.lift import (
     call,
     connected,
     fresh,
+    function_name,
     grad_enabled,
     inside,
     is_number,
@@ -50,7 +51,7 @@ class Derived:
             raise ScriptTypeError(NOT_A_FUNCTION.format(name, type(f).__name__))
         self.of = f
         self.run = run
-        self.__name__ = f"{name}({getattr(f, '__name__', 'fn')})"
+        self.__name__ = f"{name}({function_name(f)})"
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         return self.run(*args, **keywords)
