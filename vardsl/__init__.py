@@ -28,4 +28,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
-__all__ = ["Error", "Session", "Tensor", "__version__", "run"]  # noqa: F822 - found on first use
+__all__ = ["Error", "Session", "Tensor", "__version__", "run"]

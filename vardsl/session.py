@@ -1,9 +1,9 @@
 """A session: names and settings that live on between runs of source text.
 
-    s = Session(seed=0)
-    s["x"] = np.array([[1., 2.], [3., 4.]])
-    s.run("let v = var x float64 grad; out = mean(v*v); backward out")
-    s["v"].grad.numpy()
+s = Session(seed=0)
+s["x"] = np.array([[1., 2.], [3., 4.]])
+s.run("let v = var x float64 grad; out = mean(v*v); backward out")
+s["v"].grad.numpy()
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Session:
         self.ctx.budget = Budget(**self.limits)
         if permissions is None:
             permissions = Permissions(os.getcwd(), [os.getcwd()], [os.getcwd()])
-        self.permissions = permissions
+        self.permissions = self.ctx.files = permissions
         self.emit: Emit = emit or self._to_streams
         self.runtime = Runtime(self.ctx, ValueTexts(), lambda outcome: self.emit(outcome))
         self.ctx.warn = self._warn
@@ -122,8 +122,10 @@ class Session:
         self._warned: set[tuple[str, object]] = set()
         self._running = 0
 
-    # ---- running -----------------------------------------------------------------------------------------------
-    def run(self, source: str | Source, *, filename: str = "<string>", complete: bool = False, shown: bool = False) -> Any:
+    # ---- running ---------------------------------------------------------------------------------
+    def run(
+        self, source: str | Source, *, filename: str = "<string>", complete: bool = False, shown: bool = False
+    ) -> Any:
         """Runs source text; the value of its last statement if that is an expression, else None.
 
         complete  whether this is a whole program, whose functions may only use names that are bound somewhere in it
@@ -172,7 +174,11 @@ class Session:
             try:
                 program = parse(source)
                 checked = lang_check.check(
-                    source, program, known=self.space, complete=False, imported=lambda s: self._names_of(self.space, s)
+                    source,
+                    program,
+                    known=self.space,
+                    complete=False,
+                    imported=lambda s: self._names_of(self.space, s),
                 )
                 lang_check.raise_errors(checked.errors)
             except Error as error:
@@ -188,6 +194,11 @@ class Session:
                 return self._run(source, self.space, program=program, shown=True)
             finally:
                 self.ctx.savepoint = None
+
+    def run_program(self, source: Source, program: ast.Program) -> Any:
+        """Runs a program that is parsed; its last value as it is inside."""
+        with self._active():
+            return self._run(source, self.space, program=program)
 
     def undo_point(self) -> Undo:
         """The present moment, to come back to."""
@@ -206,7 +217,9 @@ class Session:
         """Calls a script's function with values from Python."""
         with self._active():
             try:
-                found = function(*map(self._inward, args), **{k: self._inward(v) for k, v in keywords.items()})
+                found = function(
+                    *map(self._inward, args), **{k: self._inward(v) for k, v in keywords.items()}
+                )
             except BaseException as error:
                 raise self._failure(error) from None
             return self._outward(found)
@@ -221,7 +234,7 @@ class Session:
         with self._active():
             builtins.manual_seed(n)
 
-    # ---- names -------------------------------------------------------------------------------------------------
+    # ---- names -----------------------------------------------------------------------------------
     def __getitem__(self, name: str) -> Any:
         if name not in self.space:
             error = MissingName(f"unknown name {name}", hint=hint_for_name(name, list(self.space), ()))
@@ -254,7 +267,7 @@ class Session:
     def __exit__(self, *exc: object) -> None:
         pass
 
-    # ---- inside ------------------------------------------------------------------------------------------------
+    # ---- inside ----------------------------------------------------------------------------------
     @contextmanager
     def _active(self) -> Iterator[None]:
         """Makes this session the thread's current one while a call of it is running."""
@@ -361,7 +374,7 @@ class Session:
         compiler.builtins_used.clear()
         compiler.methods.clear()
 
-    # ---- errors and warnings -----------------------------------------------------------------------------------
+    # ---- errors and warnings ---------------------------------------------------------------------
     def _failure(self, error: BaseException, space: FileSpace | None = None) -> BaseException:
         """What leaves the session for an exception: an Error that is drawn."""
         if isinstance(error, (SystemExit, GeneratorExit)):
@@ -404,7 +417,7 @@ class Session:
         with self._active():
             return self.runtime.text(value)
 
-    # ---- imports -----------------------------------------------------------------------------------------------
+    # ---- imports ---------------------------------------------------------------------------------
     def _names_of(self, space: FileSpace, statement: ast.Import) -> Iterable[str] | None:
         """The names that a plain import brings, without running it; None where that cannot be told."""
         try:
@@ -419,7 +432,13 @@ class Session:
     def _imported(self, space: FileSpace, path: str) -> FileSpace:
         real = self.permissions.readable(path, space.folder)
         if real in self.importing or real == space.path:
-            chain = " imports ".join(p.name for p in [*self.importing[self.importing.index(real) if real in self.importing else 0 :], real])
+            chain = " imports ".join(
+                p.name
+                for p in [
+                    *self.importing[self.importing.index(real) if real in self.importing else 0 :],
+                    real,
+                ]
+            )
             raise ScriptValueError(f"this import is circular: {chain}")
         found = self.modules.get(real)
         if found is not None:
@@ -441,14 +460,16 @@ class Session:
         for name in module:
             names[global_name(name)] = module.get(name)
 
-    # ---- to and from Python ------------------------------------------------------------------------------------
+    # ---- to and from Python ----------------------------------------------------------------------
     def _inward(self, x: Any) -> Any:
         """A Python value as a value of the language. Raises ScriptTypeError."""
         if x is None or isinstance(x, (bool, int, float, str, Value, DType, range)):
             return x
         if isinstance(x, np.ndarray):
             if x.dtype not in BY_NP:
-                raise ScriptTypeError(f"arrays of {x.dtype} have no dtype here", hint="use x.astype(…) with another dtype")
+                raise ScriptTypeError(
+                    f"arrays of {x.dtype} have no dtype here", hint="use x.astype(…) with another dtype"
+                )
             return Value(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
         if isinstance(x, np.generic):
             return x.item()
@@ -460,7 +481,9 @@ class Session:
             return x.function
         if callable(x):
             return x
-        raise ScriptTypeError(f"a {type(x).__name__} cannot be used in a script", hint="arrays, numbers, strings and tuples can")
+        raise ScriptTypeError(
+            f"a {type(x).__name__} cannot be used in a script", hint="arrays, numbers, strings and tuples can"
+        )
 
     def _inward_leaf(self, x: Any) -> Any:
         return [self._inward_leaf(k) for k in x] if isinstance(x, list) else self._inward(x)

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.display.tensors import DEFAULT, PrintOptions, format_array, format_fields, format_tensor, format_tuple
+from vardsl.display.tensors import (
+    DEFAULT,
+    PrintOptions,
+    format_array,
+    format_fields,
+    format_tensor,
+    format_tuple,
+)
 from vardsl.engine.context import Context
 from vardsl.engine.value import Node, Value
 from vardsl.errors import LimitError, ScriptTypeError
@@ -53,7 +60,11 @@ def text(value: Any, ctx: Context, *, quoted: bool = False, depth: int = 0) -> s
         return str(value.item())
     if isinstance(value, FunctionType):
         return f"<{_function(value)}>"
-    if isinstance(value, tuple) and type(value).__repr__ is not tuple.__repr__ and not hasattr(value, "_fields"):
+    if (
+        isinstance(value, tuple)
+        and type(value).__repr__ is not tuple.__repr__
+        and not hasattr(value, "_fields")
+    ):
         return repr(value)
     if isinstance(value, tuple):
         if depth > MAX_NESTING:

@@ -182,6 +182,20 @@ def mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
     return None
 
 
+def check_finite(op: Any, result: Any) -> None:
+    """Raises ScriptValueError for the first NaN or infinity, while `detect_anomaly(true)` is in force."""
+    for v in result if isinstance(result, tuple) else (result,):
+        if type(v) is Value and v.array.dtype.kind == "f" and not np.isfinite(v.array).all():
+            flat = v.array.ravel()
+            k = int(np.argmin(np.isfinite(flat)))
+            at = ", ".join(map(str, np.unravel_index(k, v.array.shape)))
+            where = f" at [{at}]" if v.array.ndim else ""
+            raise ScriptValueError(
+                f"{op.name.strip('_')}() made {flat[k]}{where}, the first NaN or infinity",
+                hint="detect_anomaly(false) lets it pass",
+            )
+
+
 class Op:
     """An operation of the table. `kernel` takes the bound arguments with arrays for values.
 
@@ -284,6 +298,8 @@ class Op:
         ctx = state.ctx
         if ctx.tracer is not None:
             ctx.tracer.operation(self, bound, v)
+        if ctx.anomaly:
+            check_finite(self, v)
         if ctx.grad_enabled and y.dtype.kind == "f" and self.family != "nondiff":
             edge: Any = a._node if a.base is None else a.node
             index = a.index
@@ -356,6 +372,8 @@ class Op:
         ctx = state.ctx
         if ctx.tracer is not None:
             ctx.tracer.operation(self, [a, b, *self.rest], v)
+        if ctx.anomaly:
+            check_finite(self, v)
         if ctx.grad_enabled and self.rules:
             node = self._record_binary(a, b, v.array)
             if node is not None:
@@ -452,9 +470,11 @@ class Op:
         return self._finished(self._wrap(y, bound, arrays), bound)
 
     def _finished(self, result: Any, bound: list[Any]) -> Any:
-        tracer = state.ctx.tracer
-        if tracer is not None:
-            tracer.operation(self, bound, result)
+        ctx = state.ctx
+        if ctx.tracer is not None:
+            ctx.tracer.operation(self, bound, result)
+        if ctx.anomaly:
+            check_finite(self, result)
         return result
 
     def _refuse_numbers(self, bound: list[Any]) -> None:

@@ -30,12 +30,15 @@ CONSTANTS: dict[str, float] = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan
 # Which module of this folder has a function that is no operation.
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(
-        "grad value_and_grad jacobian hessian vjp jvp hvp vmap check_grad custom_grad checkpoint".split(), "transforms"
+        ["grad", "value_and_grad", "jacobian", "hessian", "vjp", "jvp", "hvp", "vmap", "check_grad", "custom_grad", "checkpoint"],
+        "transforms",
     ),
-    **dict.fromkeys("sgd adam adamw rmsprop adagrad adadelta nadam".split(), "optimizers"),
+    **dict.fromkeys(["sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "nadam"], "optimizers"),
     "lbfgs": "lbfgs",
+    **dict.fromkeys(["load", "save"], "data"),
     **dict.fromkeys(
-        "step_lr exponential_lr cosine_lr reduce_on_plateau clip_grad_norm clip_grad_value".split(), "schedules"
+        ["step_lr", "exponential_lr", "cosine_lr", "reduce_on_plateau", "clip_grad_norm", "clip_grad_value"],
+        "schedules",
     ),
 }
 NEEDS_SESSION = ("str", "set_printoptions")
@@ -69,7 +72,7 @@ class Counted:
         return f"<{self.what}>"
 
 
-# ---- plain functions ---------------------------------------------------------------------------------------------
+# ---- plain functions -----------------------------------------------------------------------------
 def len_(x: Any) -> int:
     """The number of elements of a tuple or string, or of a tensor's rows."""
     if isinstance(x, (str, tuple, range, Value, np.ndarray)):
@@ -227,7 +230,7 @@ _PLAIN: dict[str, Any] = {
 }  # fmt: skip
 
 
-# ---- the table ---------------------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 def has_operation(name: str) -> bool:
     """Whether an operation of that name, in place or not, is in the table."""
     return name in define.FAMILIES or (name.endswith("_") and name[:-1] in define.FAMILIES)
@@ -263,7 +266,7 @@ def lookup(name: str) -> Any:
     if name in ELSEWHERE:
         found = import_module("vardsl.lang." + ELSEWHERE[name])
         return vars(found)[name]
-    if name in members.METHODS and name not in define.FAMILIES:
+    if name in members.METHODS:
         return members.METHODS[name]
     if name.startswith("_"):
         raise KeyError(name)

@@ -114,7 +114,7 @@ class _Checker:
         self.builtins = builtins.all_names()
         self._declare_file(imported)
 
-    # ---- scopes ------------------------------------------------------------------------------------------------
+    # ---- scopes ----------------------------------------------------------------------------------
     def _declare_file(self, imported: Callable[[ast.Import], Iterable[str] | None]) -> None:
         body = self.program.body
         names = list(declared_in(body)) + list(assigned_in(body, frozenset(), self.builtins))
@@ -186,7 +186,7 @@ class _Checker:
         assert self.block is not None
         self.block = self.block.outer
 
-    # ---- errors ------------------------------------------------------------------------------------------------
+    # ---- errors ----------------------------------------------------------------------------------
     def _error(self, error: Error, span: Span) -> None:
         if len(self.result.errors) < MAX_ERRORS:
             error.labels.append(Label(self.source, span))
@@ -204,7 +204,7 @@ class _Checker:
         hint = hint_for_name(node.id, self._visible(), self.builtins)
         self._error(ScriptNameError(f"unknown name {node.id}", hint=hint), node.span)
 
-    # ---- statements --------------------------------------------------------------------------------------------
+    # ---- statements ------------------------------------------------------------------------------
     def run(self) -> None:
         self._body(self.program.body)
         for call in self.calls:
@@ -326,7 +326,7 @@ class _Checker:
             return
         self._expr(s.value)
 
-    # ---- functions ---------------------------------------------------------------------------------------------
+    # ---- functions -------------------------------------------------------------------------------
     def _defaults(self, params: tuple[ast.Param, ...]) -> None:
         for p in params:
             if p.default is not None:
@@ -338,7 +338,8 @@ class _Checker:
         for p in params:
             if p.default is None and seen_default:
                 self._error(
-                    ScriptSyntaxError(f"parameter {p.name} without a default follows one with a default"), p.span
+                    ScriptSyntaxError(f"parameter {p.name} without a default follows one with a default"),
+                    p.span,
                 )
             seen_default = seen_default or p.default is not None
         outer, outer_loops = self.function, self.loops
@@ -371,7 +372,7 @@ class _Checker:
                 self._error(ScriptSyntaxError(f"{what} {name} twice"), span)
             seen.add(name)
 
-    # ---- expressions -------------------------------------------------------------------------------------------
+    # ---- expressions -----------------------------------------------------------------------------
     def _expr(self, e: ast.Node) -> None:
         """Walks an expression without recursion over its chains; nesting is bounded by the parser."""
         t = type(e)

@@ -79,7 +79,7 @@ class Compiler(Expressions):
         self.owners: dict[int, Unit] = {}  # of blocks, by identity
         self.local_owner: Unit | None = None
 
-    # ---- the file ----------------------------------------------------------------------------------------------
+    # ---- the file --------------------------------------------------------------------------------
     def chunks(self) -> Iterator[CodeType]:
         """The program's code, piece by piece; the value of a last expression is left under `.last`."""
         body = list(self._runs(self.checked.program.body))
@@ -137,7 +137,9 @@ class Compiler(Expressions):
         end = py.Call(py.Attribute(load(name, p), "end", LOAD, **p), [bound], [], **p)
         body.append(py.If(mode(py.NotEq(), 2), [do(end, p)], [], **p))
         names = [store(self._bind(n.id, n.span.start), self.at(n.span)) for n in run.binds]
-        take: Stmts = [py.Assign([py.Tuple(names, STORE, **p)], load(answer, p), **p)] if names else [py.Pass(**p)]
+        take: Stmts = (
+            [py.Assign([py.Tuple(names, STORE, **p)], load(answer, p), **p)] if names else [py.Pass(**p)]
+        )
         return [
             put(answer, py.IfExp(mode(py.Eq(), 1), ask, const(None, p), **p), p),
             py.If(py.Compare(load(answer, p), [py.Is()], [const(None, p)], **p), body, take, **p),
@@ -171,7 +173,9 @@ class Compiler(Expressions):
                 self.builtins_used.add(n)
                 orelse = [put(local, load(global_name(n), p), p)]
             before.append(py.If(present, [put(local, load(global_name(n), p), p)], orelse, **p))
-        sync = helper("sync", [load(".names", p), self._pairs(p), py.Call(load(".locals", p), [], [], **p)], p)
+        sync = helper(
+            "sync", [load(".names", p), self._pairs(p), py.Call(load(".locals", p), [], [], **p)], p
+        )
         whole = [*before, *body]
         if self.localised:
             whole = [*before, py.Try(body, [], [], [do(sync, p)], **p)]
@@ -195,7 +199,7 @@ class Compiler(Expressions):
             out.append(py.If(const(False, p), never, [], **p))
         return out
 
-    # ---- names that are bound ----------------------------------------------------------------------------------
+    # ---- names that are bound --------------------------------------------------------------------
     def _bind(self, name: str, offset: int) -> str:
         """The Python name under which a value is stored, declared where it is another unit's."""
         slot = self.checked.names.get(offset)
@@ -219,7 +223,7 @@ class Compiler(Expressions):
         if scope is not None:
             self.owners[id(scope)] = self.unit
 
-    # ---- statements --------------------------------------------------------------------------------------------
+    # ---- statements ------------------------------------------------------------------------------
     def statement(self, s: ast.Stmt) -> Stmts:
         method = _STATEMENTS.get(type(s))
         if method is None:
@@ -274,10 +278,16 @@ class Compiler(Expressions):
         assert isinstance(target, ast.TupleExpr)
         items = [_unwrapped(t) for t in target.items]
         if all(isinstance(t, ast.Name) for t in items):
-            names = [store(self._bind(t.id, t.span.start), self.at(t.span)) for t in items if isinstance(t, ast.Name)]
+            names = [
+                store(self._bind(t.id, t.span.start), self.at(t.span))
+                for t in items
+                if isinstance(t, ast.Name)
+            ]
             if not names:
                 return [py.Assign([py.Tuple([], STORE, **self.at(target.span))], value, **p)]
-            return [py.Assign([py.Tuple(names, STORE, **self.at(target.span))], value, **self.at(s.value.span))]
+            return [
+                py.Assign([py.Tuple(names, STORE, **self.at(target.span))], value, **self.at(s.value.span))
+            ]
         return self._destructure(target, value, s)
 
     def _destructure(self, target: ast.TupleExpr, value: py.expr, s: ast.Let | ast.Assign) -> Stmts:
@@ -323,7 +333,9 @@ class Compiler(Expressions):
         return [do(helper("augmented_member", args, p), p)]
 
     def _update(self, s: ast.Update) -> Stmts:
-        return self._outside_graph(s.span, lambda: self._augmented(ast.AugAssign(s.span, s.target, s.op, s.value)))
+        return self._outside_graph(
+            s.span, lambda: self._augmented(ast.AugAssign(s.span, s.target, s.op, s.value))
+        )
 
     def _outside_graph(self, span: Span, build: Callable[[], Stmts]) -> Stmts:
         p = self.at(span)
@@ -370,7 +382,7 @@ class Compiler(Expressions):
     def _no_grad_block(self, s: ast.NoGrad) -> Stmts:
         return self._outside_graph(s.span, lambda: self.block(s.body))
 
-    # ---- loops -------------------------------------------------------------------------------------------------
+    # ---- loops -----------------------------------------------------------------------------------
     def _for(self, s: ast.For) -> Stmts:
         p, q = self.at(s.span), self.at(s.iterable.span)
         pieces = helper("turns", [self.expr(s.iterable)], q)
@@ -398,7 +410,11 @@ class Compiler(Expressions):
         stop: Stmts = [py.Break(**p)]
 
         def condition() -> Stmts:
-            return [py.If(py.UnaryOp(py.Not(), self.expr(s.condition), **self.at(s.condition.span)), stop, [], **p)]
+            return [
+                py.If(
+                    py.UnaryOp(py.Not(), self.expr(s.condition), **self.at(s.condition.span)), stop, [], **p
+                )
+            ]
 
         test = self._with_before(condition)
         inner = self._turn_function(s.body, None, "", p) if own else self._loop_body(s.body)
@@ -438,7 +454,9 @@ class Compiler(Expressions):
         args = [load(item, p)] if target is not None else []
         out: Stmts = [put(answer, py.Call(load(name, p), args, [], **p), p)]
         done = py.Compare(load(answer, p), [py.IsNot()], [const(None, p)], **p)
-        left: Stmts = [py.If(py.Compare(load(answer, p), [py.Is()], [const(True, p)], **p), [py.Break(**p)], [], **p)]
+        left: Stmts = [
+            py.If(py.Compare(load(answer, p), [py.Is()], [const(True, p)], **p), [py.Break(**p)], [], **p)
+        ]
         if self._in_function():
             value = py.Subscript(load(answer, p), const(0, p), LOAD, **p)
             left += self._leave(value, p)
@@ -464,7 +482,7 @@ class Compiler(Expressions):
             return [py.Return(const(None, p), **p)]
         return [py.Continue(**p)]
 
-    # ---- functions ---------------------------------------------------------------------------------------------
+    # ---- functions -------------------------------------------------------------------------------
     def _fn_def(self, s: ast.FnDef) -> Stmts:
         p = self.at(s.span)
         made = self.make_function(s.name, s.span, s.params, s.body)
@@ -569,7 +587,7 @@ class Compiler(Expressions):
             return [down, py.Return(value, **p)]
         return [put(".r", value, p), down, py.Return(load(".r", p), **p)]
 
-    # ---- the rest ----------------------------------------------------------------------------------------------
+    # ---- the rest --------------------------------------------------------------------------------
     def _minimize_value(self, s: ast.Minimize) -> py.expr:
         p = self.at(s.span)
         name = self.fresh("objective")
@@ -624,8 +642,6 @@ class Compiler(Expressions):
         to = getattr(s, "to", None)
         options = [tuple_of(wrt, p), const(None, p) if to is None else self.expr(to)]
         return [do(helper("service", [const(word, p), tuple_of(args, p), *options], p), p)]
-
-
 
 
 def _unwrapped(e: ast.Expr) -> ast.Expr:
@@ -718,6 +734,7 @@ _STATEMENTS: dict[type, Callable[[Compiler, Any], Stmts]] = {
     ast.Why: Compiler._later,
     ast.Plot: Compiler._later,
 }
+
 
 def execute(code: CodeType, names: dict[str, Any]) -> None:
     """Runs compiled statements in the namespace of their file."""

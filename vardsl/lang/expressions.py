@@ -61,7 +61,7 @@ class Expressions:
         self.serial += 1
         return f".{what}{self.serial}"
 
-    # ---- names -------------------------------------------------------------------------------------------------
+    # ---- names -----------------------------------------------------------------------------------
     def python_name(self, name: str, offset: int) -> str:
         """What the name at an offset is called in the generated code."""
         slot = self.checked.names.get(offset)
@@ -80,7 +80,7 @@ class Expressions:
         """Whether the name can be nothing but a builtin here."""
         return e.span.start not in self.checked.names and e.id in self.builtin_names
 
-    # ---- dispatch ----------------------------------------------------------------------------------------------
+    # ---- dispatch --------------------------------------------------------------------------------
     def expr(self, e: ast.Node) -> py.expr:
         method = _EXPRESSIONS.get(type(e))
         if method is None:
@@ -90,7 +90,7 @@ class Expressions:
     def exprs(self, items: Sequence[ast.Expr]) -> list[py.expr]:
         return [self.expr(e) for e in items]
 
-    # ---- atoms -------------------------------------------------------------------------------------------------
+    # ---- atoms -----------------------------------------------------------------------------------
     def _number(self, e: ast.Number) -> py.expr:
         return const(e.value, self.at(e.span))
 
@@ -123,9 +123,11 @@ class Expressions:
         if len(spec) == 1:
             return helper("formatted", [self.expr(f.value), spec[0]], p)
         value = self.expr(f.value)
-        return helper("formatted", [value, helper("joined", [tuple_of(spec, p)], p) if spec else const("", p)], p)
+        return helper(
+            "formatted", [value, helper("joined", [tuple_of(spec, p)], p) if spec else const("", p)], p
+        )
 
-    # ---- literals ----------------------------------------------------------------------------------------------
+    # ---- literals --------------------------------------------------------------------------------
     def _list(self, e: ast.ListLit | ast.NumberRow) -> py.expr:
         p = self.at(e.span)
         packed = literals.pack(e)
@@ -160,7 +162,7 @@ class Expressions:
             value = self.expr(operand)
         return helper("var", [value, const(e.dtype, p), const(e.grad, p)], p)
 
-    # ---- operators ---------------------------------------------------------------------------------------------
+    # ---- operators -------------------------------------------------------------------------------
     def _chain(self, e: ast.Chain) -> py.expr:
         left, known, real = self.expr(e.first), numeric(e.first), fractional(e.first)
         parts: list[py.expr] = []
@@ -222,7 +224,7 @@ class Expressions:
         test = self.expr(e.condition)
         return py.IfExp(test, self.expr(e.value), self.expr(e.otherwise), **self.at(e.span))
 
-    # ---- postfix -----------------------------------------------------------------------------------------------
+    # ---- postfix ---------------------------------------------------------------------------------
     def _index(self, e: ast.Index) -> py.expr:
         return py.Subscript(_shielded(self.expr(e.value)), self.index_key(e), LOAD, **self.at(e.span))
 
@@ -304,7 +306,12 @@ class Expressions:
             else:
                 keywords.append(py.keyword(local_name(a.name), value, **self.at(a.span)))
         name = e.function.id
-        return py.Call(load(".make_tensor" if name == "tensor" else self.python_name(name, e.function.span.start), p), args, keywords, **p)
+        return py.Call(
+            load(".make_tensor" if name == "tensor" else self.python_name(name, e.function.span.start), p),
+            args,
+            keywords,
+            **p,
+        )
 
     def _arguments(
         self, args: Sequence[ast.Arg], signature: Signature | None, offset: int
@@ -331,7 +338,12 @@ class Expressions:
             return self.call(call, [value])
         p = self.at(e.span)
         if isinstance(call, ast.Member) and self._namespace(call) is None:
-            return py.Call(helper("member", [self.expr(call.value), const(call.name, p)], self.at(call.span)), [value], [], **p)
+            return py.Call(
+                helper("member", [self.expr(call.value), const(call.name, p)], self.at(call.span)),
+                [value],
+                [],
+                **p,
+            )
         return py.Call(_shielded(self.expr(call)), [value], [], **self.at(call.span))
 
     def _lambda(self, e: ast.Lambda) -> py.expr:
@@ -371,10 +383,14 @@ def _method_parameters(name: str) -> Signature | None:
 
 
 # Parameters that take one thing or a sequence of them.
-_EITHER = frozenset({"padding", "indices_or_sections", "indices", "split_size_or_sections", "dims", "spacing", "dim"})
+_EITHER = frozenset(
+    {"padding", "indices_or_sections", "indices", "split_size_or_sections", "dims", "spacing", "dim"}
+)
 
 
-def _takes_sequence(signature: Signature | None, which: int | str, literal: ast.ListLit | ast.NumberRow) -> bool:
+def _takes_sequence(
+    signature: Signature | None, which: int | str, literal: ast.ListLit | ast.NumberRow
+) -> bool:
     """Whether a literal is the sequence that its parameter takes, not a tensor."""
     if signature is None:
         return False
@@ -390,7 +406,9 @@ def _takes_sequence(signature: Signature | None, which: int | str, literal: ast.
     if p.kind == "Varargs":
         # of numbers a tensor among others, else all the tensors
         return literals.pack(literal) is None
-    return p.kind in SEQUENCE_KINDS or (p.kind == "Any" and p.name in _EITHER and "other" not in signature.index)
+    return p.kind in SEQUENCE_KINDS or (
+        p.kind == "Any" and p.name in _EITHER and "other" not in signature.index
+    )
 
 
 def numeric(e: ast.Expr) -> bool:
@@ -400,7 +418,9 @@ def numeric(e: ast.Expr) -> bool:
     if isinstance(e, (ast.Number, ast.ListLit, ast.NumberRow, ast.Var, ast.Unary, ast.Power)):
         return True
     if isinstance(e, ast.Chain):
-        return any(op not in "+*" for op in e.ops) or numeric(e.first) or any(numeric(r) for r in e.rest[:LONG])
+        return (
+            any(op not in "+*" for op in e.ops) or numeric(e.first) or any(numeric(r) for r in e.rest[:LONG])
+        )
     return False
 
 
@@ -415,7 +435,9 @@ def fractional(e: ast.Expr) -> bool:
     if isinstance(e, ast.Unary):
         return e.op != "~" and fractional(e.value)
     if isinstance(e, ast.Chain):
-        return all(op in "+-*/" for op in e.ops) and ("/" in e.ops or fractional(e.first) or any(fractional(r) for r in e.rest[:LONG]))
+        return all(op in "+-*/" for op in e.ops) and (
+            "/" in e.ops or fractional(e.first) or any(fractional(r) for r in e.rest[:LONG])
+        )
     return False
 
 

@@ -81,7 +81,7 @@ def unpacked(data: bytes, shape: tuple[int, ...], kind: str) -> Value:
     return Value(array.astype(state.ctx.default_dtype if kind == "d" else array.dtype))
 
 
-# ---- at run time ---------------------------------------------------------------------------------------------------
+# ---- at run time ---------------------------------------------------------------------------------
 def tensor(items: list[Any]) -> Value:
     """The tensor of a literal whose structure is nested lists. Raises ShapeError and ScriptTypeError."""
     leaves: list[Any] = []
@@ -151,7 +151,9 @@ def _shape(items: Any, leaves: list[Any]) -> tuple[int, ...]:
 def _ragged(n: int, dim: int, got: int) -> ShapeError:
     if not n or not got:
         message = "the rows of this tensor are not equally deep: numbers and rows stand side by side"
-        return ShapeError(message, torch=f"expected sequence of length {n} at dim {dim} (got {got})", hint=TUPLE_HINT)
+        return ShapeError(
+            message, torch=f"expected sequence of length {n} at dim {dim} (got {got})", hint=TUPLE_HINT
+        )
     return ShapeError(
         f"expected sequence of length {n} at dim {dim} (got {got})",
         hint="the rows of a tensor are equally long; a tuple (…) may hold rows of any length",

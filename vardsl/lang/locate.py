@@ -122,8 +122,15 @@ class _Facts:
         if isinstance(node, ast.Chain):
             for k, right in enumerate(node.rest):
                 if right.span.end == end:
-                    left = node.first if k == 0 else ast.Chain(
-                        Span(node.first.span.start, node.rest[k - 1].span.end), node.first, node.ops[:k], node.rest[:k]
+                    left = (
+                        node.first
+                        if k == 0
+                        else ast.Chain(
+                            Span(node.first.span.start, node.rest[k - 1].span.end),
+                            node.first,
+                            node.ops[:k],
+                            node.rest[:k],
+                        )
                     )
                     return left, node.ops[k], right
         return None
@@ -180,7 +187,7 @@ def _node_at(source: Source, start: int, end: int) -> ast.Node | None:
     return best
 
 
-# ---- better words --------------------------------------------------------------------------------------------------
+# ---- better words --------------------------------------------------------------------------------
 def _improve(error: Error, facts: _Facts) -> None:
     """Names the operands as the script does, and says in our words what PyTorch's sentence says in its own."""
     if error.message.startswith("_") and isinstance(facts.node, ast.Call):
@@ -206,7 +213,9 @@ def _improve(error: Error, facts: _Facts) -> None:
                 error.operands = [
                     (facts.source_text(e), show_shape(v))
                     for e, v in zip(exprs, args)
-                    if isinstance(v, Value) and _short(facts.source_text(e)) and not isinstance(e, ast.ListLit)
+                    if isinstance(v, Value)
+                    and _short(facts.source_text(e))
+                    and not isinstance(e, ast.ListLit)
                 ]
 
 
@@ -260,7 +269,7 @@ def _postfix(e: ast.Expr, text: str) -> str:
     return text if isinstance(e, (ast.Name, ast.Member, ast.Index, ast.Call, ast.Paren)) else f"({text})"
 
 
-# ---- Python's exceptions ---------------------------------------------------------------------------------------------
+# ---- Python's exceptions -------------------------------------------------------------------------
 def _translated(error: BaseException, facts: _Facts) -> Error:
     message = str(error)
     if isinstance(error, NameError):
@@ -290,18 +299,24 @@ def _translated(error: BaseException, facts: _Facts) -> Error:
         return ScriptIndexError(_clean(message))
     if isinstance(error, (ValueError, np.linalg.LinAlgError)) and facts.entries:
         return ScriptValueError(_clean(message))
-    return InternalError(f"{type(error).__name__}: {message}", hint="this is a mistake of vardsl itself; please report it")
+    return InternalError(
+        f"{type(error).__name__}: {message}", hint="this is a mistake of vardsl itself; please report it"
+    )
 
 
 def _unbound(facts: _Facts) -> Error:
     name = facts.text
     known = list(facts.known)
     if name in known:
-        return ScriptNameError(f"{name} has no value yet", hint=f"{name} is bound later, or in a branch that was not taken")
+        return ScriptNameError(
+            f"{name} has no value here", hint=f"{name} is bound later, or in a branch that was not taken"
+        )
     hint = hint_for_name(name, known, facts.builtins)
     node = facts.node
     if isinstance(node, ast.Name) and any(True for _ in _bindings(facts, name)):
-        return ScriptNameError(f"{name} has no value yet", hint=f"{name} is bound later, or in a branch that was not taken")
+        return ScriptNameError(
+            f"{name} has no value here", hint=f"{name} is bound later, or in a branch that was not taken"
+        )
     return ScriptNameError(f"unknown name {name}", hint=hint)
 
 
@@ -314,9 +329,7 @@ def _bindings(facts: _Facts, name: str) -> Iterator[ast.Node]:
     stack: list[ast.Node] = list(program.body)
     while stack:
         n = stack.pop()
-        if isinstance(n, (ast.Let, ast.Assign)) and isinstance(n.target, ast.Name) and n.target.id == name:
-            yield n
-        elif isinstance(n, ast.FnDef) and n.name == name:
+        if (isinstance(n, (ast.Let, ast.Assign)) and isinstance(n.target, ast.Name) and n.target.id == name) or (isinstance(n, ast.FnDef) and n.name == name):
             yield n
         stack.extend(sub_nodes(n))
 
@@ -347,13 +360,20 @@ def _not_callable(m: re.Match[str], facts: _Facts) -> Error:
     node = facts.node
     what = facts.source_text(node.function) if isinstance(node, ast.Call) else "this"
     what = what if _short(what) else "this"
-    return ScriptTypeError(f"{what} is {word(m[1])} and cannot be called", hint="a product is written with *" if isinstance(node, ast.Call) and isinstance(node.function, (ast.Number, ast.Paren)) else None)
+    return ScriptTypeError(
+        f"{what} is {word(m[1])} and cannot be called",
+        hint="a product is written with *"
+        if isinstance(node, ast.Call) and isinstance(node.function, (ast.Number, ast.Paren))
+        else None,
+    )
 
 
 def _unpack(m: re.Match[str], facts: _Facts) -> Error:
     if "got" in m.re.pattern:
         return ScriptValueError(f"there are not enough values to unpack: {m[1]} names and {m[2]} values")
-    return ScriptValueError(f"there are too many values to unpack: only {m[1]} name{'' if m[1] == '1' else 's'}")
+    return ScriptValueError(
+        f"there are too many values to unpack: only {m[1]} name{'' if m[1] == '1' else 's'}"
+    )
 
 
 _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], ...]], ...] = (
@@ -363,7 +383,9 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
             (re.compile(r"unsupported operand type\(s\) for (.+): '(.+)' and '(.+)'"), _operand_error),
             (
                 re.compile(r"bad operand type for unary ([-+~]|abs\(\)):? '(.+)'"),
-                lambda m, f: ScriptTypeError(f"{word(m[2])} has no sign" if m[1] in "+-" else f"cannot use {m[1]} on {word(m[2])}"),
+                lambda m, f: ScriptTypeError(
+                    f"{word(m[2])} has no sign" if m[1] in "+-" else f"cannot use {m[1]} on {word(m[2])}"
+                ),
             ),
             (
                 re.compile(r"can only concatenate (\w+) \(not \"(.+)\"\) to"),
@@ -374,7 +396,9 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
             ),
             (
                 re.compile(r"can't multiply sequence by non-int of type '(.+)'"),
-                lambda m, f: ScriptTypeError(f"a string or tuple is repeated by an integer, not by {word(m[1])}"),
+                lambda m, f: ScriptTypeError(
+                    f"a string or tuple is repeated by an integer, not by {word(m[1])}"
+                ),
             ),
             (re.compile(r"'(.+)' object is not callable"), _not_callable),
             (
@@ -386,8 +410,12 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
                 lambda m, f: ScriptValueError(f"{word(m[1])} cannot be unpacked"),
             ),
             (
-                re.compile(r"(?:argument of type '(.+)' is not iterable|argument of type '(.+)' is not a container)"),
-                lambda m, f: ScriptTypeError(f"{word(m[1] or m[2])} contains nothing: in needs a tensor, a tuple or a string"),
+                re.compile(
+                    r"(?:argument of type '(.+)' is not iterable|argument of type '(.+)' is not a container)"
+                ),
+                lambda m, f: ScriptTypeError(
+                    f"{word(m[1] or m[2])} contains nothing: in needs a tensor, a tuple or a string"
+                ),
             ),
             (
                 re.compile(r"'in <string>' requires string as left operand, not (.+)"),
@@ -402,8 +430,12 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
                 lambda m, f: ScriptTypeError(f"cannot compare {word(m[2])} and {word(m[3])} with {m[1]}"),
             ),
             (
-                re.compile(r"(string|tuple|range object) (?:indices|index) must be integers(?: or slices)?, not '?([\w.]+)'?"),
-                lambda m, f: ScriptTypeError(f"a {m[1].split()[0]} is indexed by integers and slices, not by {word(m[2])}"),
+                re.compile(
+                    r"(string|tuple|range object) (?:indices|index) must be integers(?: or slices)?, not '?([\w.]+)'?"
+                ),
+                lambda m, f: ScriptTypeError(
+                    f"a {m[1].split()[0]} is indexed by integers and slices, not by {word(m[2])}"
+                ),
             ),
             (
                 re.compile(r"slice indices must be integers"),
@@ -418,7 +450,9 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
             (re.compile(r"too many values to unpack \(expected (\d+)"), _unpack),
             (
                 re.compile(r"Exceeds the limit \((\d+) digits\)"),
-                lambda m, f: LimitError(f"an integer of more than {m[1]} digits is neither read nor written at a time"),
+                lambda m, f: LimitError(
+                    f"an integer of more than {m[1]} digits is neither read nor written at a time"
+                ),
             ),
             (
                 re.compile(r"could not convert string to float: (.+)"),
@@ -428,7 +462,10 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
                 re.compile(r"invalid literal for int\(\) with base \d+: (.+)"),
                 lambda m, f: ScriptValueError(f"the text {m[1]} is not an integer"),
             ),
-            (re.compile(r"Maximum allowed (?:dimension|size) exceeded|array is too big"), lambda m, f: LimitError("this tensor is too large")),
+            (
+                re.compile(r"Maximum allowed (?:dimension|size) exceeded|array is too big"),
+                lambda m, f: LimitError("this tensor is too large"),
+            ),
         ),
     ),
     (

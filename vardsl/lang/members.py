@@ -42,6 +42,15 @@ class Shape(tuple[int, ...]):
         return f"[{', '.join(map(str, self))}]"
 
 
+class Row(tuple[Any, ...]):
+    """What `tolist()` gives: a tuple that prints as PyTorch's list, `[1.0, 2.0]`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"[{', '.join(map(repr, self))}]"
+
+
 class Bound:
     """A method of a value that is not called yet."""
 
@@ -59,7 +68,7 @@ class Bound:
         return f"<fn {self.name}>"
 
 
-# ---- what a value is, in words -------------------------------------------------------------------------------------
+# ---- what a value is, in words -------------------------------------------------------------------
 _WORDS: tuple[tuple[type, str, str], ...] = (
     (bool, "bool", "a boolean"),
     (int, "int", "an integer"),
@@ -83,7 +92,8 @@ def kind_of(x: Any) -> str:
     for t, _, words in _WORDS:
         if isinstance(x, t):
             return words
-    return "a function" if callable(x) else f"a {type(x).__name__.lower()}"
+    own = getattr(type(x), "WORDS", None)
+    return own or ("a function" if callable(x) else f"a {type(x).__name__.lower()}")
 
 
 def type_word(x: Any) -> str:
@@ -104,7 +114,7 @@ def check_iterable(x: Any) -> None:
     raise ScriptTypeError(f"{kind_of(x)} cannot be gone through", hint=hint)
 
 
-# ---- tensors ------------------------------------------------------------------------------------------------------
+# ---- tensors -------------------------------------------------------------------------------------
 def _op(name: str) -> Callable[[Value], Any]:
     return lambda v: OPS[name](v)
 
@@ -134,23 +144,13 @@ def _value(v: Any, name: str) -> Value:
     return v
 
 
-def item(input: Any) -> Any:
-    """The only element as a plain number."""
-    return input if isinstance(input, (int, float)) else _value(input, "item").item()
-
-
 def tolist(input: Any) -> Any:
-    """The elements as nested tuples of plain numbers."""
-    return _tuples(_value(input, "tolist").array.tolist())
+    """The elements as nested tuples of plain numbers, which print as Python's lists."""
+    return _rows(_value(input, "tolist").tolist())
 
 
-def _tuples(x: Any) -> Any:
-    return tuple(_tuples(k) for k in x) if isinstance(x, list) else x
-
-
-def numel(input: Any) -> int:
-    """The number of elements."""
-    return _value(input, "numel").array.size
+def _rows(x: Any) -> Any:
+    return Row(_rows(k) for k in x) if isinstance(x, list) else x
 
 
 def size(input: Any, dim: int | None = None) -> Any:
@@ -173,19 +173,9 @@ def size(input: Any, dim: int | None = None) -> Any:
 _RANGE = "Dimension out of range (expected to be in range of [{}, {}], but got {})"
 
 
-def dim(input: Any) -> int:
-    """The number of dimensions."""
-    return _value(input, "dim").array.ndim
-
-
 def numpy(input: Any) -> Any:
     """The values as an array that shares memory."""
     return _value(input, "numpy").numpy()
-
-
-def detach(input: Any) -> Value:
-    """The same values, out of the graph."""
-    return _value(input, "detach").detach()
 
 
 def retain_grad(input: Any) -> None:
@@ -211,25 +201,6 @@ def detach_(input: Any) -> Value:
     return v
 
 
-def zero_(input: Any) -> Value:
-    """Sets all elements to zero, in place."""
-    return fill_(input, 0)
-
-
-def fill_(input: Any, value: Any) -> Value:
-    """Sets all elements to `value`, in place."""
-    v = _value(input, "fill_")
-    v[...] = value
-    return v
-
-
-def copy_(input: Any, src: Any) -> Value:
-    """Takes over the elements of `src`, broadcast and cast, in place."""
-    v = _value(input, "copy_")
-    v[...] = src
-    return v
-
-
 def zero_grad(input: Any) -> None:
     """Sets the gradient to none."""
     clear_grad(_value(input, "zero_grad"))
@@ -249,7 +220,11 @@ def _put_grad(v: Value, g: Value | None) -> None:
 
 
 def backward(
-    input: Any, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Tensors = None
+    input: Any,
+    gradient: Any = None,
+    retain_graph: Any = None,
+    create_graph: bool = False,
+    inputs: Tensors = None,
 ) -> None:
     """Adds the gradients to the leaves' `.grad`."""
     if inputs is not None and not isinstance(inputs, (tuple, list)):
@@ -268,7 +243,9 @@ def as_tensor(x: Any) -> Value:
     if type(x) is Value:
         return x
     if isinstance(x, (int, float)):
-        dtype = np.bool_ if isinstance(x, bool) else np.int64 if isinstance(x, int) else state.ctx.default_dtype
+        dtype = (
+            np.bool_ if isinstance(x, bool) else np.int64 if isinstance(x, int) else state.ctx.default_dtype
+        )
         return leaf(x, dtype)
     raise ScriptTypeError(f"this must be a tensor, not {kind_of(x)}")
 
@@ -278,11 +255,6 @@ def register_hook(input: Any, hook: Any) -> HookHandle:
     if not callable(hook):
         raise ScriptTypeError(f"register_hook() needs a function, not {kind_of(hook)}")
     return _value(input, "register_hook").register_hook(hook)
-
-
-def is_floating_point(input: Any) -> bool:
-    """Whether the elements are reals."""
-    return _value(input, "is_floating_point").array.dtype.kind == "f"
 
 
 def element_size(input: Any) -> int:
@@ -308,21 +280,20 @@ def data(input: Any) -> Value:
 METHODS: dict[str, Method] = {
     f.__name__: f
     for f in (
-        item, tolist, numel, size, dim, numpy, detach, retain_grad, requires_grad_, detach_, zero_, fill_, copy_,
-        zero_grad, backward, register_hook, is_floating_point, element_size, is_contiguous, ndim, data,
+        tolist, size, numpy, retain_grad, requires_grad_, detach_, zero_grad, backward, register_hook, element_size,
+        is_contiguous, ndim, data,
     )
 }  # fmt: skip
-METHODS["nelement"] = numel
-METHODS["ndimension"] = dim
+METHODS["ndimension"] = ndim
 
 
 def tensor_method(name: str) -> Method | None:
     """The operation or method of that name whose first argument is a tensor."""
     if name.startswith("_") or "." in name:
         return None
-    if name in define.FAMILIES and name != "tensor":
-        return define.get(name)  # type: ignore[no-any-return]
     found = METHODS.get(name)
+    if found is None and name in define.FAMILIES and name != "tensor":
+        return define.get(name)  # type: ignore[no-any-return]
     if found is None and name.endswith("_"):
         try:
             return define.get(name)  # type: ignore[no-any-return]
@@ -331,12 +302,12 @@ def tensor_method(name: str) -> Method | None:
     return found
 
 
-# ---- reading ------------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 def _array_members(a: Any, name: str) -> Any:
     table: dict[str, Callable[[Any], Any]] = {
         "shape": lambda a: Shape(a.shape), "dtype": lambda a: BY_NP[a.dtype], "ndim": lambda a: a.ndim,
         "T": lambda a: a.T, "size": lambda a: a.size,
-        "tolist": lambda a: Bound(a, "tolist", lambda b: _tuples(b.tolist())),
+        "tolist": lambda a: Bound(a, "tolist", lambda b: _rows(b.tolist())),
         "item": lambda a: Bound(a, "item", lambda b: b.item()),
         "copy": lambda a: Bound(a, "copy", lambda b: b.copy()),
     }  # fmt: skip
@@ -439,7 +410,7 @@ def namespace_member(space: str, name: str) -> Any:
     raise ScriptNameError(f"{space} has no function {name}", hint=hint_for_member(name, known))
 
 
-# ---- assignment ---------------------------------------------------------------------------------------------------
+# ---- assignment ----------------------------------------------------------------------------------
 def assign(v: Any, name: str, x: Any) -> None:
     """`v.grad = x`, `v.data = x`, `v.requires_grad = x`."""
     if type(v) is not Value:
@@ -456,18 +427,30 @@ def assign(v: Any, name: str, x: Any) -> None:
     setter(v, x)
 
 
+_C_NAMES = {
+    "float32": "float", "float64": "double", "int64": "long int", "int32": "int", "int16": "short int",
+    "int8": "signed char", "uint8": "unsigned char", "bool": "bool",
+}  # fmt: skip
+
+
 def _set_grad(v: Value, g: Any) -> None:
     if g is not None and type(g) is not Value:
-        raise ScriptTypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
+        raise ScriptTypeError(
+            f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}"
+        )
     if g is not None:
         if g is v:
             raise GradError("can't assign Variable as its own grad")
         if g.array.dtype != v.array.dtype:
             raise ScriptTypeError(
-                f"assigned grad has data of a different type: {g.dtype.name}, and the tensor is {v.dtype.name}"
+                f"attempting to assign a gradient with dtype '{_C_NAMES[g.dtype.name]}' to a tensor with grad_dtype "
+                f"'{v.dtype.type_name}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype)."
             )
         if g.array.shape != v.array.shape:
-            raise ShapeError("assigned grad has data of a different size")
+            raise ShapeError(
+                f"attempting to assign a gradient of size '{list(g.array.shape)}' to a tensor of size "
+                f"'{list(v.array.shape)}'. Please ensure that the gradient and the tensor are the same size"
+            )
     journal, before = state.ctx.journal, v._grad
     if journal is not None:
         journal.append(lambda: _put_grad(v, before))
@@ -477,7 +460,9 @@ def _set_grad(v: Value, g: Any) -> None:
 def _set_data(v: Value, x: Any) -> None:
     new = as_tensor(x)
     if v.array.dtype != new.array.dtype and v.requires_grad and new.array.dtype.kind != "f":
-        raise GradError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        raise GradError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype"
+        )
     before = v.array
     journal = state.ctx.journal
     if journal is not None:
@@ -492,6 +477,8 @@ def _put_array(v: Value, a: Any) -> None:
 def _set_requires(v: Value, on: Any) -> None:
     if not isinstance(on, bool):
         raise ScriptTypeError(f"requires_grad must be a bool, not {kind_of(on)}")
+    if on and v.array.dtype.kind != "f":
+        raise GradError("only Tensors of floating point and complex dtype can require gradients")
     journal, before = state.ctx.journal, v._requires
     if journal is not None:
         journal.append(lambda: _put_requires(v, before))

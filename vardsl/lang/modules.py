@@ -15,7 +15,9 @@ class FileSpace:
 
     __slots__ = ("captured", "folder", "names", "own", "path")
 
-    def __init__(self, helpers: dict[str, Any], builtins: dict[str, Any], folder: Path, path: Path | None = None) -> None:
+    def __init__(
+        self, helpers: dict[str, Any], builtins: dict[str, Any], folder: Path, path: Path | None = None
+    ) -> None:
         self.names: dict[str, Any] = {"__vardsl__": self, "__builtins__": builtins, **helpers}
         self.names[".names"] = self.names
         self.own = frozenset(self.names)
@@ -59,5 +61,3 @@ class Module:
 
     def __repr__(self) -> str:
         return f"<module {self.name}>"
-
-

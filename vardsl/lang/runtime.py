@@ -45,12 +45,14 @@ class Texts:
         ctx.print_options = options
 
 
-# ---- operators ----------------------------------------------------------------------------------------------------
+# ---- operators -----------------------------------------------------------------------------------
 def add(a: Any, b: Any) -> Any:
     """`a + b`, with a bound on how long strings and tuples may become."""
     t = type(a)
     if (t is str or t is tuple) and type(b) is t and len(a) + len(b) > MAX_TEXT:
-        raise LimitError(f"a {t.__name__} of {len(a) + len(b):,} elements is longer than {MAX_TEXT:,}, the limit")
+        raise LimitError(
+            f"a {t.__name__} of {len(a) + len(b):,} elements is longer than {MAX_TEXT:,}, the limit"
+        )
     return a + b
 
 
@@ -65,7 +67,9 @@ def mul(a: Any, b: Any) -> Any:
         return a * b
     for x, n in ((a, b), (b, a)):
         if isinstance(x, (str, tuple)) and isinstance(n, int) and len(x) * n > MAX_TEXT:
-            raise LimitError(f"{kind_of(x)} of {len(x) * n:,} elements is longer than {MAX_TEXT:,}, the limit")
+            raise LimitError(
+                f"{kind_of(x)} of {len(x) * n:,} elements is longer than {MAX_TEXT:,}, the limit"
+            )
     return a * b
 
 
@@ -95,7 +99,8 @@ def _bits(op: str, a: Any, b: Any, run: Callable[[], Any]) -> Any:
         if not isinstance(x, (int, Value, np.ndarray)):
             word = "or" if op == "|" else "and"
             raise ScriptTypeError(
-                f"{op} is for integers and booleans, not {kind_of(x)}", hint=f"conditions are joined with {word}"
+                f"{op} is for integers and booleans, not {kind_of(x)}",
+                hint=f"conditions are joined with {word}",
             )
     return run()
 
@@ -103,7 +108,11 @@ def _bits(op: str, a: Any, b: Any, run: Callable[[], Any]) -> Any:
 def invert(a: Any) -> Any:
     """`~a`"""
     if not isinstance(a, (int, Value, np.ndarray)):
-        raise ScriptTypeError(f"~ is for integers and booleans, not {kind_of(a)}", hint="a condition is denied with not")
+        raise ScriptTypeError(
+            f"~ is for integers and booleans, not {kind_of(a)}", hint="a condition is denied with not"
+        )
+    if type(a) is Value and a.array.dtype.kind == "f":
+        raise ScriptTypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
     return ~int(a) if type(a) is bool else ~a
 
 
@@ -219,7 +228,7 @@ def itself(x: Any) -> Any:
     return x
 
 
-# ---- texts --------------------------------------------------------------------------------------------------------
+# ---- texts ---------------------------------------------------------------------------------------
 def joined(parts: tuple[str, ...]) -> str:
     """The text of an f-string."""
     return "".join(parts)
@@ -239,7 +248,7 @@ class Runtime:
         # the loops that are running, the outermost first: turns done, turns of the present piece, turns in all
         self.loops: list[list[int]] = []
 
-    # ---- safe points -------------------------------------------------------------------------------------------
+    # ---- safe points -----------------------------------------------------------------------------
     def set_limits(self) -> None:
         """Takes over the budget's limits for the run that begins."""
         budget = self.ctx.budget
@@ -261,7 +270,9 @@ class Runtime:
         if budget.max_steps is not None:
             budget.steps += steps
             if budget.steps > budget.max_steps:
-                raise LimitError(f"the script took more than {budget.max_steps:,} steps, the limit (--max-steps)")
+                raise LimitError(
+                    f"the script took more than {budget.max_steps:,} steps, the limit (--max-steps)"
+                )
         if budget.deadline is not None and time.monotonic() > budget.deadline:
             raise LimitError(f"the script ran for more than {budget.max_time:g} s, the limit (--max-time)")
 
@@ -284,7 +295,7 @@ class Runtime:
         if not self.limited and not self.ctx.cancel:
             self.level[1] = MAX_DEPTH
 
-    # ---- loops -------------------------------------------------------------------------------------------------
+    # ---- loops -----------------------------------------------------------------------------------
     def turns(self, iterable: Any) -> Any:
         """What a `for` goes through, in pieces."""
         sequence: Any
@@ -354,7 +365,7 @@ class Runtime:
                 return
             yield piece
 
-    # ---- journals ----------------------------------------------------------------------------------------------
+    # ---- journals --------------------------------------------------------------------------------
     def begin(self) -> Any:
         """Starts a journal; what was in force is handed back to `commit` or `rollback`."""
         before = self.ctx.journal
@@ -376,7 +387,7 @@ class Runtime:
             self.level[0] = journal.depth
             journal.undo(in_call=in_call)
 
-    # ---- statements --------------------------------------------------------------------------------------------
+    # ---- statements ------------------------------------------------------------------------------
     def print(self, *values: Any) -> None:
         self.write(" ".join([self.text(v) for v in values]) + "\n")
 
@@ -387,7 +398,9 @@ class Runtime:
             size = len(text.encode("utf-8", "replace"))
             budget.out_bytes += size
             if budget.out_bytes > budget.max_output:
-                raise LimitError(f"the script printed more than {budget.max_output:,} bytes, the limit (--max-output)")
+                raise LimitError(
+                    f"the script printed more than {budget.max_output:,} bytes, the limit (--max-output)"
+                )
         self.emit(Printed(text))
 
     def show(self, value: Any) -> Any:
@@ -416,7 +429,8 @@ class Runtime:
             return self.text(value)
         if not isinstance(value, (int, float, str)):
             raise ScriptValueError(
-                f"{kind_of(value)} cannot be formatted with {spec!r}", hint="only numbers, strings and one-element tensors"
+                f"{kind_of(value)} cannot be formatted with {spec!r}",
+                hint="only numbers, strings and one-element tensors",
             )
         digits = "".join(c if c.isdigit() else " " for c in spec).split()
         if any(len(d) > 6 for d in digits):
@@ -442,7 +456,9 @@ class Runtime:
     def set_grad(self, on: bool) -> None:
         self.ctx.grad_enabled = on
 
-    def backward(self, roots: Sequence[Any], gradients: Sequence[Any], retain: bool, create: bool, step: bool) -> None:
+    def backward(
+        self, roots: Sequence[Any], gradients: Sequence[Any], retain: bool, create: bool, step: bool
+    ) -> None:
         if step:
             self.service("step", (roots, gradients, retain, create), (), None)
             return
@@ -456,7 +472,9 @@ class Runtime:
                     f"backward starts from tensors, and this is {kind_of(r)}",
                     hint="only what was computed from a variable with grad has a gradient",
                 )
-        given = [None if g is None else _gradient(g, r) for g, r in zip(gradients, roots)] if gradients else None
+        given = (
+            [None if g is None else _gradient(g, r) for g, r in zip(gradients, roots)] if gradients else None
+        )
         run_backward(list(roots), given, retain_graph=True if retain else None, create_graph=create)
 
     def zero_grad(self, *targets: Any) -> None:
@@ -514,7 +532,7 @@ class Runtime:
             else:
                 names.pop(key, None)
 
-    # ---- names -------------------------------------------------------------------------------------------------
+    # ---- names -----------------------------------------------------------------------------------
     def helpers(self) -> dict[str, Any]:
         """What generated code finds under names that begin with a point."""
         return {

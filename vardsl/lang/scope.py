@@ -21,7 +21,9 @@ class Slot:
 
     __slots__ = ("block", "function", "name", "py")
 
-    def __init__(self, name: str, block: BlockScope, function: ast.FnDef | None = None, py: str | None = None) -> None:
+    def __init__(
+        self, name: str, block: BlockScope, function: ast.FnDef | None = None, py: str | None = None
+    ) -> None:
         self.name = name
         self.block = block
         self.function = function
@@ -103,7 +105,9 @@ def blocks_of(s: ast.Stmt) -> Iterator[tuple[ast.Block, tuple[str, ...]]]:
             yield branch, ()
 
 
-def assigned_in(body: Iterable[ast.Stmt], hidden: frozenset[str], builtin: Iterable[str] = ()) -> Iterator[str]:
+def assigned_in(
+    body: Iterable[ast.Stmt], hidden: frozenset[str], builtin: Iterable[str] = ()
+) -> Iterator[str]:
     """Names that `=` binds in these statements, where no `let` of a block around the assignment is in force."""
     seen = set(hidden)
     for s in body:

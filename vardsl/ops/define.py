@@ -42,7 +42,7 @@ from vardsl.engine.inplace import InPlace
 from vardsl.engine.op import GRAD, NotImplementedRule, Op, Rule, unbroadcast
 from vardsl.engine.signature import Signature
 from vardsl.engine.value import OPS, Value
-from vardsl.errors import InternalError
+from vardsl.errors import GradError, InternalError
 from vardsl.ops.index import FAMILIES
 
 GRAD[:] = [_backward.grad]
@@ -61,6 +61,7 @@ Sizes = Any
 Varargs = Any
 
 Body = Callable[..., Any]
+NOT_REAL = "Only Tensors of floating point and complex dtype can require gradients"
 NAMESPACES = ("linalg", "special")
 
 
@@ -322,7 +323,11 @@ class Creation(Op):
             return a
         v = Value(np.asarray(a))
         i = self.signature.index.get("requires_grad")
-        return v.requires_grad_() if i is not None and bound[i] else v
+        if i is None or not bound[i]:
+            return v
+        if v.array.dtype.kind != "f":
+            raise GradError(NOT_REAL)
+        return v.requires_grad_()
 
 
 def inplace_op(*, name: str, **facts: Any) -> Callable[[Body], Op]:
@@ -347,7 +352,9 @@ def _name_fields(o: Op, fields: str | None) -> None:
     if fields is None:
         return
     o.fields = fields
-    o.facts["result"] = result_type(fields, o.name.replace(".", "_"))
+    # `_max_dim` stands behind `max`
+    name = o.name.replace(".", "_").strip("_").removesuffix("_dim").removesuffix("_stable")
+    o.facts["result"] = result_type(fields, name)
     run = o.run
 
     def named(bound: list[Any]) -> Any:
