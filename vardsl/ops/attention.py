@@ -1,0 +1,206 @@
+"""Attention, and dropout."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import state
+from vardsl.engine.dtypes import Array
+from vardsl.engine.value import Value
+from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.define import (
+    Bool,
+    NotImplementedRule,
+    Number,
+    Tensor,
+    array,
+    composite,
+    general,
+    op,
+)
+from vardsl.ops.linalg import product
+
+# ---- dropout ---------------------------------------------------------------------------------------------------
+
+
+@composite()
+def dropout(input: Tensor, p: Number = 0.5, training: Bool = True, inplace: Bool = False):
+    """Elements set to 0 with probability `p`, the others divided by 1 − p; nothing is done outside of `training`.
+
+    >>> dropout([1., 2.], 0.5, training=false)
+    tensor([1., 2.])
+    """
+    if p < 0 or p > 1:
+        raise ScriptValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if p == 0 or not training or 0 in input.shape:
+        return input
+    dtype = array(input).dtype
+    if dtype.kind != "f":
+        raise ScriptTypeError(
+            f"result type Float can't be cast to the desired output type {np.dtype(dtype).name}",
+            hint="x.float() or x.double()",
+        )
+    if p == 1:
+        noise = np.zeros(input.shape, dtype)
+    else:
+        noise = state.ctx.generator.bernoulli_scalar(1 - p, tuple(input.shape), dtype) / dtype.type(1 - p)
+    y = input * np.asarray(noise, dtype)
+    if inplace:
+        return op.copy_(input, y)
+    return y
+
+
+# ---- attention -------------------------------------------------------------------------------------------------
+
+
+def _causal(rows: int, columns: int) -> Array:
+    """Which earlier places each place may look at."""
+    return np.tril(np.ones((rows, columns), bool))
+
+
+def _weights(q: Array, k: Array, mask: Array | None, scale: float) -> Array:
+    """Softmax of the scores; rows in which everything is masked are 0."""
+    scores = product(q, np.swapaxes(k, -1, -2)) * q.dtype.type(scale)
+    if mask is not None:
+        if mask.dtype.kind == "b":
+            scores = np.where(mask, scores, scores.dtype.type(-np.inf))
+        else:
+            scores = scores + mask
+    top = np.maximum.reduce(scores, -1, keepdims=True, initial=-np.inf)
+    e = np.exp(scores - np.where(np.isneginf(top), 0, top).astype(scores.dtype))
+    total = np.add.reduce(e, -1, keepdims=True)
+    return e / np.where(total == 0, 1, total).astype(e.dtype)
+
+
+_FLASH = NotImplementedRule(
+    "derivative for aten::_scaled_dot_product_flash_attention_for_cpu_backward is not implemented"
+)
+
+
+def _flash_vjp(g, query, key, value, mask, scale):
+    return op._flash_backward(g, query, key, value, mask, scale)
+
+
+@general(shared=_flash_vjp, grad_fn="ScaledDotProductFlashAttentionForCpuBackward0")
+def _flash(query: Tensor, key: Tensor, value: Tensor, mask: Any | None, scale: Number):
+    return product(_weights(query, key, mask, scale), value)
+
+
+@general(
+    vjp={"g": _FLASH, "query": _FLASH, "key": _FLASH, "value": _FLASH},
+    grad_fn="ScaledDotProductFlashAttentionForCpuBackwardBackward0",
+)
+def _flash_backward(
+    g: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Any | None, scale: Number
+):
+    w = _weights(query, key, mask, scale)
+    dv = product(np.swapaxes(w, -1, -2), g)
+    dw = product(g, np.swapaxes(value, -1, -2))
+    ds = w * (dw - np.add.reduce(dw * w, -1, keepdims=True)) * query.dtype.type(scale)
+    return product(ds, key), product(np.swapaxes(ds, -1, -2), query), dv
+
+
+
+
+def _by_parts(query, key, value, mask, dropout_p, scale):
+    """Attention as its steps."""
+    root = math.sqrt(scale) if scale >= 0 else None
+    if root is None:
+        scores = op.matmul(query * scale, op._swapped(key))
+    else:
+        scores = op.matmul(query * root, op._swapped(key) * root)
+    if mask is not None:
+        a = array(mask)
+        if a.dtype.kind == "b":
+            scores = op.masked_fill(scores, ~a, -math.inf)
+        else:
+            scores = scores + mask
+    weights = op.softmax(scores, -1)
+    hidden = np.logical_and.reduce(np.isneginf(array(scores)), -1, keepdims=True)
+    if hidden.any():
+        weights = op.masked_fill(weights, hidden, 0)
+    if dropout_p > 0:
+        weights = op.dropout(weights, dropout_p)
+    return op.matmul(weights, value)
+
+
+def _repeated(x, heads):
+    """Each head of keys and values as often as query heads share it."""
+    n = x.shape[-3]
+    return x if n == heads else op.repeat_interleave(x, heads // n, x.ndim - 3)
+
+
+def _check_attention(query, key, value, mask, is_causal, gqa):
+    name = "scaled_dot_product_attention"
+    types = {array(x).dtype for x in (query, key, value)}
+    if len(types) > 1:
+        raise ScriptTypeError(
+            "Expected query, key, and value to have the same dtype, but got query.dtype: "
+            + " ".join(
+                f"{which}{array(x).dtype.name}"
+                for which, x in (("", query), ("key.dtype: ", key), ("and value.dtype: ", value))
+            )
+            + " instead."
+        )
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise ShapeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
+            f"{query.ndim}, key.dim: {key.ndim} and value.dim: {value.ndim} instead."
+        )
+    if mask is not None:
+        if is_causal:
+            raise ScriptValueError(
+                "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
+            )
+        a = array(mask)
+        if a.dtype.kind != "b" and a.dtype != array(query).dtype:
+            raise ScriptTypeError(
+                f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
+                f"{a.dtype.name} and  query.dtype: {array(query).dtype.name} instead.",
+                notes=[name],
+            )
+    if gqa and (query.ndim < 3 or query.shape[-3] % key.shape[-3]):
+        raise ShapeError("Number of heads in key and value must divide the number of heads in query")
+
+
+@composite()
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: Number = 0.0,
+    is_causal: Bool = False,
+    scale: Number | None = None,
+    enable_gqa: Bool = False,
+):
+    """Attention: means of the values, weighted by how well the query fits their keys.
+
+    A boolean `attn_mask` says what takes part, another one is added to the scores; `is_causal` hides later places.
+    With `enable_gqa` several heads of queries share one of keys and values.
+
+    Value: softmax(query keyᵀ · scale + mask) value, scale = 1/√E unless given
+
+    >>> scaled_dot_product_attention([[1., 0.]], [[1., 0.], [1., 0.]], [[2.], [4.]])
+    tensor([[3.]])
+    """
+    _check_attention(query, key, value, attn_mask, is_causal, enable_gqa)
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None and query.shape[-1] else scale or 0.0
+    flash = (
+        query.ndim == key.ndim == value.ndim == 4
+        and dropout_p == 0
+        and query.shape[-1] == key.shape[-1] == value.shape[-1]
+        and query.shape[0] == key.shape[0] == value.shape[0]
+        and (enable_gqa or query.shape[1] == key.shape[1] == value.shape[1])
+        and not (type(attn_mask) is Value and attn_mask.requires_grad)
+        and 0 not in (*query.shape, *key.shape)
+    )
+    if enable_gqa:
+        key, value = _repeated(key, query.shape[-3]), _repeated(value, query.shape[-3])
+    mask = _causal(query.shape[-2], key.shape[-2]) if is_causal else attn_mask
+    if flash:
+        return op._flash(query, key, value, None if mask is None else array(mask), factor)
+    return _by_parts(query, key, value, mask, dropout_p, factor)
