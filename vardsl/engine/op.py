@@ -737,6 +737,8 @@ class Op:
             if g is None:
                 g = np.zeros(like.shape, like.dtype)
                 g = Value(g) if as_values else g
+            elif type(g) is not Value and g.shape != like.shape:
+                g = _spread(g, like.shape)
             full.append(g)
         return tuple(full)
 
