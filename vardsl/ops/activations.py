@@ -29,7 +29,9 @@ from vardsl.ops.special import erf_of
 
 
 class Activation(Op):
-    """An operation on reals, with PyTorch's `inplace=`: if true, the input is changed and given back."""
+    """With PyTorch's `inplace=`: if true, the input is changed and given back. Those with a `kernel_name` take reals
+    only; `promote="float"` makes plain integers reals there.
+    """
 
     def run(self, bound: list[Any]) -> Any:
         at = self.signature.index.get("inplace")
@@ -45,7 +47,7 @@ class Activation(Op):
             raise ScriptTypeError(f"\"{kernel}\" not implemented for '{BY_NP[arrays[0].dtype].type_name}'")
 
 
-# ---- masks --------------------------------------------------------------------------------------------------
+# ---- masks ----
 # PyTorch's backward functions take part in the graph of a second pass with a zero derivative in the input.
 
 
@@ -77,7 +79,10 @@ def _with_tail(mask: Any, input: Any) -> Any:
 
 
 @general(
-    vjp={"grad_output": lambda g, input, low, high: op._inner_backward(g, input, low, high), "input": zeros},
+    vjp={
+        "grad_output": lambda g, input, low, high: op._inner_backward(g, input, low, high),
+        "input": zeros,
+    },
     grad_fn="HardtanhBackwardBackward0",
 )
 def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Number):
@@ -94,11 +99,13 @@ def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
     return kept(_with_tail(np.logical_or(input < -lambd, input > lambd), input), grad_output)
 
 
-# ---- piecewise linear ---------------------------------------------------------------------------------------
+# ---- piecewise linear ----
 
 
 @elementwise(
-    vjp=lambda g, y: op._threshold_backward(g, y, 0), plain=lambda input, inplace: max(input, 0 * input)
+    vjp=lambda g, y: op._threshold_backward(g, y, 0),
+    plain=lambda input, inplace: max(input, 0 * input),
+    kind=Activation,
 )
 def relu(input: Tensor, inplace: Bool = False):
     """Positive elements as they are, 0 for the others.
@@ -117,6 +124,7 @@ def relu(input: Tensor, inplace: Bool = False):
 @elementwise(
     vjp=lambda g, input, threshold: op._threshold_backward(g, input, threshold),
     inplace_grad_fn="ThresholdBackward1",
+    kind=Activation,
 )
 def threshold(input: Tensor, threshold: Number, value: Number, inplace: Bool = False):
     """Elements above `threshold` as they are, `value` for the others.
@@ -129,7 +137,9 @@ def threshold(input: Tensor, threshold: Number, value: Number, inplace: Bool = F
     return np.where(input <= threshold, np.asarray(value).astype(input.dtype), input)
 
 
-@elementwise(vjp=lambda g, input, min_val, max_val: op._inner_backward(g, input, min_val, max_val))
+@elementwise(
+    vjp=lambda g, input, min_val, max_val: op._inner_backward(g, input, min_val, max_val), kind=Activation
+)
 def hardtanh(input: Tensor, min_val: Number = -1.0, max_val: Number = 1.0, inplace: Bool = False):
     """Each element, moved between `min_val` and `max_val`.
 
@@ -173,9 +183,10 @@ def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Num
 
 @elementwise(
     vjp=lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope),
-    promote="same",
     kernel_name="leaky_relu_cpu",
     inplace_grad_fn="LeakyReluBackward1",
+    promote="float",
+    kind=Activation,
 )
 def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = False):
     """Positive elements as they are, the others times `negative_slope`.
@@ -192,6 +203,8 @@ def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = Fal
     vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd),
     inplace=False,
     kernel_name="hardshrink_cpu",
+    promote="float",
+    kind=Activation,
 )
 def hardshrink(input: Tensor, lambd: Number = 0.5):
     """0 for elements between -lambd and lambd, the others as they are.
@@ -208,6 +221,8 @@ def hardshrink(input: Tensor, lambd: Number = 0.5):
     vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd),
     inplace=False,
     kernel_name="softshrink_check",
+    promote="float",
+    kind=Activation,
 )
 def softshrink(input: Tensor, lambd: Number = 0.5):
     """Each element moved towards 0 by `lambd`, and 0 where that would pass it.
@@ -241,7 +256,11 @@ def _hardsigmoid_backward(grad_output: Tensor, input: Tensor):
 
 
 @elementwise(
-    vjp=lambda g, input: op._hardsigmoid_backward(g, input), inplace=False, kernel_name="hardsigmoid_cpu"
+    vjp=lambda g, input: op._hardsigmoid_backward(g, input),
+    inplace=False,
+    kernel_name="hardsigmoid_cpu",
+    promote="float",
+    kind=Activation,
 )
 def hardsigmoid(input: Tensor, inplace: Bool = False):
     """A sigmoid of three straight pieces: 0 below -3, 1 above 3.
@@ -260,7 +279,9 @@ def _hardswish_vjp(g, input):
     return op._where(input < 3, inner, g)
 
 
-@elementwise(vjp=_hardswish_vjp, inplace=False, kernel_name="hardswish_cpu")
+@elementwise(
+    vjp=_hardswish_vjp, inplace=False, kernel_name="hardswish_cpu", promote="float", kind=Activation
+)
 def hardswish(input: Tensor, inplace: Bool = False):
     """The element times its hard sigmoid.
 
@@ -273,7 +294,7 @@ def hardswish(input: Tensor, inplace: Bool = False):
     return input * np.minimum(np.maximum(input + 3, 0), 6) / 6
 
 
-# ---- sigmoids -----------------------------------------------------------------------------------------------
+# ---- sigmoids ----
 
 
 def _sigmoid(input: Any) -> Any:
@@ -298,6 +319,8 @@ def sigmoid(input: Tensor):
     inplace=False,
     grad_fn="LogSigmoidBackward0",
     kernel_name="log_sigmoid_cpu",
+    promote="float",
+    kind=Activation,
 )
 def logsigmoid(input: Tensor):
     """Logarithm of the sigmoid, without underflow.
@@ -311,7 +334,13 @@ def logsigmoid(input: Tensor):
     return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
 
 
-@elementwise(vjp=lambda g, input: g * _silu_slope(input), inplace=False, kernel_name="silu_cpu")
+@elementwise(
+    vjp=lambda g, input: g * _silu_slope(input),
+    inplace=False,
+    kernel_name="silu_cpu",
+    promote="float",
+    kind=Activation,
+)
 def silu(input: Tensor, inplace: Bool = False):
     """The element times its sigmoid, also called swish.
 
@@ -335,7 +364,13 @@ def _mish_slope(input):
     return t + input * s * (1 - t * t)
 
 
-@elementwise(vjp=lambda g, input: g * _mish_slope(input), inplace=False, kernel_name="mish_cpu")
+@elementwise(
+    vjp=lambda g, input: g * _mish_slope(input),
+    inplace=False,
+    kernel_name="mish_cpu",
+    promote="float",
+    kind=Activation,
+)
 def mish(input: Tensor, inplace: Bool = False):
     """The element times the hyperbolic tangent of its softplus.
 
@@ -354,7 +389,7 @@ def _softplus_vjp(g, input, beta, threshold):
     return op._where(scaled > threshold, g, g * op.sigmoid(scaled))
 
 
-@elementwise(vjp=_softplus_vjp, inplace=False, kernel_name="softplus_cpu")
+@elementwise(vjp=_softplus_vjp, inplace=False, kernel_name="softplus_cpu", promote="float", kind=Activation)
 def softplus(input: Tensor, beta: Number = 1, threshold: Number = 20):
     """A smooth relu; the element itself where beta * input is above `threshold`.
 
@@ -392,7 +427,7 @@ def tanhshrink(input: Tensor):
     return input - op.tanh(input)
 
 
-# ---- exponential --------------------------------------------------------------------------------------------
+# ---- exponential ----
 
 
 @general(
@@ -415,7 +450,9 @@ def _elu_backward(grad_output: Tensor, input: Tensor, positive: Number, negative
 @general(
     vjp={
         "grad": lambda g, input, negative, rate: op._elu_curve(g, input, negative, rate),
-        "input": lambda g, grad, input, negative, rate: op._elu_curve(g * grad, input, negative * rate, rate),
+        "input": lambda g, grad, input, negative, rate: op._elu_curve(
+            g * grad, input, negative * rate, rate
+        ),
     }
 )
 def _elu_curve(grad: Tensor, input: Tensor, negative: Number, rate: Number):
@@ -433,6 +470,8 @@ def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
     grad_fn="EluBackward0",
     inplace_grad_fn="EluBackward1",
     kernel_name="elu_cpu",
+    promote="float",
+    kind=Activation,
 )
 def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     """Positive elements as they are, alpha * (exp(input) - 1) for the others.
@@ -450,6 +489,8 @@ def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     grad_fn="CeluBackward0",
     inplace_grad_fn="CeluBackward1",
     kernel_name="elu_cpu",
+    promote="float",
+    kind=Activation,
 )
 def celu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     """Positive elements as they are, alpha * (exp(input / alpha) - 1) for the others.
@@ -473,6 +514,8 @@ SELU_SCALE = 1.0507009873554804934193349852946
     grad_fn="EluBackward0",
     inplace_grad_fn="EluBackward1",
     kernel_name="elu_cpu",
+    promote="float",
+    kind=Activation,
 )
 def selu(input: Tensor, inplace: Bool = False):
     """The scaled exponential unit, which keeps means at 0 and variances at 1.
@@ -485,7 +528,7 @@ def selu(input: Tensor, inplace: Bool = False):
     return _elu(input, SELU_ALPHA, SELU_SCALE, 1.0)
 
 
-# ---- gaussian -----------------------------------------------------------------------------------------------
+# ---- gaussian ----
 
 ROOT_HALF = math.sqrt(0.5)
 ROOT_TWO_OVER_PI = math.sqrt(2 / math.pi)
@@ -507,6 +550,8 @@ def _gelu_slope(input, approximate):
     vjp=lambda g, input, approximate: g * _gelu_slope(input, approximate),
     inplace=False,
     kernel_name="GeluKernelImpl",
+    promote="float",
+    kind=Activation,
 )
 def gelu(input: Tensor, *, approximate: Str = "none"):
     """The element times the share of a normal distribution below it; approximate="tanh" avoids the error function.
@@ -524,7 +569,7 @@ def gelu(input: Tensor, *, approximate: Str = "none"):
     raise ScriptValueError("approximate argument must be either none or tanh.")
 
 
-# ---- gates and slopes learned -------------------------------------------------------------------------------
+# ---- gates and slopes learned ----
 
 
 @fused(inplace=False)
@@ -617,12 +662,3 @@ def prelu(input: Tensor, weight: Tensor):
     elif weight.ndim and input.ndim == 0:
         weight = op.reshape(weight, ())
     return op._prelu_kernel(input, weight)
-
-
-for _activation in (
-    relu, threshold, hardtanh, leaky_relu, hardshrink, softshrink, hardsigmoid, hardswish, logsigmoid, silu, mish,
-    softplus, elu, celu, selu, gelu,
-):  # fmt: skip
-    _activation.__class__ = Activation
-    if "kernel_name" in _activation.facts:
-        _activation.promote = "float"  # a plain integer counts as a real; of a tensor it is refused

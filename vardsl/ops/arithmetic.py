@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
-from vardsl.engine.op import Op, mismatch
+from vardsl.engine.op import Op, cast, mismatch
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import NotImplementedRule, Number, Str, Tensor, array, composite, elementwise, op
-from vardsl.ops.kinds import TensorFirst, is_number, refuse
+from vardsl.ops.kinds import Overloads, TensorFirst, is_number, refuse
 
 TWO_BOOLS = (
     "Subtraction, the `-` operator, with two bool tensors is not supported. "
@@ -26,16 +25,6 @@ NEGATED_BOOL = (
     "Negation, the `-` operator, on a bool tensor is not supported. "
     "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
 )
-
-
-def infix(number: Op, tensor: Op, reverse: Op | None = None) -> Callable[[Any, Any], Any]:
-    """The infix form of overloads: with a number on the right, two tensors, or a number on the left."""
-
-    def binary(a: Any, b: Any) -> Any:
-        chosen = number if is_number(b) else reverse if reverse is not None and is_number(a) else tensor
-        return chosen.binary(a, b)
-
-    return binary
 
 
 def zeros(g):
@@ -56,6 +45,52 @@ def _scaled(x, alpha):
             "For integral input tensors, argument alpha must not be a floating point number."
         )
     return np.multiply(x, np.asarray(alpha).astype(x.dtype))
+
+
+class _Subtraction(Op):
+    """PyTorch refuses bool operands of a difference, whatever dtype the result would have."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        a, b = arrays[0], arrays[1]
+        if _is_bool(a) or _is_bool(b):
+            raise ScriptTypeError(TWO_BOOLS if _is_bool(a) and _is_bool(b) else ONE_BOOL)
+        super()._promote(arrays)
+
+
+class _Reversed(TensorFirst, Overloads):
+    """A difference the other way round."""
+
+
+class _Negation(Op):
+    def _promote(self, arrays: list[Any]) -> None:
+        if arrays[0].dtype.kind == "b":
+            raise ScriptTypeError(NEGATED_BOOL)
+
+
+class _Quotient(Overloads):
+    """PyTorch has a node of its own for an explicit `rounding_mode`, be it none."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if "rounding_mode" in keywords and keywords["rounding_mode"] is None:
+            return op._div_exact(*args, **{k: v for k, v in keywords.items() if k != "rounding_mode"})
+        return super().__call__(*args, **keywords)
+
+
+class _Interpolation(Op):
+    """PyTorch wants all tensors in one dtype."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        first = arrays[0]
+        for name, a in zip(("end", "weight"), arrays[1:], strict=True):
+            if isinstance(a, np.ndarray) and isinstance(first, np.ndarray) and a.dtype != first.dtype:
+                raise ScriptTypeError(
+                    f"expected dtype {_c_name(first)} for `{name}` but got dtype {_c_name(a)}"
+                )
+        if isinstance(first, np.ndarray) and first.dtype.kind != "f":
+            raise ScriptTypeError(
+                f"\"lerp_kernel_scalar\" not implemented for '{BY_NP[first.dtype].type_name}'"
+            )
+        super()._promote(arrays)
 
 
 @elementwise(
@@ -82,6 +117,7 @@ def add(input: Tensor, other: Tensor, *, alpha: Number = 1):
     infix=np.subtract,
     aliases=("subtract",),
     plain=lambda input, other, alpha: input - alpha * other,
+    kind=_Subtraction,
 )
 def sub(input: Tensor, other: Tensor, *, alpha: Number = 1):
     """Difference of two tensors, the second times `alpha`.
@@ -160,7 +196,7 @@ def _div_trunc(input: Tensor, other: Tensor):
     return down + ((down < 0) & (down * other != input)).astype(input.dtype)
 
 
-@composite(pointwise=True, inplace=True, aliases=("divide",))
+@composite(pointwise=True, inplace=True, aliases=("divide",), kind=_Quotient)
 def div(input: Tensor, other: Tensor, *, rounding_mode: Str | None = None):
     """Quotient of two tensors; `rounding_mode` is none, "trunc" or "floor".
 
@@ -185,15 +221,6 @@ def div(input: Tensor, other: Tensor, *, rounding_mode: Str | None = None):
     )
 
 
-class _Quotient(Op):
-    """PyTorch has a node of its own for an explicit `rounding_mode`, be it none."""
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        if "rounding_mode" in keywords and keywords["rounding_mode"] is None:
-            return op._div_exact(*args, **{k: v for k, v in keywords.items() if k != "rounding_mode"})
-        return super().__call__(*args, **keywords)
-
-
 @elementwise(
     np.true_divide,
     vjp={
@@ -206,8 +233,7 @@ class _Quotient(Op):
 def _div_exact(input: Tensor, other: Tensor): ...
 
 
-div.__class__ = _Quotient
-div.operator, div.binary = true_divide.operator, true_divide.binary
+div.overload(number=true_divide, tensor=true_divide, reverse=true_divide)
 
 
 @composite()
@@ -281,7 +307,7 @@ def _number_remainder(input: Tensor, other: Tensor):
     return _remainder(input, other)
 
 
-@composite(pointwise=True, inplace=True)
+@composite(pointwise=True, inplace=True, kind=Overloads)
 def remainder(input: Tensor, other: Tensor):
     """Remainder of the division rounded down; it has the sign of the divisor, as `%`.
 
@@ -311,7 +337,7 @@ def _fmod_number(input: Tensor, other: Tensor):
     return _fmod(input, other)
 
 
-@composite(pointwise=True, inplace=True)
+@composite(pointwise=True, inplace=True, kind=TensorFirst)
 def fmod(input: Tensor, other: Tensor):
     """Remainder of the division rounded towards zero; it has the sign of the dividend, as in C.
 
@@ -324,7 +350,7 @@ def fmod(input: Tensor, other: Tensor):
     return op._fmod_number(input, other) if is_number(other) else op._fmod_tensor(input, other)
 
 
-@elementwise(np.negative, d=-1, aliases=("negative",), plain=operator.neg)
+@elementwise(np.negative, d=-1, aliases=("negative",), plain=operator.neg, kind=_Negation)
 def neg(input: Tensor):
     """The elements with the other sign.
 
@@ -348,7 +374,7 @@ def positive(input: Tensor):
     return input
 
 
-@composite(pointwise=True)
+@composite(pointwise=True, kind=_Reversed)
 def rsub(input: Tensor, other: Tensor, *, alpha: Number = 1):
     """`other` minus `alpha` times `input`.
 
@@ -358,7 +384,9 @@ def rsub(input: Tensor, other: Tensor, *, alpha: Number = 1):
     >>> rsub([1., 2.], 10)
     tensor([9., 8.])
     """
-    return op._rsub_number(input, other, alpha) if is_number(other) else op._rsub_tensor(input, other, alpha)
+    return (
+        op._rsub_number(input, other, alpha) if is_number(other) else op._rsub_tensor(input, other, alpha)
+    )
 
 
 def _reversed_difference(input, other, alpha):
@@ -370,24 +398,23 @@ def _reversed_difference(input, other, alpha):
     return np.subtract(other, input if _is_one(alpha) else _scaled(input, alpha))
 
 
-@elementwise(d={"input": lambda alpha: -alpha, "other": 1}, grad_fn="RsubBackward0")
+@elementwise(d={"input": lambda alpha: -alpha, "other": 1}, grad_fn="RsubBackward0", kind=_Subtraction)
 def _rsub_tensor(input: Tensor, other: Tensor, alpha: Number = 1):
     return _reversed_difference(input, other, alpha)
 
 
-@elementwise(d={"input": lambda alpha: -alpha}, grad_fn="RsubBackward1")
+@elementwise(
+    d={"input": lambda alpha: -alpha},
+    grad_fn="RsubBackward1",
+    into=lambda out, scratch, input, other, alpha: (
+        [(np.subtract, (cast(other, out.dtype), input, out))]
+        if _is_one(alpha) and input.dtype == out.dtype
+        else None
+    ),
+    kind=_Subtraction,
+)
 def _rsub_number(input: Tensor, other: Tensor, alpha: Number = 1):
     return _reversed_difference(input, other, alpha)
-
-
-class _Subtraction(Op):
-    """PyTorch refuses bool operands of a difference, whatever dtype the result would have."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        a, b = arrays[0], arrays[1]
-        if _is_bool(a) or _is_bool(b):
-            raise ScriptTypeError(TWO_BOOLS if _is_bool(a) and _is_bool(b) else ONE_BOOL)
-        super()._promote(arrays)
 
 
 def _is_bool(x: Any) -> bool:
@@ -395,25 +422,12 @@ def _is_bool(x: Any) -> bool:
     return t is bool or (t is not int and t is not float and x.dtype.kind == "b")
 
 
-class _Negation(Op):
-    def _promote(self, arrays: list[Any]) -> None:
-        if arrays[0].dtype.kind == "b":
-            raise ScriptTypeError(NEGATED_BOOL)
-
-
-sub.__class__ = _Subtraction
-_rsub_tensor.__class__ = _Subtraction
-_rsub_number.__class__ = _Subtraction
-neg.__class__ = _Negation
-
 _rsub_number.infix(lambda input, other: np.subtract(other, input))
-rsub.__class__ = TensorFirst
-fmod.__class__ = TensorFirst
-rsub.binary = infix(_rsub_number, _rsub_tensor)
-remainder.binary = infix(_remainder_number, _remainder_tensor, _number_remainder)
+rsub.overload(number=_rsub_number, tensor=_rsub_tensor, reverse=_rsub_tensor)
+remainder.overload(number=_remainder_number, tensor=_remainder_tensor, reverse=_number_remainder)
 
 
-# ---- combinations of three ----------------------------------------------------------------------------------
+# ---- combinations of three ----
 
 
 @elementwise(
@@ -472,30 +486,17 @@ def _lerp(input, end, weight):
     return np.where(np.abs(weight) < 0.5, input + weight * gap, end - gap * (1 - weight))
 
 
-class _Interpolation(Op):
-    """PyTorch wants all tensors in one dtype."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        first = arrays[0]
-        for name, a in zip(("end", "weight"), arrays[1:], strict=True):
-            if isinstance(a, np.ndarray) and isinstance(first, np.ndarray) and a.dtype != first.dtype:
-                raise ScriptTypeError(
-                    f"expected dtype {_c_name(first)} for `{name}` but got dtype {_c_name(a)}"
-                )
-        if isinstance(first, np.ndarray) and first.dtype.kind != "f":
-            raise ScriptTypeError(
-                f"\"lerp_kernel_scalar\" not implemented for '{BY_NP[first.dtype].type_name}'"
-            )
-        super()._promote(arrays)
-
-
 def _c_name(a):
     return {"float32": "float", "float64": "double", "int64": "long int"}.get(
         a.dtype.name, BY_NP[a.dtype].name
     )
 
 
-@elementwise(d={"input": lambda weight: 1 - weight, "end": lambda weight: weight}, grad_fn="LerpBackward0")
+@elementwise(
+    d={"input": lambda weight: 1 - weight, "end": lambda weight: weight},
+    grad_fn="LerpBackward0",
+    kind=_Interpolation,
+)
 def _lerp_number(input: Tensor, end: Tensor, weight: Tensor):
     return _lerp(input, end, weight)
 
@@ -507,6 +508,7 @@ def _lerp_number(input: Tensor, end: Tensor, weight: Tensor):
         "weight": lambda input, end: end - input,
     },
     grad_fn="LerpBackward1",
+    kind=_Interpolation,
 )
 def _lerp_tensor(input: Tensor, end: Tensor, weight: Tensor):
     return _lerp(input, end, weight)
@@ -523,7 +525,3 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor):
     tensor([ 2.5000, 12.5000])
     """
     return op._lerp_number(input, end, weight) if is_number(weight) else op._lerp_tensor(input, end, weight)
-
-
-_lerp_number.__class__ = _Interpolation
-_lerp_tensor.__class__ = _Interpolation

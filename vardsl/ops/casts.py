@@ -10,7 +10,6 @@ from vardsl.engine.dtypes import BY_NAME, BY_NP, DType
 from vardsl.engine.op import Op
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError
-from vardsl.ops.define import Any as Anything
 from vardsl.ops.define import Bool, Int, Tensor, array, composite, op
 from vardsl.ops.dims import wrap_dim
 
@@ -33,10 +32,19 @@ def _target(wanted: Any, op_name: str) -> Any:
     )
 
 
-@composite()
+class _To(Op):
+    """PyTorch's `to` may name a device first; there is one."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if len(args) > 1 and args[1] == "cpu" and type(args[1]) is str:
+            args = (args[0], *args[2:])
+        return super().__call__(*args, **keywords)
+
+
+@composite(kind=_To)
 def to(
     input: Tensor,
-    dtype: Anything = None,
+    dtype: Any = None,
     non_blocking: Bool = False,
     copy: Bool = False,
     *,
@@ -54,18 +62,6 @@ def to(
     return converted(input, target, copy)
 
 
-class _To(Op):
-    """PyTorch's `to` may name a device first; there is one."""
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        if len(args) > 1 and args[1] == "cpu" and type(args[1]) is str:
-            args = (args[0], *args[2:])
-        return super().__call__(*args, **keywords)
-
-
-to.__class__ = _To
-
-
 @composite()
 def type_as(input: Tensor, other: Tensor):
     """The tensor in the dtype of `other`.
@@ -77,7 +73,7 @@ def type_as(input: Tensor, other: Tensor):
 
 
 @composite()
-def type_(input: Tensor, dtype: Anything = None, non_blocking: Bool = False):
+def type_(input: Tensor, dtype: Any = None, non_blocking: Bool = False):
     """The name of the tensor's type, or the tensor in another dtype.
 
     >>> [1., 2.].type()
@@ -153,7 +149,7 @@ def bool_(input: Tensor):
     return converted(input, np.bool_)
 
 
-# ---- facts --------------------------------------------------------------------------------------------------
+# ---- facts ----
 
 
 @composite()

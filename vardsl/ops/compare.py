@@ -28,7 +28,32 @@ def _naming(stem: str) -> Callable[[Any], str]:
     return lambda other: f"{stem}Backward{0 if is_number(other) else 1}"
 
 
-@elementwise(np.equal, inplace_grad_fn=_naming("Eq"), plain=operator.eq)
+class _Choice(Op):
+    """The condition takes no part in the promotion."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        condition, a, b = arrays
+        dtype = result_dtype((a, b), state.ctx.default_dtype)
+        arrays[:] = _condition(condition), cast(a, dtype), cast(b, dtype)
+
+
+class _Bounds(Op):
+    """Plain numbers as bounds: they must have a place in the dtype, and there is no kernel for booleans."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        bounds = arrays[1:]
+        super()._promote(arrays)
+        dtype = arrays[0].dtype
+        if dtype.kind == "b":
+            given = [
+                p.name for p, b in zip(self.signature.parameters[1:], bounds, strict=True) if b is not None
+            ]
+            refuse(f"clamp_{given[0] + '_' if len(given) == 1 else ''}scalar_cpu", arrays[0])
+        for bound in bounds:
+            check_fits(bound, dtype)
+
+
+@elementwise(np.equal, inplace_grad_fn=_naming("Eq"), plain=operator.eq, kind=TensorFirst)
 def eq(input: Tensor, other: Tensor):
     """Where the elements are equal, as `==`.
 
@@ -37,7 +62,9 @@ def eq(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.not_equal, inplace_grad_fn=_naming("Ne"), aliases=("not_equal",), plain=operator.ne)
+@elementwise(
+    np.not_equal, inplace_grad_fn=_naming("Ne"), aliases=("not_equal",), plain=operator.ne, kind=TensorFirst
+)
 def ne(input: Tensor, other: Tensor):
     """Where the elements differ, as `!=`.
 
@@ -46,7 +73,7 @@ def ne(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.less, inplace_grad_fn=_naming("Lt"), aliases=("less",), plain=operator.lt)
+@elementwise(np.less, inplace_grad_fn=_naming("Lt"), aliases=("less",), plain=operator.lt, kind=TensorFirst)
 def lt(input: Tensor, other: Tensor):
     """Where `input` is less than `other`, as `<`.
 
@@ -55,7 +82,13 @@ def lt(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.less_equal, inplace_grad_fn=_naming("Le"), aliases=("less_equal",), plain=operator.le)
+@elementwise(
+    np.less_equal,
+    inplace_grad_fn=_naming("Le"),
+    aliases=("less_equal",),
+    plain=operator.le,
+    kind=TensorFirst,
+)
 def le(input: Tensor, other: Tensor):
     """Where `input` is at most `other`, as `<=`.
 
@@ -64,7 +97,9 @@ def le(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.greater, inplace_grad_fn=_naming("Gt"), aliases=("greater",), plain=operator.gt)
+@elementwise(
+    np.greater, inplace_grad_fn=_naming("Gt"), aliases=("greater",), plain=operator.gt, kind=TensorFirst
+)
 def gt(input: Tensor, other: Tensor):
     """Where `input` is greater than `other`, as `>`.
 
@@ -73,7 +108,13 @@ def gt(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(np.greater_equal, inplace_grad_fn=_naming("Ge"), aliases=("greater_equal",), plain=operator.ge)
+@elementwise(
+    np.greater_equal,
+    inplace_grad_fn=_naming("Ge"),
+    aliases=("greater_equal",),
+    plain=operator.ge,
+    kind=TensorFirst,
+)
 def ge(input: Tensor, other: Tensor):
     """Where `input` is at least `other`, as `>=`.
 
@@ -82,7 +123,7 @@ def ge(input: Tensor, other: Tensor):
     """
 
 
-# ---- the larger and the smaller of two ----------------------------------------------------------------------
+# ---- the larger and the smaller of two ----
 
 
 def _half_where_equal(g, input, other):
@@ -173,7 +214,7 @@ def fmin(input: Tensor, other: Tensor):
     """
 
 
-# ---- where --------------------------------------------------------------------------------------------------
+# ---- where ----
 
 
 def _condition(c: Any) -> Any:
@@ -188,15 +229,6 @@ def _condition(c: Any) -> Any:
     return a.astype(bool)
 
 
-class _Choice(Op):
-    """The condition takes no part in the promotion."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        condition, a, b = arrays
-        dtype = result_dtype((a, b), state.ctx.default_dtype)
-        arrays[:] = _condition(condition), cast(a, dtype), cast(b, dtype)
-
-
 @elementwise(
     choose,
     vjp={
@@ -206,11 +238,9 @@ class _Choice(Op):
     inplace=False,
     grad_fn="WhereBackward0",
     plain=lambda condition, input, other: input if condition else other,
+    kind=_Choice,
 )
 def _where(condition: Index, input: Tensor, other: Tensor): ...
-
-
-_where.__class__ = _Choice
 
 
 @composite(method="_where_method")
@@ -234,25 +264,9 @@ def _where_method(input: Tensor, condition: Index, other: Tensor):
     return op._where(condition, input, other)
 
 
-# ---- bounds -------------------------------------------------------------------------------------------------
+# ---- bounds ----
 
 NO_BOUND = "torch.clamp: At least one of 'min' or 'max' must not be None"
-
-
-class _Bounds(Op):
-    """Plain numbers as bounds: they must have a place in the dtype, and there is no kernel for booleans."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        bounds = arrays[1:]
-        super()._promote(arrays)
-        dtype = arrays[0].dtype
-        if dtype.kind == "b":
-            given = [
-                p.name for p, b in zip(self.signature.parameters[1:], bounds, strict=True) if b is not None
-            ]
-            refuse(f"clamp_{given[0] + '_' if len(given) == 1 else ''}scalar_cpu", arrays[0])
-        for bound in bounds:
-            check_fits(bound, dtype)
 
 
 def _inside(input: Any, min: Any, max: Any) -> Any:
@@ -265,6 +279,7 @@ def _inside(input: Any, min: Any, max: Any) -> Any:
 @elementwise(
     vjp={"input": lambda g, input, min, max: op._where(_inside(input, min, max), g, 0)},
     grad_fn="ClampBackward1",
+    kind=_Bounds,
 )
 def _clamp_number(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
     return _clamped(input, min, max)
@@ -319,6 +334,7 @@ def clamp(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
     np.maximum,
     vjp={"input": lambda g, input, min: op._where(input >= min, g, 0)},
     grad_fn="ClampMinBackward0",
+    kind=_Bounds,
 )
 def _clamp_min_number(input: Tensor, min: Tensor): ...
 
@@ -334,7 +350,7 @@ def _clamp_min_number(input: Tensor, min: Tensor): ...
 def _clamp_min_tensor(input: Tensor, min: Tensor): ...
 
 
-@composite(pointwise=True, inplace=True)
+@composite(pointwise=True, inplace=True, kind=TensorFirst)
 def clamp_min(input: Tensor, min: Tensor):
     """Each element, but at least `min`.
 
@@ -350,6 +366,7 @@ def clamp_min(input: Tensor, min: Tensor):
     np.minimum,
     vjp={"input": lambda g, input, max: op._where(input <= max, g, 0)},
     grad_fn="ClampMaxBackward0",
+    kind=_Bounds,
 )
 def _clamp_max_number(input: Tensor, max: Tensor): ...
 
@@ -365,7 +382,7 @@ def _clamp_max_number(input: Tensor, max: Tensor): ...
 def _clamp_max_tensor(input: Tensor, max: Tensor): ...
 
 
-@composite(pointwise=True, inplace=True)
+@composite(pointwise=True, inplace=True, kind=TensorFirst)
 def clamp_max(input: Tensor, max: Tensor):
     """Each element, but at most `max`.
 
@@ -375,9 +392,3 @@ def clamp_max(input: Tensor, max: Tensor):
     tensor([-1.,  0.])
     """
     return op._clamp_max_number(input, max) if is_number(max) else op._clamp_max_tensor(input, max)
-
-
-for _first in (eq, ne, lt, le, gt, ge, clamp_min, clamp_max):
-    _first.__class__ = TensorFirst
-for _bounded in (_clamp_number, _clamp_min_number, _clamp_max_number):
-    _bounded.__class__ = _Bounds

@@ -146,11 +146,12 @@ def _rules(given: Any, signature: Signature) -> dict[str, Any]:
 
 
 def _declare(
-    fn: Body, family: str, *, name: str = "", grad_fn: str | None = None, aliases: tuple[str, ...] = (), **facts: Any
+    fn: Body, family: str, *, name: str = "", grad_fn: str | None = None, aliases: tuple[str, ...] = (),
+    kind: type[Op] = Op, **facts: Any
 ) -> Op:
     name = name or _public_name(fn)
     signature = Signature.of(fn)
-    o = Op(name, fn, signature, family)
+    o = kind(name, fn, signature, family)
     if not name.startswith("_") and not (fn.__doc__ or "").strip():
         raise InternalError(f"{name} has no documentation")
     if signature.keyword_only and family != "creation":
@@ -371,7 +372,7 @@ def result_type(fields: str, name: str = "result") -> Any:
     """A tuple class with these field names, made once for each operation's name."""
     found = _TUPLES.get(f"{name} {fields}")
     if found is None:
-        found = _TUPLES[f"{name} {fields}"] = namedtuple(name, fields.split())  # noqa: PYI024
+        found = _TUPLES[f"{name} {fields}"] = namedtuple(name, fields.split())
     return found
 
 

@@ -73,3 +73,16 @@ class TensorFirst(Op):
             given = f"{type(bound[0]).__name__}, Tensor"
             invalid_combination(self.name, given, f"Tensor {a}, Tensor {b}", f"Tensor {a}, Number {b}")
         return super().run(bound)
+
+
+class Overloads(Op):
+    """An infix operation whose overloads are operations of their own: for a number on the right, on the left, or none."""
+
+    def binary(self, a: Any, b: Any) -> Any:
+        """The overload for these operands, called as an infix operator is."""
+        number, tensor, reverse = self.facts["overloads"]
+        return (number if is_number(b) else reverse if is_number(a) else tensor).binary(a, b)
+
+    def overload(self, *, number: Op, tensor: Op, reverse: Op) -> None:
+        """Names the operations."""
+        self.facts["overloads"] = (number, tensor, reverse)

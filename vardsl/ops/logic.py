@@ -15,6 +15,16 @@ from vardsl.ops.define import Bool, Number, Tensor, array, composite, elementwis
 from vardsl.ops.kinds import is_number, refuse
 
 
+class _Comparison(Op):
+    """Both tensors have the same dtype in PyTorch; a plain number takes that of the other."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        a, b = arrays[0], arrays[1]
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
+            raise ScriptTypeError(f"{BY_NP[a.dtype].type_name} did not match {BY_NP[b.dtype].type_name}")
+        super()._promote(arrays)
+
+
 @elementwise(np.logical_and, numbers=False)
 def logical_and(input: Tensor, other: Tensor):
     """Where both elements are true (not zero).
@@ -90,7 +100,8 @@ def bitwise_xor(input: Tensor, other: Tensor):
 
 
 @elementwise(
-    _bits("bitwise_not_cpu", np.invert), plain=lambda input: not input if isinstance(input, bool) else ~input
+    _bits("bitwise_not_cpu", np.invert),
+    plain=lambda input: not input if isinstance(input, bool) else ~input,
 )
 def bitwise_not(input: Tensor):
     """All bits of integers turned, the opposite of booleans, as `~`.
@@ -100,7 +111,7 @@ def bitwise_not(input: Tensor):
     """
 
 
-# ---- predicates ---------------------------------------------------------------------------------------------
+# ---- predicates ----
 
 
 @elementwise(np.isfinite, inplace=False)
@@ -157,17 +168,7 @@ def isreal(input: Tensor):
     """
 
 
-class _Comparison(Op):
-    """Both tensors have the same dtype in PyTorch; a plain number takes that of the other."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        a, b = arrays[0], arrays[1]
-        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
-            raise ScriptTypeError(f"{BY_NP[a.dtype].type_name} did not match {BY_NP[b.dtype].type_name}")
-        super()._promote(arrays)
-
-
-@elementwise(inplace=False, numbers=False)
+@elementwise(inplace=False, numbers=False, kind=_Comparison)
 def isclose(
     input: Tensor, other: Tensor, rtol: Number = 1e-05, atol: Number = 1e-08, equal_nan: Bool = False
 ):
@@ -187,12 +188,11 @@ def isclose(
         close = close | (np.isnan(input) & np.isnan(other))
     if rtol == 0 and atol == 0:
         return close
-    a, b = (input, other) if input.dtype.kind == "f" else (input.astype(np.float32), other.astype(np.float32))
+    a, b = (
+        (input, other) if input.dtype.kind == "f" else (input.astype(np.float32), other.astype(np.float32))
+    )
     difference = np.abs(a - b)
     return close | (np.isfinite(difference) & (difference <= atol + np.abs(rtol * b)))
-
-
-isclose.__class__ = _Comparison
 
 
 @composite(pointwise=True)

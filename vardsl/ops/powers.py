@@ -9,9 +9,8 @@ import numpy as np
 
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptValueError
-from vardsl.ops.arithmetic import infix
 from vardsl.ops.define import Tensor, array, composite, elementwise, op
-from vardsl.ops.kinds import Reals, check_fits, is_number, refuse
+from vardsl.ops.kinds import Overloads, Reals, check_fits, is_number, refuse
 
 LN2 = math.log(2)
 LN10 = math.log(10)
@@ -54,7 +53,9 @@ def _integer_power(input, exponent):
 def _power_slope(g, input, exponent):
     """g * exponent * input**(exponent - 1), and zero where the exponent is 0."""
     if is_number(exponent):
-        return op.zeros_like(input) if exponent == 0 else g * (exponent * op._pow_number(input, exponent - 1))
+        return (
+            op.zeros_like(input) if exponent == 0 else g * (exponent * op._pow_number(input, exponent - 1))
+        )
     return op._where(exponent == 0, 0.0, g * (exponent * op._pow_tensor(input, exponent - 1)))
 
 
@@ -79,7 +80,15 @@ class _Power(Op):
         check_fits(exponent, arrays[0].dtype)
 
 
-@elementwise(vjp={"input": _power_slope}, grad_fn="PowBackward0")
+class _Scaling(Op):
+    def _promote(self, arrays: list[Any]) -> None:
+        a, b = arrays
+        if isinstance(b, np.ndarray) and b.dtype.kind == "b" and a.dtype.kind == "f":
+            refuse("ldexp_cpu_exp", b, a)
+        super()._promote(arrays)
+
+
+@elementwise(vjp={"input": _power_slope}, grad_fn="PowBackward0", kind=_Power)
 def _pow_number(input: Tensor, exponent: Tensor):
     if input.dtype.kind == "b":
         return input.copy() if exponent else np.ones_like(input)
@@ -96,9 +105,6 @@ def _number_pow(input: Tensor, exponent: Tensor):
     return _power(input, exponent)
 
 
-_pow_number.__class__ = _Power
-
-
 def _plain_power(input: Any, exponent: Any) -> Any:
     """A power of plain numbers; nan where there is no real one."""
     try:
@@ -110,7 +116,7 @@ def _plain_power(input: Any, exponent: Any) -> Any:
     return math.nan if isinstance(y, complex) else y
 
 
-@composite(pointwise=True, inplace=True, plain=_plain_power)
+@composite(pointwise=True, inplace=True, plain=_plain_power, kind=Overloads)
 def pow_(input: Tensor, exponent: Tensor):
     """Each element to the power of `exponent`, which may be a tensor, as `**`.
 
@@ -272,6 +278,7 @@ def log1p(input: Tensor):
     inplace=False,
     kernel_name="logaddexp_cpu",
     numbers=False,
+    kind=Reals,
 )
 def logaddexp(input: Tensor, other: Tensor):
     """log(exp(input) + exp(other)), without overflow.
@@ -292,6 +299,7 @@ def logaddexp(input: Tensor, other: Tensor):
     inplace=False,
     kernel_name="logaddexp2_cpu",
     numbers=False,
+    kind=Reals,
 )
 def logaddexp2(input: Tensor, other: Tensor):
     """log2(2**input + 2**other), without overflow.
@@ -303,14 +311,6 @@ def logaddexp2(input: Tensor, other: Tensor):
     """
 
 
-class _Scaling(Op):
-    def _promote(self, arrays: list[Any]) -> None:
-        a, b = arrays
-        if isinstance(b, np.ndarray) and b.dtype.kind == "b" and a.dtype.kind == "f":
-            refuse("ldexp_cpu_exp", b, a)
-        super()._promote(arrays)
-
-
 @elementwise(
     vjp={
         "input": lambda g, other: g * op._number_pow(2, other),
@@ -318,6 +318,7 @@ class _Scaling(Op):
     },
     promote="float",
     numbers=False,
+    kind=_Scaling,
 )
 def ldexp(input: Tensor, other: Tensor):
     """input times 2 to the power of `other`.
@@ -355,7 +356,9 @@ def _xlogy_base(input: Tensor, other: Tensor):
 
 
 @elementwise(
-    vjp={"input": lambda g, input, other: op.xlogy(g, other) if other > 0 else _xlogy_input(g, input, other)},
+    vjp={
+        "input": lambda g, input, other: op.xlogy(g, other) if other > 0 else _xlogy_input(g, input, other)
+    },
     promote="float",
     grad_fn="XlogyBackward2",
 )
@@ -377,9 +380,6 @@ def xlogy(input: Tensor, other: Tensor):
     return op._xlogy_base(input, other) if is_number(input) else op._xlogy_tensor(input, other)
 
 
-ldexp.__class__ = _Scaling
-logaddexp.__class__ = Reals
-logaddexp2.__class__ = Reals
 for _overload in (_pow_number, _pow_tensor, _number_pow):
     _overload.infix(_power)
-pow_.binary = infix(_pow_number, _pow_tensor, _number_pow)
+pow_.overload(number=_pow_number, tensor=_pow_tensor, reverse=_number_pow)

@@ -14,7 +14,33 @@ from vardsl.ops.define import Int, NotImplementedRule, Number, Tensor, composite
 from vardsl.ops.kinds import NotBool, Reals, TensorFirst, is_number, refuse
 
 
-@elementwise(np.abs, d=lambda input: op.sign(input), aliases=("absolute",), plain=abs, kernel_name="abs_cpu")
+class _OneDtype(Op):
+    """PyTorch wants both arguments in one dtype."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        a, b = arrays
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
+            raise ScriptTypeError("heaviside is not yet implemented for tensors with different dtypes.")
+        super()._promote(arrays)
+
+
+class _Decimals(Op):
+    """PyTorch has a node of its own for explicit `decimals`, be they 0."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if keywords.get("decimals") == 0 and args and not is_number(args[0]):
+            return op._round_decimals(*args, 0)
+        return super().__call__(*args, **keywords)
+
+
+@elementwise(
+    np.abs,
+    d=lambda input: op.sign(input),
+    aliases=("absolute",),
+    plain=abs,
+    kernel_name="abs_cpu",
+    kind=NotBool,
+)
 def abs_(input: Tensor):
     """Absolute value of each element.
 
@@ -56,7 +82,7 @@ def _rounded(ufunc: Any) -> Any:
     return lambda input: ufunc(input) if input.dtype.kind == "f" else input.copy()
 
 
-@elementwise(_rounded(np.ceil), vjp=zeros, kernel_name="ceil_vml_cpu")
+@elementwise(_rounded(np.ceil), vjp=zeros, kernel_name="ceil_vml_cpu", kind=NotBool)
 def ceil(input: Tensor):
     """Each element rounded up.
 
@@ -67,7 +93,7 @@ def ceil(input: Tensor):
     """
 
 
-@elementwise(_rounded(np.floor), vjp=zeros, kernel_name="floor_vml_cpu")
+@elementwise(_rounded(np.floor), vjp=zeros, kernel_name="floor_vml_cpu", kind=NotBool)
 def floor(input: Tensor):
     """Each element rounded down.
 
@@ -78,7 +104,7 @@ def floor(input: Tensor):
     """
 
 
-@elementwise(_rounded(np.trunc), vjp=zeros, kernel_name="trunc_vml_cpu", aliases=("fix",))
+@elementwise(_rounded(np.trunc), vjp=zeros, kernel_name="trunc_vml_cpu", aliases=("fix",), kind=NotBool)
 def trunc(input: Tensor):
     """Each element rounded towards zero.
 
@@ -89,12 +115,12 @@ def trunc(input: Tensor):
     """
 
 
-@elementwise(vjp=zeros, grad_fn="RoundBackward0", kernel_name="round_vml_cpu")
+@elementwise(vjp=zeros, grad_fn="RoundBackward0", kernel_name="round_vml_cpu", kind=NotBool)
 def _round(input: Tensor):
     return np.rint(input) if input.dtype.kind == "f" else input.copy()
 
 
-@elementwise(vjp=zeros, grad_fn="RoundBackward1", kernel_name="round_cpu")
+@elementwise(vjp=zeros, grad_fn="RoundBackward1", kernel_name="round_cpu", kind=NotBool)
 def _round_decimals(input: Tensor, decimals: Int):
     if input.dtype.kind != "f":
         if decimals:
@@ -104,7 +130,12 @@ def _round_decimals(input: Tensor, decimals: Int):
     return np.rint(input * scale) / scale if decimals > 0 else np.rint(input / scale) * scale
 
 
-@composite(pointwise=True, inplace=True, plain=lambda input, decimals: round(input, decimals or None))
+@composite(
+    pointwise=True,
+    inplace=True,
+    plain=lambda input, decimals: round(input, decimals or None),
+    kind=_Decimals,
+)
 def round_(input: Tensor, *, decimals: Int = 0):
     """Each element rounded to the nearest whole number, halves to even ones, or to so many decimals.
 
@@ -114,15 +145,6 @@ def round_(input: Tensor, *, decimals: Int = 0):
     tensor([0., 2., 2.])
     """
     return op._round(input) if decimals == 0 else op._round_decimals(input, decimals)
-
-
-class _Decimals(Op):
-    """PyTorch has a node of its own for explicit `decimals`, be they 0."""
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        if keywords.get("decimals") == 0 and args and not is_number(args[0]):
-            return op._round_decimals(*args, 0)
-        return super().__call__(*args, **keywords)
 
 
 @elementwise(vjp=lambda g: g)
@@ -166,7 +188,7 @@ def _copysign_tensor(input: Tensor, other: Tensor): ...
 def _copysign_number(input: Tensor, other: Tensor): ...
 
 
-@composite(pointwise=True, inplace=True)
+@composite(pointwise=True, inplace=True, kind=TensorFirst)
 def copysign(input: Tensor, other: Tensor):
     """The absolute value of `input` with the sign of `other`.
 
@@ -183,6 +205,7 @@ def copysign(input: Tensor, other: Tensor):
     vjp=(lambda g, input, other: op._where(input != other, g, 0), zeros),
     kernel_name="nextafter_cpu",
     numbers=False,
+    kind=Reals,
 )
 def nextafter(input: Tensor, other: Tensor):
     """The next representable number after `input` towards `other`.
@@ -195,17 +218,7 @@ def nextafter(input: Tensor, other: Tensor):
 HEAVISIDE = NotImplementedRule("derivative for aten::heaviside is not implemented")
 
 
-class _OneDtype(Op):
-    """PyTorch wants both arguments in one dtype."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        a, b = arrays
-        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.dtype != b.dtype:
-            raise ScriptTypeError("heaviside is not yet implemented for tensors with different dtypes.")
-        super()._promote(arrays)
-
-
-@elementwise(vjp=(HEAVISIDE, HEAVISIDE), grad_fn="NotImplemented", numbers=False)
+@elementwise(vjp=(HEAVISIDE, HEAVISIDE), grad_fn="NotImplemented", numbers=False, kind=_OneDtype)
 def heaviside(input: Tensor, values: Tensor):
     """0 for negative elements, 1 for positive ones, `values` at 0.
 
@@ -259,11 +272,3 @@ def lcm(input: Tensor, other: Tensor):
     """
     _integers("lcm_cpu", input, other)
     return np.abs(input // np.maximum(np.gcd(input, other), 1) * other)
-
-
-for _whole in (abs_, ceil, floor, trunc, _round, _round_decimals):
-    _whole.__class__ = NotBool
-heaviside.__class__ = _OneDtype
-nextafter.__class__ = Reals
-copysign.__class__ = TensorFirst
-round_.__class__ = _Decimals

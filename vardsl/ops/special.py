@@ -49,7 +49,7 @@ def of_scipy(name: str) -> Any:
 erf_of = of_scipy("erf")
 
 
-# ---- error function -----------------------------------------------------------------------------------------
+# ---- error function ----
 
 
 @elementwise(
@@ -163,7 +163,7 @@ def special_log_ndtr(input: Tensor):
     """
 
 
-# ---- gamma --------------------------------------------------------------------------------------------------
+# ---- gamma ----
 
 
 @elementwise(d=lambda input: op.digamma(input), promote="float", aliases=("special.gammaln",))
@@ -278,7 +278,7 @@ def mvlgamma(input: Tensor, p: Int):
     return total + p * (p - 1) / 4 * math.log(math.pi)
 
 
-# ---- Bessel -------------------------------------------------------------------------------------------------
+# ---- Bessel ----
 
 
 @elementwise(of_scipy("i0"), d=lambda input: op.special_i1(input), promote="float", aliases=("special.i0",))
@@ -407,7 +407,7 @@ def special_bessel_j1(input: Tensor):
     return _j1(input)
 
 
-# ---- zeta and entropy ---------------------------------------------------------------------------------------
+# ---- zeta and entropy ----
 
 
 def _zeta(x: Any, q: Any) -> Any:
