@@ -241,7 +241,9 @@ def _nested(data: Any, path: tuple[int, ...] = ()) -> Any:
         return data.tolist()
     if isinstance(data, (bool, int, float)):
         return data
-    raise ScriptTypeError(f"new(): invalid data type '{type(data).__name__}'")
+    if type(data) is str:
+        raise ScriptValueError("too many dimensions 'str'", hint="a tensor holds numbers; a tuple holds anything")
+    raise ScriptTypeError(f"Could not infer dtype of {type(data).__name__}")
 
 
 def _shape(data: Any) -> tuple[int, ...]:
@@ -257,10 +259,10 @@ def _shape(data: Any) -> tuple[int, ...]:
 def _refuse_ragged(data: Any, shape: tuple[int, ...], depth: int = 0) -> None:
     if depth == len(shape):
         if type(data) is list:
-            raise ScriptTypeError("must be real number, not list")
+            raise ScriptTypeError("'list' object cannot be interpreted as an integer")
         return
     if type(data) is not list:
-        raise ScriptTypeError(f"expected sequence of length {shape[depth]} at dim {depth} (got a number)")
+        raise ScriptTypeError("not a sequence")
     if len(data) != shape[depth]:
         raise ShapeError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
     for x in data:
@@ -287,13 +289,18 @@ def from_nested(data: Any, dtype: Any = None) -> Any:
     _refuse_ragged(numbers, shape)
     try:
         a = np.array(numbers, np.float64 if dtype.kind == "f" else None)
+        if dtype.kind in "iu" and a.dtype.kind in "iu" and a.size:
+            bounds = np.iinfo(dtype)
+            if a.min() < bounds.min or a.max() > bounds.max:
+                raise OverflowError
         return (a.astype(dtype) if a.size else np.zeros(shape, dtype)).reshape(shape)
     except (OverflowError, TypeError, ValueError):
-        raise ScriptValueError(f"value cannot be converted to type {BY_NP[dtype].name} without overflow") from None
+        raise ScriptValueError(f"value cannot be converted to type {BY_NP[dtype].name} without overflow",
+                               torch="Overflow when unpacking long long" if dtype == i8 else None) from None  # fmt: skip
 
 
 @creation()
-def tensor(data: Any, *, dtype: Dtype | None = None, requires_grad: Bool = False):
+def tensor(data: Any | None, *, dtype: Dtype | None = None, requires_grad: Bool = False):
     """A new tensor that owns a copy of a number, of nested tuples or of another tensor. Integers stay integers.
 
     >>> tensor([1, 2])

@@ -10,7 +10,7 @@ from vardsl.engine.dtypes import i8
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Dtype, Int, Ints, Number, Tensor, composite, general, op
-from vardsl.ops.dims import as_like, dtype_of, named, wrap_dim
+from vardsl.ops.dims import as_like, dtype_of, named, refuse_no_dims, wrap_dim
 
 
 def _running(ufunc: Any, input: Any, dim: int, dtype: Any) -> Any:
@@ -304,6 +304,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | None = None, d
     tensor(4.)
     """
     axis = wrap_dim(dim, y.ndim)
+    refuse_no_dims(y.ndim, dim)
     if y.shape[axis] == 0:
         return op.zeros(tuple([n for k, n in enumerate(y.shape) if k != axis]), dtype=dtype_of(y))
     if x is not None:

@@ -43,7 +43,7 @@ def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
                 raise ShapeError("only one dimension can be inferred")
             open_at = k
         elif n < 0:
-            raise ShapeError(f"invalid shape dimension {n}")
+            raise ShapeError(f"invalid shape dimension {n} at index {k} of shape {list(shape)}")
         else:
             known *= n
     if open_at < 0:
@@ -61,6 +61,12 @@ def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
 
 def _invalid(shape: tuple[int, ...], numel: int) -> ShapeError:
     return ShapeError(f"shape '{list(shape)}' is invalid for input of size {numel}")
+
+
+def refuse_no_dims(ndim: int, dim: int) -> None:
+    """Raises ScriptIndexError where a dimension of a 0-d tensor is named that it must have."""
+    if ndim == 0:
+        raise ScriptIndexError(f"Dimension specified as {dim} but tensor has no dimensions")
 
 
 def refuse_negative(size: tuple[int, ...]) -> None:

@@ -322,46 +322,88 @@ def _index_error(n: int, index: Any, name: str) -> None:
         )
 
 
-def _check_vector(name: str, input: Any, dim: int, index: Any, source: Any = None) -> int:
+def _check_vector(name: str, input: Any, dim: int, index: Any) -> int:
     axis = wrap_dim(dim, input.ndim)
     if index.dtype.kind != "i" or index.dtype.itemsize < 4:
-        kinds = "int32 or int64" if name == "index_select" else "int32/int64"
-        raise ScriptIndexError(f"{name}(): Expected dtype {kinds} for index")
+        raise ScriptIndexError(f"{name}(): Expected dtype int32 or int64 for index")
     if index.ndim > 1:
-        raise ShapeError(
-            "Index is supposed to be a vector" if name in ("index_add", "index_reduce")
-            else f"{name}(): Index is supposed to be a vector"
-        )
-    if source is not None:
-        _check_source(name, input, axis, index, source)
+        raise ShapeError(f"{name}(): Index is supposed to be a vector")
     return axis
 
 
-def _check_source(name: str, input: Any, axis: int, index: Any, source: Any) -> None:
+def _named_dtype(a: Any) -> str:
+    return BY_NP[a.dtype].type_name
+
+
+def _check_added(name: str, input: Any, dim: int, index: Any, source: Any) -> int:
+    """What index_add_ and index_reduce_ ask of their arguments."""
+    axis = wrap_dim(dim, input.ndim)
+    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
+        raise ScriptIndexError(f"{name}(): Expected dtype int32/int64 for index but got: {_named_dtype(index)}")
     if source.dtype != input.dtype:
         raise ScriptTypeError(
-            f"{name}(): self ({BY_NP[input.dtype].type_name}) and source ({BY_NP[source.dtype].type_name}) must have "
-            "the same scalar type"
+            f"{name}(): self ({_named_dtype(input)}) and source ({_named_dtype(source)}) must have the same scalar type"
+        )
+    if index.ndim > 1:
+        raise ShapeError(
+            f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {_named_dtype(index)} "
+            f"and size: {list(index.shape)}"
         )
     n = _one(index).shape[0]
-    if source.ndim == 0 and n != 1:
-        raise ShapeError(f"{name}(): When source is scalar, index should have one element (got {n})")
-    if source.ndim and source.ndim != input.ndim and input.ndim:
+    if input.ndim and source.ndim > axis and source.shape[axis] != n:
         raise ShapeError(
-            f"{name}(): When source and destination are not scalars, their dimensionality must match. Source "
-            f"dimensionality ({source.ndim}), destination dimensionality ({input.ndim})"
+            f"{name}(): Number of indices ({n}) should be equal to source.size(dim): ({source.shape[axis]}), for "
+            f"dim: {axis}"
         )
-    a, b = list(_one(input).shape), list(_one(source).shape)
-    if b[axis if source.ndim else 0] != n:
-        raise ShapeError(
-            f"{name}(): Number of indices ({n}) should be equal to source.size(dim) ({b[axis]})"
-        )
-    del a[axis], b[axis if source.ndim else 0]
-    if a != b and source.ndim:
+    a, b = list(input.shape), list(source.shape)
+    del a[axis : axis + 1], b[axis : axis + 1]
+    if a != b or input.ndim != source.ndim:
         raise ShapeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got "
             f"self.shape = {list(input.shape)} source.shape = {list(source.shape)}"
         )
+    if not input.ndim and index.ndim and n != 1:
+        raise ScriptIndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return axis
+
+
+def _check_copied(input: Any, dim: int, index: Any, source: Any) -> int:
+    """What index_copy_ asks of its arguments."""
+    axis = wrap_dim(dim, input.ndim)
+    n = _one(index).shape[0]
+    if index.ndim > 1:
+        raise ScriptIndexError(f"index_copy_(): Index should have dimension 1 or 0 (got {index.ndim})")
+    if source.ndim == 0 and n != 1:
+        raise ScriptIndexError(f"index_copy_(): When source is scalar, index should have one element (got {n})")
+    if source.ndim and input.ndim and source.ndim != input.ndim:
+        raise ScriptIndexError(
+            "index_copy_(): When source and destination are not scalars, their dimensionality must match. Source "
+            f"dimensionality ({source.ndim}), destination dimensionality ({input.ndim})"
+        )
+    if index.dtype != np.int64:
+        raise ScriptIndexError(f"index_copy_(): Expected a long tensor for index, but got {_named_dtype(index)}")
+    if source.dtype != input.dtype:
+        raise ScriptTypeError(
+            "index_copy_(): self and source expected to have the same dtype, but got (self) "
+            f"{_named_dtype(input)} and (source) {_named_dtype(source)}"
+        )
+    a, b = list(input.shape), list(source.shape)
+    del a[axis : axis + 1], b[axis : axis + 1]
+    if a != b:
+        spelled = [", ".join(map(str, s)) for s in (a, b)]
+        raise ShapeError(
+            "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
+            f"{spelled[0]} at dimension {axis} and source slice shape: {spelled[1]} at dimension 0."
+        )
+    if source.ndim and source.shape[axis] != n:
+        raise ScriptIndexError(
+            f"index_copy_(): Number of indices ({n}) should be equal to source.size(dim) ({source.shape[axis]})"
+        )
+    size = _one(input).shape[axis]
+    wild = _one(index)[(_one(index) < 0) | (_one(index) >= size)]
+    if wild.size:
+        raise ScriptIndexError(f"index_copy_(): index {wild[0]} is out of bounds for dimension {axis} with size {size}")
+    return axis
 
 
 @general(vjp={"input": lambda g, input_like, dim, index: op._index_sum(g, dim, index, input_like.shape)})
@@ -409,7 +451,7 @@ def index_add(input: Tensor, dim: Int, index: Index, source: Tensor, *, alpha: A
     >>> index_add(zeros(3), 0, [0, 0], tensor([1., 2.]))
     tensor([3., 0., 0.])
     """
-    axis = _check_vector("index_add", input, dim, index, source)
+    axis = _check_added("index_add_", input, dim, index, source)
     _index_error(_one(input).shape[axis], index, "self")
     out, target = _start(input)
     scaled = source if alpha == 1 else np.multiply(source, np.asarray(alpha).astype(input.dtype))
@@ -430,8 +472,7 @@ def index_copy(input: Tensor, dim: Int, index: Index, source: Tensor):
     >>> index_copy(zeros(3), 0, [2, 0], tensor([1., 2.]))
     tensor([2., 0., 1.])
     """
-    axis = _check_vector("index_copy", input, dim, index, source)
-    _index_error(_one(input).shape[axis], index, "self")
+    axis = _check_copied(input, dim, index, source)
     out, target = _start(input)
     target[slices(index, axis)] = _one(source)
     return out
@@ -506,7 +547,7 @@ def index_reduce(
     >>> index_reduce(ones(2), 0, [0, 0], tensor([3., 5.]), "prod")
     tensor([15.,  1.])
     """
-    axis = _check_vector("index_reduce", input, dim, index, source)
+    axis = _check_added("index_reduce_", input, dim, index, source)
     _check_reduce("index_reduce", reduce, ("prod", "mean", "amax", "amin"))
     _index_error(_one(input).shape[axis], index, "self")
     return reduced_at(input, slices(index, axis), _one(source), reduce, include_self)

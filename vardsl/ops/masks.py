@@ -140,7 +140,7 @@ def _check_flat(name: str, index: Any, size: int) -> None:
     wrong = flat[(flat < -size) | (flat >= size)]
     if size == 0 and index.size:
         raise ScriptIndexError(f"{name}(): tried to {name} from an empty tensor" if name == "take"
-                               else "put_(): tried to put elements into an empty tensor")  # fmt: skip
+                               else "put_(): Tried to put elements into an empty tensor")  # fmt: skip
     if wrong.size:
         raise ScriptIndexError(f"out of range: tried to access index {wrong[0]} on a tensor of {size} elements.")
 

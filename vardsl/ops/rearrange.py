@@ -89,9 +89,8 @@ def rot90(input: Tensor, k: Int = 1, dims: Ints = (0, 1)):
         raise ShapeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     if dims[0] == dims[1] or abs(dims[0] - dims[1]) == input.ndim:
         raise ShapeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
-    for n, d in enumerate(dims):
-        if not -input.ndim <= d < input.ndim:
-            raise ShapeError(f"Rotation dim{n} out of range, dim{n} = {d}")
+    for d in dims:
+        wrap_dim(d, input.ndim)
     return np.array(np.rot90(input, k % 4, dims))
 
 
@@ -169,19 +168,17 @@ def repeat_interleave(
 
 
 def _counted_places(repeats: Any) -> Any:
-    if dtype_of(repeats) not in (np.int64, np.int32):
-        name = BY_NP[dtype_of(repeats)].type_name
-        raise ScriptTypeError(f"\"repeat_interleave_cpu\" not implemented for '{name}'")
-    if repeats.ndim != 1:
-        raise ShapeError("repeat_interleave only accept 1D vector as repeat")
     r = _counts(repeats)
+    if r.ndim != 1:
+        raise ShapeError("repeat_interleave only accept 1D vector as repeat")
     return Value(np.repeat(np.arange(r.size), r))
 
 
 def _counts(repeats: Any) -> Any:
     r = repeats.array if type(repeats) is Value else repeats
     if r.dtype not in (np.int64, np.int32):
-        raise ScriptTypeError("repeats has to be Long or Int tensor")
+        name = BY_NP[r.dtype].type_name
+        raise ScriptTypeError(f"\"repeat_interleave_cpu\" not implemented for '{name}'")
     if r.size and r.min() < 0:
         raise ScriptValueError("repeats can not be negative")
     return r
@@ -457,7 +454,7 @@ def _unravel(input: Index, shape: Sizes):
     flat = np.asarray(input)
     if flat.dtype.kind not in "iu":
         raise ScriptTypeError(
-            f"expected 'indices' to be an integer dtype, but got torch.{BY_NP[flat.dtype].name}"
+            f"expected 'indices' to be integer dtype, but got torch.{BY_NP[flat.dtype].name}"
         )
     steps = [1] * len(shape)
     for k in range(len(shape) - 2, -1, -1):

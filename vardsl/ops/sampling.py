@@ -70,9 +70,18 @@ def randn(size: Sizes, *, dtype: Dtype | None = None, requires_grad: Bool = Fals
     return stream().normal(size, of)
 
 
-def _model(input: Any, dtype: Any) -> tuple[tuple[int, ...], Any]:
+def _model(input: Any, dtype: Any) -> tuple[Any, Any]:
     a = input.array if type(input) is Value else np.asarray(input)
-    return a.shape, a.dtype if dtype is None else dtype
+    return a, a.dtype if dtype is None else dtype
+
+
+def laid_out(a: Any, flat: Any) -> Any:
+    """Samples in the shape of an array, drawn in the order of its memory."""
+    if a.flags.c_contiguous:
+        return flat.reshape(a.shape)
+    out = np.empty_like(a, flat.dtype)
+    out.ravel(order="K")[...] = flat
+    return out
 
 
 @creation()
@@ -82,8 +91,8 @@ def rand_like(input: Tensor, *, dtype: Dtype | None = None, requires_grad: Bool 
     >>> rand_like([1., 2.]).shape
     [2]
     """
-    shape, of = _model(input, dtype)
-    return stream().uniform(shape, _real(of, "check_uniform_bounds"))
+    a, of = _model(input, dtype)
+    return laid_out(a, stream().uniform((a.size,), _real(of, "check_uniform_bounds")))
 
 
 @creation()
@@ -93,8 +102,8 @@ def randn_like(input: Tensor, *, dtype: Dtype | None = None, requires_grad: Bool
     >>> randn_like([1., 2.]).shape
     [2]
     """
-    shape, of = _model(input, dtype)
-    return stream().normal(shape, _real(of, "normal_kernel_cpu"))
+    a, of = _model(input, dtype)
+    return laid_out(a, stream().normal((a.size,), _real(of, "normal_kernel_cpu")))
 
 
 _C_NAMES = {
@@ -144,8 +153,8 @@ def randint_like(
     >>> randint_like([1., 2.], 5).shape
     [2]
     """
-    shape, of = _model(input, dtype)
-    return _integers(*((0, low) if high is None else (low, high)), shape, of)
+    a, of = _model(input, dtype)
+    return laid_out(a, _integers(*((0, low) if high is None else (low, high)), (a.size,), of))
 
 
 @creation()
@@ -257,6 +266,16 @@ def bernoulli(input: Tensor, p: Number | None = None):
     return op._bernoulli_each(input) if p is None else op._bernoulli_all(input, p)
 
 
+def _check_weights(p: Any, again: bool) -> None:
+    if not again:
+        if not np.isfinite(p).all() or (p < 0).any():
+            raise ScriptValueError("probability tensor contains either `inf`, `nan` or element < 0")
+    elif (p < 0).any():
+        raise ScriptValueError("invalid multinomial distribution (encountering probability entry < 0)")
+    elif not np.isfinite(p).all():
+        raise ScriptValueError("invalid multinomial distribution (encountering probability entry = infinity or NaN)")
+
+
 @nondiff()
 def multinomial(input: Tensor, num_samples: Int, replacement: Bool = False):
     """Places drawn with the weights of a vector, or of each row of a matrix.
@@ -274,8 +293,7 @@ def multinomial(input: Tensor, num_samples: Int, replacement: Bool = False):
         raise ScriptValueError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > input.shape[-1]:
         raise ScriptValueError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    if not np.isfinite(input).all() or (input < 0).any():
-        raise ScriptValueError("probability tensor contains either `inf`, `nan` or element < 0")
+    _check_weights(input, replacement and num_samples > 1)
     if input.size and (np.add.reduce(input, -1) <= 0).any():
         raise ScriptValueError("invalid multinomial distribution (sum of probabilities <= 0)")
     return stream().multinomial(input, num_samples, replacement)

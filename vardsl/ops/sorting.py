@@ -265,12 +265,6 @@ def _check_search(sequence: Any, values: Any, sorter: Any) -> None:
             f"tensor and input value tensor must match, but we got boundaries tensor {list(sequence.shape)} and input "
             f"value tensor {list(values.shape)}"
         )
-    if sequence.dtype != values.dtype:
-        raise ScriptTypeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary "
-            f"tensor dtype {BY_NP[sequence.dtype].type_name} and input value tensor dtype "
-            f"{BY_NP[values.dtype].type_name}"
-        )
 
 
 @nondiff()
