@@ -20,6 +20,7 @@ from vardsl.ops.define import (
     nondiff,
     op,
 )
+from vardsl.engine.tiles import starts
 from vardsl.ops.loss import reduced, reduction_of
 
 # ---- targets ---------------------------------------------------------------------------------------------------
@@ -68,12 +69,16 @@ def _weighted(losses: Array, weights: Array, reduction: str) -> Array:
 @nondiff()
 def _class_weights(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
     """By sample and class: what the loss of that class counts; the mean's division included."""
+    made = np.zeros(input.shape, input.dtype)
+    places = _plain_rows(input, target, weight, ignore_index)
+    if places is not None:
+        made.put(places, 1 / len(places) if reduction == "mean" else 1)
+        return made
     dim = 1 if input.ndim > 1 else 0
     w = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
     if reduction == "mean":
         with np.errstate(invalid="ignore", divide="ignore"):
             w = np.where(w == 0, w, w / np.add.reduce(w, axis=None))
-    made = np.zeros(input.shape, input.dtype)
     safe = np.where((target >= 0) & (target < input.shape[dim]), target, 0)
     np.put_along_axis(made, np.expand_dims(safe, dim), np.expand_dims(w, dim), dim)
     return made
@@ -92,7 +97,26 @@ def _nll_vjp(g, input, target, weight, reduction, ignore_index):
     return -op._class_weights(input, target, weight, reduction, ignore_index) * _for_classes(g, reduction, dim)
 
 
+def _plain_rows(input: Array, target: Array, weight: Array | None, ignore_index: int) -> Array | None:
+    """Where in the flat scores each sample's class stands, in the usual case that every sample counts as one."""
+    if weight is not None or input.ndim != 2 or not input.size or not input.flags.c_contiguous:
+        return None
+    classes = input.shape[1]
+    if 0 <= ignore_index < classes or target.dtype.kind != "i":
+        return None
+    if np.minimum.reduce(target) < 0 or np.maximum.reduce(target) >= classes:
+        return None
+    return target + starts(input.shape[0], classes)
+
+
 def _nll(input: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int) -> Array:
+    places = _plain_rows(input, target, weight, ignore_index)
+    if places is not None:
+        losses = input.reshape(-1).take(places)
+        if reduction == "none":
+            return -losses
+        total = np.add.reduce(losses)
+        return -total if reduction == "sum" else -total / len(losses)
     dim = 1 if input.ndim > 1 else 0
     weights = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
     return _weighted(-_picked(input, target, dim), weights, reduction)
@@ -189,40 +213,6 @@ def _nll_loss(input, target, weight, reduction, ignore_index):
 # ---- cross entropy ---------------------------------------------------------------------------------------------
 
 
-def _entropy_vjp(g, input, target, weight, reduction, ignore_index):
-    # d/dx of -w (x_t - log Σ exp x) is w (softmax(x) - onehot(t))
-    dim = 1 if input.ndim > 1 else 0
-    chosen = op._class_weights(input, target, weight, reduction, ignore_index)
-    return (op.softmax(input, dim) * op.sum(chosen, dim, True) - chosen) * _for_classes(g, reduction, dim)
-
-
-def _entropy(input: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int) -> Array:
-    dim = 1 if input.ndim > 1 else 0
-    weights = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
-    if input.shape[dim] == 0:
-        return _weighted(np.zeros(target.shape, input.dtype), weights, reduction)
-    top = np.maximum.reduce(input, dim, keepdims=True)
-    top = np.where(np.isfinite(top), top, input.dtype.type(0))
-    shifted = input - top
-    losses = np.log(np.add.reduce(np.exp(shifted), dim)) - _picked(shifted, target, dim)
-    return _weighted(losses, weights, reduction)
-
-
-@general(vjp={"input": _entropy_vjp}, grad_fn="NllLossBackward0")
-def _entropy_rows(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
-    return _entropy(input, target, weight, reduction, ignore_index)
-
-
-@general(vjp={"input": _entropy_vjp}, grad_fn="NllLoss2DBackward0")
-def _entropy_maps(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
-    return _entropy(input, target, weight, reduction, ignore_index)
-
-
-@general(vjp={"input": _entropy_vjp}, grad_fn="ViewBackward0")
-def _entropy_stacks(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
-    return _entropy(input, target, weight, reduction, ignore_index)
-
-
 @composite()
 def cross_entropy(
     input: Tensor,
@@ -253,9 +243,7 @@ def cross_entropy(
     _check_nll(input, target, weight)
     if label_smoothing > 0:
         return _smoothed(input, target, weight, reduction, ignore_index, label_smoothing, dim)
-    if input.ndim == 1 and target.ndim == 1:
-        return op._entropy_rows(op.unsqueeze(input, 0), target, weight, reduction, ignore_index)
-    return _nll_op("_entropy", input, reduction)(input, target, weight, reduction, ignore_index)
+    return _nll_loss(op.log_softmax(input, dim), target, weight, reduction, ignore_index)
 
 
 def _class_column(weight, ndim):
@@ -329,14 +317,37 @@ def _smoothed(input, target, weight, reduction, ignore_index, smoothing, dim):
 # ---- margins ---------------------------------------------------------------------------------------------------
 
 
+def _as_rows(x: Array) -> Array:
+    return x if x.ndim == 2 else x.reshape(1, x.size)
+
+
+def _check_margin(name, input, target, matrix, weight=None):
+    """Raises what PyTorch says of scores and targets that do not fit."""
+    shape = list(input.shape)
+    if input.ndim > 2 or 0 in input.shape[1:] or (input.ndim == 1 and input.shape[0] == 0):
+        raise ShapeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape}")
+    rows = input.shape[0] if input.ndim == 2 else 1
+    t = list(target.shape)
+    if matrix and t != shape:
+        raise ShapeError(f"inconsistent target size: {t} for input of size: {shape}")
+    if not matrix and (len(t) > 1 or (t[0] if t else 1) != rows):
+        raise ShapeError(
+            f"{name}: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"Expected target size [{rows}], but got {t}. Input has shape {shape}."
+        )
+    if weight is not None and weight.shape[0] != input.shape[-1]:
+        raise ShapeError(f"inconsistent weight size, expected {input.shape[-1]} but got {list(weight.shape)}")
+    a = array(target)
+    if a.dtype != np.int64:
+        raise ScriptTypeError(
+            f"expected scalar type Long but found {BY_NP[a.dtype].type_name}", hint="targets are classes: x.long()"
+        )
+
+
 def _margins(input: Array, target: Array, margin: float) -> tuple[Array, Array]:
     """What each class lacks to `margin` below the right one (0 for that one), and the one-hot targets."""
-    rows = input.reshape(-1, input.shape[-1]) if input.ndim else input.reshape(1, 1)
+    rows = _as_rows(input)
     t = target.reshape(-1)
-    if rows.shape[0] != t.shape[0]:
-        raise ShapeError(
-            f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}"
-        )
     if t.size and (t.min() < 0 or t.max() >= rows.shape[1]):
         raise ScriptIndexError("target out of range")
     right = t[:, None] == np.arange(rows.shape[1])
@@ -405,21 +416,18 @@ def multi_margin_loss(
         raise ScriptValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.ndim != 1:
         raise ScriptValueError("weight must be one-dimensional")
-    if input.ndim > 2 or 0 in input.shape[1:]:
-        raise ShapeError(
-            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
-        )
+    _check_margin("multi_margin_loss", input, target, False, weight)
     return op._multi_margin(input, target, p, margin, weight, reduction)
 
 
 def _label_terms(input: Array, target: Array) -> tuple[Array, Array, Array]:
     """Rows of scores, which classes are targets, and max(0, 1 − x[t] + x[j]) by row, target and class."""
-    rows = input.reshape(-1, input.shape[-1]) if input.ndim else input.reshape(1, 1)
+    rows = _as_rows(input)
     t = target.reshape(rows.shape)
     counts = np.logical_and.accumulate(t >= 0, axis=1)
     safe = np.where(counts, t, 0)
-    if safe.size and safe.max() >= rows.shape[1]:
-        raise ScriptIndexError("target out of range")
+    if t.size and (t.max() >= rows.shape[1] or t.min() < -1):
+        raise ScriptIndexError("argument #2 'target' is out of range")
     chosen = np.zeros(rows.shape, bool)
     np.logical_or.at(chosen, (np.nonzero(counts)[0], safe[counts]), True)
     z = 1 - np.take_along_axis(rows, safe, 1)[:, :, None] + rows[:, None, :]
@@ -471,12 +479,7 @@ def multilabel_margin_loss(
     tensor(0.8500)
     """
     reduction = reduction_of(size_average, reduce, reduction)
-    if input.ndim > 2 or 0 in input.shape[1:]:
-        raise ShapeError(
-            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
-        )
-    if tuple(target.shape) != tuple(input.shape):
-        raise ShapeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
+    _check_margin("multilabel_margin_loss", input, target, True)
     return op._multilabel_margin(input, target, reduction)
 
 

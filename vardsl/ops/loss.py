@@ -262,8 +262,11 @@ def soft_margin_loss(
     >>> soft_margin_loss([1., -1.], [1., 1.])
     tensor(0.8133)
     """
+    reduction = reduction_of(size_average, reduce, reduction)
     _no_gradient("soft_margin_loss", target=target)
-    return op._soft_margin(input, target, reduction_of(size_average, reduce, reduction))
+    if input.shape != target.shape:
+        input, target = op.broadcast_tensors([input, target])
+    return op._soft_margin(input, target, reduction)
 
 
 # ---- binary cross entropy --------------------------------------------------------------------------------------

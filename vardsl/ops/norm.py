@@ -78,7 +78,19 @@ def _layer_norm_vjp(g, y, input, weight, needs, dims, eps):
     return dx, dw, db
 
 
-@general(shared=_layer_norm_vjp, grad_fn="NativeLayerNormBackward0")
+def _layer_norm_steps(input, weight, bias, dims, eps):
+    axes = tuple(range(input.ndim - dims, input.ndim))
+    n = _axis_count(input.shape, axes)
+    mean = op.sum(input, axes, True) / n
+    centred = input - mean
+    rstd = 1 / op.sqrt(op.sum(centred * centred, axes, True) / n + eps)
+    y = centred * rstd
+    if weight is not None:
+        y = y * weight
+    return (y if bias is None else y + bias), rstd, mean
+
+
+@general(shared=_layer_norm_vjp, grad_fn="NativeLayerNormBackward0", lowered=_layer_norm_steps)
 def _layer_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, dims: Int, eps: Number):
     standard, mean, rstd = _standard(input, tuple(range(input.ndim - dims, input.ndim)), eps)
     if weight is not None:
@@ -271,13 +283,17 @@ def batch_norm(
 
 
 def _batch(input, running_mean, running_var, weight, bias, training, momentum, eps):
+    if 0 in input.shape:
+        y = op.clone(input)
+        y = y if weight is None else y * weight[0]
+        return y if bias is None else y + bias[0]
     wrap_dim(1, input.ndim)
     _check_channels(
         input.shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
     )
     if not training and (running_mean is None or running_var is None):
         which = "running_mean" if running_mean is None else "running_var"
-        raise ScriptValueError(f"Expected {which} to be defined when training=False")
+        raise ScriptValueError(f"{which} must be defined in evaluation mode")
     mean = None if training else array(running_mean)
     var = None if training else array(running_var)
     y = op._batch_norm(input, weight, bias, mean, var, training, eps)[0]
@@ -421,9 +437,14 @@ def local_response_norm(input: Tensor, size: Int, alpha: Number = 0.0001, beta: 
         raise ScriptValueError(f"Expected 3D or higher dimensionality                          input (got {dim} dimensions)")
     if 0 in input.shape:
         return input
-    square = op.unsqueeze(input * input, 1)
-    before, after = size // 2, (size - 1) // 2
-    padded = op.constant_pad_nd(square, (0, 0) * (dim - 2) + (before, after), 0)
-    windows = op.unfold(padded, 2, size, 1)
-    mean = op.squeeze(op.mean(windows, (-1,)), 1)
+    shape = tuple(input.shape)
+    around = (size // 2, (size - 1) // 2)
+    square = input * input
+    if dim == 3:
+        padded = op.constant_pad_nd(op.unsqueeze(square, 1), (0, 0, *around), 0)
+        mean = op.squeeze(op.avg_pool2d(padded, (size, 1), 1), 1)
+    else:
+        flat = op.reshape(square, (shape[0], 1, shape[1], shape[2], -1))
+        padded = op.constant_pad_nd(flat, (0, 0, 0, 0, *around), 0)
+        mean = op.reshape(op.avg_pool3d(padded, (size, 1, 1), 1), shape)
     return input / op.pow(mean * alpha + k, beta)

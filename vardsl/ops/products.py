@@ -19,6 +19,7 @@ from vardsl.ops.define import (
     array,
     composite,
     general,
+    nondiff,
     op,
 )
 from vardsl.ops.dims import wrap_dim
@@ -553,9 +554,14 @@ def _vander_vjp(g, input, n):
     return op.sum(op.narrow(g, -1, 1, n - 1) * counts * op._powers_of(input, n - 1), -1)
 
 
+def _powers(x: Array, n: int) -> Array:
+    x = x if x.dtype.kind == "f" else x.astype(np.int64)
+    return np.asarray(x[..., None] ** np.arange(n, dtype=x.dtype))
+
+
 @general(vjp=_vander_vjp, grad_fn="CatBackward0")
 def _powers_of(input: Tensor, n: Int):
-    return input[..., None] ** np.arange(n, dtype=input.dtype)
+    return _powers(input, n)
 
 
 @general(vjp={}, grad_fn="NotDifferentiated")
@@ -565,7 +571,12 @@ def _counting(like: Tensor, n: Int):
 
 @general(vjp=lambda g, input, n: _vander_vjp(g, input, n), grad_fn="CopySlices")
 def _vander_increasing(input: Tensor, n: Int):
-    return input[..., None] ** np.arange(n, dtype=input.dtype)
+    return _powers(input, n)
+
+
+@nondiff()
+def _no_powers(x: Tensor):
+    return np.zeros((x.shape[0], 0), x.dtype)
 
 
 @composite()
@@ -578,9 +589,9 @@ def linalg_vander(x: Tensor, *, N: Int | None = None):
             [1., 3., 9.]])
     """
     if x.ndim == 0:
-        raise ShapeError("Expected dim > 0.")
+        x = op.unsqueeze(x, 0)
     n = x.shape[-1] if N is None else N
-    if n < 0:
+    if n <= 1:
         raise ScriptValueError("N must be greater than 1.")
     return op._powers_of(x, n)
 
@@ -599,5 +610,7 @@ def vander(x: Tensor, N: Int | None = None, increasing: Bool = False):
     n = x.shape[0] if N is None else N
     if n < 0:
         raise ScriptValueError("N must be non-negative.")
+    if n == 0:
+        return op._no_powers(x)
     return op._vander_increasing(x, n) if increasing else op.flip(op._powers_of(x, n), (1,))
 
