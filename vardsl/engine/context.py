@@ -25,11 +25,12 @@ class Context:
     anomaly     `detect_anomaly(true)`: the first NaN or infinity is an error
     warn        receives (kind, message, hint) of a warning
     tracer      None, or what is told of every operation while a plan is being recorded
+    files       None, or which files may be read and written
     """
 
     __slots__ = (
-        "anomaly", "budget", "cancel", "default_dtype", "grad_enabled", "journal", "print_options", "_generator",
-        "savepoint", "seed", "tracer", "warn",
+        "_generator", "anomaly", "budget", "cancel", "default_dtype", "files", "grad_enabled", "journal",
+        "print_options", "savepoint", "seed", "tracer", "warn",
     )  # fmt: skip
 
     def __init__(self, seed: int | None = None) -> None:
@@ -44,6 +45,7 @@ class Context:
         self._generator: Generator | None = None
         self.print_options: Any = None
         self.tracer: Any = None
+        self.files: Any = None
         self.warn: Callable[[str, str, str | None], None] = lambda kind, message, hint: None
 
     @property
