@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod as product
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def _accumulator(input, dtype):
     vjp=lambda g, input_like, dim, keepdim: as_like(restore(g, input_like, dim, keepdim), input_like),
     grad_fn="SumBackward1",
     stream="sum",
-    into=lambda out, input, dim, keepdim, dtype: sum_into(out, input, wrap_dims(dim, input.ndim), keepdim),
+    into=lambda out, scratch, input, dim, keepdim, dtype: sum_into(out, input, wrap_dims(dim, input.ndim), keepdim),
 )
 def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
     return add_up(input, wrap_dims(dim, input.ndim), _accumulator(input, dtype), keepdim)
@@ -46,7 +47,7 @@ def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, d
     vjp=lambda g, input_like: as_like(constant(g, input_like.shape), input_like),
     grad_fn="SumBackward0",
     stream="sum",
-    into=lambda out, input, dtype: sum_into(out, input, None, False),
+    into=lambda out, scratch, input, dtype: sum_into(out, input, None, False),
 )
 def _sum_all(input: Tensor, *, dtype: Dtype | None = None):
     return add_up(input, None, _accumulator(input, dtype), False)
@@ -82,7 +83,7 @@ def _refuse_integers(name, input, dtype):
     vjp=lambda g, input_like: as_like(constant(g / max(input_like.size, 1), input_like.shape), input_like),
     grad_fn="MeanBackward0",
     stream="mean",
-    into=lambda out, input, dtype: mean_into(out, input, None, False),
+    into=lambda out, scratch, input, dtype: mean_into(out, input, None, False),
 )
 def _mean_all(input: Tensor, *, dtype: Dtype | None = None):
     if input.dtype.kind != "f":
@@ -97,7 +98,7 @@ def _mean_all(input: Tensor, *, dtype: Dtype | None = None):
     ),
     grad_fn="MeanBackward1",
     stream="mean",
-    into=lambda out, input, dim, keepdim, dtype: mean_into(out, input, wrap_dims(dim, input.ndim), keepdim),
+    into=lambda out, scratch, input, dim, keepdim, dtype: mean_into(out, input, wrap_dims(dim, input.ndim), keepdim),
 )
 def _mean_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
     _refuse_integers("mean", input, dtype)
@@ -262,3 +263,22 @@ def count_nonzero(input: Tensor, dim: Ints | None = None):
     tensor(2)
     """
     return np.add.reduce(input != 0, wrap_dims(dim, input.ndim), i8)
+
+
+@composite()
+def norm(
+    input: Tensor, p: Any | None = "fro", dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None
+):
+    """Norm of the elements, over all or over the dimensions `dim`: "fro" or 2 is the root of the sum of squares.
+
+    Other numbers give (Σ |x|ᵖ)^(1/p), infinity the largest absolute value, "nuc" the sum of a matrix's singular values.
+    At zero the derivative is 0.
+
+    >>> norm([3., 4.])
+    tensor(5.)
+    """
+    if p is None or (p == "fro" and (dim is None or len(dim) <= 2)):
+        p = 2
+    if isinstance(p, str):
+        return op.linalg_matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim, dtype=dtype)
+    return op.linalg_vector_norm(input, p, dim, keepdim, dtype=dtype)
