@@ -1,8 +1,8 @@
 """Arguments of transforms: lifted to values of their own, and results brought back.
 
-A transform differentiates with respect to values that nobody else holds. Where the argument itself takes part
-in the graph, and whoever called wants that connection (a transform around this one, or `create_graph`), the new
-value is an alias on the graph, so that the result can be differentiated again; elsewhere it is a leaf.
+A transform differentiates with respect to values that nobody else holds. Where the argument takes part in the
+graph, and the caller wants that connection (a transform around this one, or `create_graph`), the new value
+is an alias on the graph, so that the result can be differentiated again; elsewhere it is a leaf.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The statement `minimize`: objective, backward, optimizer step, turn after turn.
 
-A turn happens wholly or not at all: when it fails or is interrupted, values, gradients, the optimizer's state,
-what the objective changed in place and the random numbers are as before it, and the finished turns stay.
+A turn happens wholly or not at all: when it fails or is interrupted, values, gradients, the state of the
+optimizer, what the objective changed in place and random numbers are as before it; finished turns stay.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class _Turn:
         return loss
 
     def _watch(self) -> list[Any] | None:
-        """Where the random state from before this turn will be, once something draws; None: nothing has drawn yet."""
+        """Where the random state from before this turn comes once something draws; None: nothing ever did."""
         generator = self.ctx._generator
         if generator is None:
             return None

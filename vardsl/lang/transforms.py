@@ -5,7 +5,7 @@ Provided:  grad value_and_grad        named and shaped as in torch.func
            vmap check_grad custom_grad checkpoint   from `batch`, `gradcheck` and `custom`
 
 All take and give values (`engine.value.Value`), plain numbers, and tuples of them; a function of a script is
-simply a Python callable. Plain numbers are computed in double precision, and plain numbers come back for them.
+a Python callable. Plain numbers are computed in double precision, and plain numbers come back for them.
 """
 
 from __future__ import annotations
