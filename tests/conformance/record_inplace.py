@@ -1,6 +1,6 @@
 """Records what PyTorch makes of in-place calls: numbers, node, gradients, or its sentence.
 
-    python -m tests.conformance.record_inplace
+python -m tests.conformance.record_inplace
 """
 
 from __future__ import annotations
@@ -25,10 +25,16 @@ def made() -> dict[str, torch.Tensor]:
 
 
 def plain(t: torch.Tensor | None) -> Any:
-    return None if t is None else [str(v) if v != v or abs(v) == float("inf") else v for v in t.reshape(-1).tolist()]
+    return (
+        None
+        if t is None
+        else [str(v) if v != v or abs(v) == float("inf") else v for v in t.reshape(-1).tolist()]
+    )
 
 
-def outcome(name: str, args: list[Any], kwargs: dict[str, Any], target: torch.Tensor, leaf: torch.Tensor) -> Any:
+def outcome(
+    name: str, args: list[Any], kwargs: dict[str, Any], target: torch.Tensor, leaf: torch.Tensor
+) -> Any:
     tensors = made()
     live = [tensors.get(a, a) if isinstance(a, str) else a for a in args]
     try:
@@ -44,7 +50,9 @@ def outcome(name: str, args: list[Any], kwargs: dict[str, Any], target: torch.Te
         inputs = [leaf, *(t for t in tensors.values() if t.requires_grad)]
         weights = torch.arange(1.0, target.numel() + 1, dtype=target.dtype).reshape(target.shape)
         try:
-            found["grads"] = [plain(g) for g in torch.autograd.grad(target, inputs, weights, allow_unused=True)]
+            found["grads"] = [
+                plain(g) for g in torch.autograd.grad(target, inputs, weights, allow_unused=True)
+            ]
         except Exception as error:
             found["backward_error"] = str(error).split("\n")[0]
     return found

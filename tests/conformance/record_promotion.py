@@ -2,9 +2,9 @@
 
     python -m tests.conformance.record_promotion
 
-Run it where torch is installed. In `promotion.json` a row is one string: for each column the letter of the result's
-dtype, `!` for a refusal, `=` for a plain result; `values` holds the numbers of each row's columns one after the other,
-`refusals` the distinct sentences of a row.
+Run it where torch is installed. In `promotion.json` each row has `dtypes`, one letter for each column
+(`!` for a refusal, `=` for a plain result), `values`, the numbers of its columns, and `refusals`, its
+distinct sentences.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ ROWS = json.loads(Path(__file__).with_name("inplace.json").read_text(encoding="u
 def same(mine: Value | None, theirs: Any) -> bool:
     if mine is None or theirs is None:
         return mine is None and theirs is None
-    return np.allclose(mine.array.reshape(-1), np.array([float(x) for x in theirs]), 1e-9, 1e-12, equal_nan=True)
+    return np.allclose(
+        mine.array.reshape(-1), np.array([float(x) for x in theirs]), 1e-9, 1e-12, equal_nan=True
+    )
 
 
 def run(name: str, args: list[Any], kwargs: dict[str, Any], target: Value) -> list[Value]:

@@ -1,4 +1,4 @@
-"""Result dtypes, values and refusals of the pointwise operations, for every pair of dtypes, against PyTorch's."""
+"""Result dtypes, values and refusals for every pair of dtypes, against PyTorch's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def make(data: Any, dtype: str) -> Value:
 
 def agrees(mine: list[Any], theirs: list[Any]) -> bool:
     expected = np.array([float(x) for x in theirs])
-    return len(mine) == len(theirs) and np.allclose(np.array(mine, float), expected, 2e-6, 1e-12, equal_nan=True)
+    return len(mine) == len(theirs) and np.allclose(
+        np.array(mine, float), expected, 2e-6, 1e-12, equal_nan=True
+    )
 
 
 def outcome(call: Callable[[], Any]) -> tuple[str, list[Any], str]:
@@ -39,7 +41,11 @@ def outcome(call: Callable[[], Any]) -> tuple[str, list[Any], str]:
         return "!", [], str(error)
     if isinstance(y, tuple):
         y = y[0]
-    return (OF[y.array.dtype], y.array.reshape(-1).tolist(), "") if isinstance(y, Value) else ("=", [int(y)], "")
+    return (
+        (OF[y.array.dtype], y.array.reshape(-1).tolist(), "")
+        if isinstance(y, Value)
+        else ("=", [int(y)], "")
+    )
 
 
 def differences() -> list[str]:

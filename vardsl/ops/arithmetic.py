@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op, cast, mismatch
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import NotImplementedRule, Number, Str, Tensor, array, composite, elementwise, op
@@ -74,23 +73,6 @@ class _Quotient(Overloads):
         if "rounding_mode" in keywords and keywords["rounding_mode"] is None:
             return op._div_exact(*args, **{k: v for k, v in keywords.items() if k != "rounding_mode"})
         return super().__call__(*args, **keywords)
-
-
-class _Interpolation(Op):
-    """PyTorch wants all tensors in one dtype."""
-
-    def _promote(self, arrays: list[Any]) -> None:
-        first = arrays[0]
-        for name, a in zip(("end", "weight"), arrays[1:], strict=True):
-            if isinstance(a, np.ndarray) and isinstance(first, np.ndarray) and a.dtype != first.dtype:
-                raise ScriptTypeError(
-                    f"expected dtype {_c_name(first)} for `{name}` but got dtype {_c_name(a)}"
-                )
-        if isinstance(first, np.ndarray) and first.dtype.kind != "f":
-            raise ScriptTypeError(
-                f"\"lerp_kernel_scalar\" not implemented for '{BY_NP[first.dtype].type_name}'"
-            )
-        super()._promote(arrays)
 
 
 @elementwise(
@@ -425,103 +407,3 @@ def _is_bool(x: Any) -> bool:
 _rsub_number.infix(lambda input, other: np.subtract(other, input))
 rsub.overload(number=_rsub_number, tensor=_rsub_tensor, reverse=_rsub_tensor)
 remainder.overload(number=_remainder_number, tensor=_remainder_tensor, reverse=_number_remainder)
-
-
-# ---- combinations of three ----
-
-
-@elementwise(
-    d={
-        "input": 1,
-        "tensor1": lambda tensor2, value: tensor2 * value,
-        "tensor2": lambda tensor1, value: tensor1 * value,
-    }
-)
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
-    """input plus `value` times a product.
-
-    Value: input + value * tensor1 * tensor2
-    Derivative: 1, value * tensor2 and value * tensor1
-
-    >>> addcmul([1., 1.], [2., 3.], [4., 5.], value=0.5)
-    tensor([5.0000, 8.5000])
-    """
-    return input + np.asarray(value).astype(input.dtype) * tensor1 * tensor2
-
-
-@elementwise(
-    vjp={
-        "input": lambda g: g,
-        "tensor1": lambda g, tensor2, value: g * (value / tensor2),
-        "tensor2": lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
-    },
-    plain=lambda input, tensor1, tensor2, value: op.add(input, op.div(value * tensor1, tensor2)),
-)
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
-    """input plus `value` times a quotient.
-
-    Value: input + value * tensor1 / tensor2
-    Derivative: 1, value / tensor2 and -value * tensor1 / tensor2**2
-
-    >>> addcdiv([1., 1.], [2., 3.], [4., 5.])
-    tensor([1.5000, 1.6000])
-    """
-    if input.dtype.kind != "f":
-        raise ScriptTypeError(INTEGER_ADDCDIV)
-    return input + input.dtype.type(value) * tensor1 / tensor2
-
-
-INTEGER_ADDCDIV = (
-    "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true "
-    "division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * "
-    "torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) "
-    "for float inputs. The future addcdiv behavior is just the latter implementation: (input + value * tensor1 / "
-    "tensor2), for all dtypes."
-)
-
-
-def _lerp(input, end, weight):
-    """From whichever end is nearer, as PyTorch does, so that both ends are met exactly."""
-    gap = end - input
-    return np.where(np.abs(weight) < 0.5, input + weight * gap, end - gap * (1 - weight))
-
-
-def _c_name(a):
-    return {"float32": "float", "float64": "double", "int64": "long int"}.get(
-        a.dtype.name, BY_NP[a.dtype].name
-    )
-
-
-@elementwise(
-    d={"input": lambda weight: 1 - weight, "end": lambda weight: weight},
-    grad_fn="LerpBackward0",
-    kind=_Interpolation,
-)
-def _lerp_number(input: Tensor, end: Tensor, weight: Tensor):
-    return _lerp(input, end, weight)
-
-
-@elementwise(
-    d={
-        "input": lambda weight: 1 - weight,
-        "end": lambda weight: weight,
-        "weight": lambda input, end: end - input,
-    },
-    grad_fn="LerpBackward1",
-    kind=_Interpolation,
-)
-def _lerp_tensor(input: Tensor, end: Tensor, weight: Tensor):
-    return _lerp(input, end, weight)
-
-
-@composite(pointwise=True, inplace=True)
-def lerp(input: Tensor, end: Tensor, weight: Tensor):
-    """The point between `input` and `end` that `weight` says: 0 is `input`, 1 is `end`.
-
-    Value: input + weight * (end - input)
-    Derivative: 1 - weight, weight, and end - input
-
-    >>> lerp([0., 10.], [10., 20.], 0.25)
-    tensor([ 2.5000, 12.5000])
-    """
-    return op._lerp_number(input, end, weight) if is_number(weight) else op._lerp_tensor(input, end, weight)

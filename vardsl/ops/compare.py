@@ -245,7 +245,7 @@ def _where(condition: Index, input: Tensor, other: Tensor): ...
 
 @composite(method="_where_method")
 def where(condition: Index, input: Tensor | None = None, other: Tensor | None = None):
-    """Elements of `input` where the condition holds, of `other` elsewhere; with a condition alone, its indices.
+    """Elements of `input` where the condition holds, of `other` elsewhere; of a condition alone, indices.
 
     Derivative: the condition, and its opposite; what was not chosen leaks nothing, not even a nan
 

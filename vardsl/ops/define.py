@@ -194,7 +194,8 @@ def elementwise(
 ) -> Callable[[Body], Op]:
     """Declares a pointwise operation. `promote="float"`: integers are computed in the default real dtype.
 
-    `numbers=False`: PyTorch takes no plain number there. `infix` is the ufunc of an infix operator whose static parameters have their defaults; else `ufunc` is.
+    `numbers=False`: PyTorch takes no plain number there. `infix` is the ufunc of an infix operator whose static
+    parameters have their defaults; else `ufunc` is.
     """
 
     def declare(fn: Body) -> Op:

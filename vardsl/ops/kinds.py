@@ -76,7 +76,7 @@ class TensorFirst(Op):
 
 
 class Overloads(Op):
-    """An infix operation whose overloads are operations of their own: for a number on the right, on the left, or none."""
+    """An infix operation whose overloads (a number on the right, on the left, none) are operations."""
 
     def binary(self, a: Any, b: Any) -> Any:
         """The overload for these operands, called as an infix operator is."""

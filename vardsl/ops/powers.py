@@ -40,7 +40,7 @@ def _power(input, exponent):
 
 
 def _integer_power(input, exponent):
-    """PyTorch's integer power: a negative exponent gives 1, -1 or 0, as 1 // base**n rounded to zero would."""
+    """PyTorch's integer power: a negative exponent gives 1, -1 or 0, as 1 / base**n rounded to zero."""
     if input.dtype.kind == "b":
         refuse("pow", input, exponent)
     negative = exponent < 0
@@ -70,7 +70,7 @@ def _exponent_slope(g, input, exponent, y):
 
 
 class _Power(Op):
-    """Checks the conditions on integer powers where PyTorch does: a number as exponent of an integer tensor."""
+    """Checks a number as exponent of an integer tensor, as PyTorch does."""
 
     def _promote(self, arrays: list[Any]) -> None:
         base, exponent = arrays
@@ -121,7 +121,7 @@ def pow_(input: Tensor, exponent: Tensor):
     """Each element to the power of `exponent`, which may be a tensor, as `**`.
 
     Value: input ** exponent
-    Derivative: exponent * input**(exponent - 1), 0 for exponent 0; and input**exponent * log(input), 0 for base 0
+    Derivative: exponent * input**(exponent - 1), 0 for exponent 0; input**exponent * log(input), 0 for base 0
 
     >>> pow([1., 2., 3.], 2)
     tensor([1., 4., 9.])

@@ -1,7 +1,7 @@
 """Choosing elements by a mask, without a branch for each of them.
 
-`np.where` on a mask without pattern costs as much as ten additions; bits of the same width, anded with the mask
-spread over them, cost about one.
+`np.where` on a mask without pattern costs as much as ten additions; bits of the same width, anded with
+the mask spread over them, cost about one.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from vardsl.ops.define import (
     composite,
     elementwise,
     inplace_op,
-    nondiff,
     op,
 )
 from vardsl.ops.kinds import is_number
@@ -28,7 +27,7 @@ ROOT_HALF = math.sqrt(0.5)
 
 
 def functions() -> Any:
-    """SciPy's special functions, loaded on first use. Raises ScriptValueError where SciPy is not installed."""
+    """SciPy's special functions, loaded on first use. Raises ScriptValueError without SciPy."""
     try:
         from scipy import special
     except ImportError:
@@ -180,7 +179,7 @@ def lgamma(input: Tensor):
 
 
 def _trigamma(x: Any) -> Any:
-    """Derivative of digamma: reflection below 1/2, six steps up, then the asymptotic series, as PyTorch has it.
+    """Derivative of digamma, as PyTorch has it: reflection, six steps up, then the asymptotic series.
 
     Negative integers give the large finite numbers that sin(pi x) leaves there.
     """
@@ -278,135 +277,6 @@ def mvlgamma(input: Tensor, p: Int):
     return total + p * (p - 1) / 4 * math.log(math.pi)
 
 
-# ---- Bessel ----
-
-
-@elementwise(of_scipy("i0"), d=lambda input: op.special_i1(input), promote="float", aliases=("special.i0",))
-def i0(input: Tensor):
-    """Modified Bessel function of the first kind, order 0.
-
-    Derivative: special.i1(input)
-
-    >>> i0([0., 1.])
-    tensor([1.0000, 1.2661])
-    """
-
-
-@elementwise(
-    of_scipy("i0e"),
-    d=lambda input, y: op.special_i1e(input) - op.sign(input) * y,
-    promote="float",
-    inplace=False,
-    grad_fn="SpecialI0EBackward0",
-)
-def special_i0e(input: Tensor):
-    """exp(-abs(input)) * i0(input).
-
-    Derivative: special.i1e(input) - sign(input) * y
-
-    >>> special.i0e([0., 1.])
-    tensor([1.0000, 0.4658])
-    """
-
-
-def _away_from_zero(input, input_like):
-    """Where an element is not tiny, and the elements with tiny ones replaced."""
-    eps = float(np.finfo(input_like.dtype).eps)
-    large = op.abs(input) > eps
-    return large, op._where(large, input, eps)
-
-
-def _i1_slope(input, y, input_like):
-    large, x = _away_from_zero(input, input_like)
-    return op._where(large, op.i0(x) - y * op.reciprocal(x), 0.5)
-
-
-def _i1e_slope(input, y, input_like):
-    large, x = _away_from_zero(input, input_like)
-    return op._where(large, op.special_i0e(x) - y * (op.sign(x) + op.reciprocal(x)), 0.5)
-
-
-@elementwise(of_scipy("i1"), d=_i1_slope, promote="float", inplace=False)
-def special_i1(input: Tensor):
-    """Modified Bessel function of the first kind, order 1.
-
-    Derivative: i0(input) - y / input, 1/2 at 0
-
-    >>> special.i1([0., 1.])
-    tensor([0.0000, 0.5652])
-    """
-
-
-@elementwise(of_scipy("i1e"), d=_i1e_slope, promote="float", inplace=False, grad_fn="SpecialI1EBackward0")
-def special_i1e(input: Tensor):
-    """exp(-abs(input)) * special.i1(input).
-
-    Derivative: special.i0e(input) - y * (sign(input) + 1 / input), 1/2 at 0
-
-    >>> special.i1e([0., 1.])
-    tensor([0.0000, 0.2079])
-    """
-
-
-# PyTorch leaves the first term out of the denominators below, which shows in the 7th digit beyond 5.
-J0_ABOVE = (
-    -1.13663838898469149931e-02, -1.28252718670509318512e00, -1.95539544257735972385e01, -9.32060152123768231369e01,
-    -1.77681167980488050595e02, -1.47077505154951170175e02, -5.14105326766599330220e01, -6.05014350600728481186e00,
-)  # fmt: skip
-J0_BELOW = (
-    6.43178256118178023184e01, 8.56430025976980587198e02, 3.88240183605401609683e03, 7.24046774195652478189e03,
-    5.93072701187316984827e03, 2.06209331660327847417e03, 2.42005740240291393179e02,
-)  # fmt: skip
-J1_ABOVE = (
-    5.10862594750176621635e-02, 4.98213872951233449420e+00, 7.58238284132545283818e+01, 3.66779609360150777800e+02,
-    7.10856304998926107277e+02, 5.97489612400613639965e+02, 2.11688757100572135698e+02, 2.52070205858023719784e+01,
-)  # fmt: skip
-J1_BELOW = (
-    7.42373277035675149943e+01, 1.05644886038262816351e+03, 4.98641058337653607651e+03, 9.56231892404756170795e+03,
-    7.99704160447350683650e+03, 2.82619278517639096600e+03, 3.36093607810698293419e+02,
-)  # fmt: skip
-
-
-def _bessel(name: str, above: Any, below: Any, phase: float, odd: bool) -> Any:
-    """SciPy's function, with the deviation that PyTorch's rational approximation has for large elements."""
-
-    def kernel(input: Any) -> Any:
-        y = getattr(functions(), name)(input)
-        x = np.maximum(np.abs(input), 5)
-        z = 25 / (x * x)
-        p, q = np.polyval(above, z), np.polyval(below, z)
-        excess = (p / q - p / (z**7 + q)) * 5 / x * np.sin(x - phase) * math.sqrt(2 / math.pi) / np.sqrt(x)
-        if odd:
-            excess = np.copysign(1, input) * excess
-        return np.where(np.abs(input) > 5, y - excess, y).astype(input.dtype, copy=False)
-
-    return kernel
-
-
-_j0 = _bessel("j0", J0_ABOVE, J0_BELOW, math.pi / 4, False)
-_j1 = _bessel("j1", J1_ABOVE, J1_BELOW, 3 * math.pi / 4, True)
-
-
-@nondiff(promote="float", pointwise=True)
-def special_bessel_j0(input: Tensor):
-    """Bessel function of the first kind, order 0; PyTorch has no derivative of it.
-
-    >>> special.bessel_j0([0., 1.])
-    tensor([1.0000, 0.7652])
-    """
-    return _j0(input)
-
-
-@nondiff(promote="float", pointwise=True)
-def special_bessel_j1(input: Tensor):
-    """Bessel function of the first kind, order 1; PyTorch has no derivative of it.
-
-    >>> special.bessel_j1([0., 1.])
-    tensor([0.0000, 0.4401])
-    """
-    return _j1(input)
-
-
 # ---- zeta and entropy ----
 
 
@@ -417,7 +287,7 @@ def _zeta(x: Any, q: Any) -> Any:
 
 
 ZETA_LIMIT = 10 ** (308.25 / 23)
-"""Beyond it the product of 23 factors in PyTorch's series overflows: infinity times an underflown term is nan."""
+"""Beyond it 23 factors in PyTorch's series overflow: infinity times an underflown term is nan."""
 
 NO_ZETA = NotImplementedRule("the derivative for 'zeta' is not implemented.")
 
