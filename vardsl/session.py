@@ -195,10 +195,15 @@ class Session:
             finally:
                 self.ctx.savepoint = None
 
-    def run_program(self, source: Source, program: ast.Program) -> Any:
-        """Runs a program that is parsed; its last value as it is inside."""
+    def run_expression(self, source: Source, expression: ast.Expr, *, undo: Undo | None = None) -> Any:
+        """The value of a parsed expression, as it is inside; what `undo` must know is told to that."""
+        program = ast.Program(expression.span, (ast.ExprStmt(expression.span, expression),))
         with self._active():
-            return self._run(source, self.space, program=program)
+            self.ctx.savepoint = undo.memory if undo is not None else None
+            try:
+                return self._run(source, self.space, program=program)
+            finally:
+                self.ctx.savepoint = None
 
     def undo_point(self) -> Undo:
         """The present moment, to come back to."""

@@ -90,6 +90,22 @@ class Savepoint:
                 np.copyto(entry[0], entry[1])
             entry[1] = now
 
+    def has_changed(self) -> bool:
+        """Whether anything reachable is other than it was."""
+        for root, then in self._storages.values():
+            if then is not None and root.tobytes() != then.tobytes():
+                return True
+        if self._changers or self._nodes:
+            return True
+        for v, fields, version in self._values:
+            if v.version != version or any(a is not b for a, b in zip(_facts(v)[0], fields)):
+                return True
+        if any(_content(cell) is not then for cell, then in self._cells):
+            return True
+        if any(_differ(_fields(x), fields) for x, fields in self._objects):
+            return True
+        return any(_differ(thing, then) for thing, then in self._containers)
+
     def _swap_graph(self) -> None:
         for facts in self._node_facts:
             node, hooks, retained = facts
@@ -187,6 +203,14 @@ def _content(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return _UNSET
+
+
+def _differ(now: Any, then: Any) -> bool:
+    """Whether two lists or tables hold other things."""
+    if len(now) != len(then) or (isinstance(now, dict) and now.keys() != then.keys()):
+        return True
+    pairs = ((now[k], then[k]) for k in now) if isinstance(now, dict) else zip(now, then)
+    return any(a is not b for a, b in pairs)
 
 
 def _fields(x: Any) -> dict[str, Any]:

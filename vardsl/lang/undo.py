@@ -31,6 +31,15 @@ class Undo:
         """How much memory the copies take."""
         return self.memory.bytes_kept
 
+    def has_changed(self) -> bool:
+        """Whether anything is other than it was."""
+        now = _names(self.space)
+        if now.keys() != self.names.keys() or any(now[key] is not self.names[key] for key in now):
+            return True
+        if any(getattr(self.ctx, name) is not value for name, value in zip(_SETTINGS, self.settings)):
+            return True
+        return self.memory.has_changed()
+
     def swap(self) -> None:
         """Puts everything back as it was, and keeps how it is now."""
         space, ctx = self.space, self.ctx

@@ -5,29 +5,45 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
+
+from vardsl.apps.repl.loop import start
 
 
 def run(
     session: Any = None,
     *,
+    make: Callable[[], Any] | None = None,
     plain: bool = False,
     init: bool = True,
     banner: bool = True,
     colour: str = "auto",
-    **session_options: Any,
 ) -> int:
     """Reads, runs and shows until the user leaves; the exit status.
 
-    session          the session to go on with (after a script); else one is made of `session_options` while
-                     the prompt is drawn already
-    plain            no line editor, no escape codes; also where the terminal cannot do more
-    init             whether `init.vd` of the configuration folder runs first
-    colour           `auto`, `always` or `never`
-    session_options  keyword arguments of `vardsl.session.Session`
+    session  the session to go on with, after a script
+    make     makes the session where there is none; called in another thread while the prompt is drawn
+    plain    no line editor, no escape codes; also where the terminal cannot do more
+    init     whether `init.vd` of the configuration folder runs first
+    colour   `auto`, `always` or `never`
     """
-    from vardsl.apps.repl.loop import start
-
     return start(
-        session, session_options=session_options, plain=plain, init=init, banner=banner, colour=colour
+        session, make, plain=plain, init=init, banner=banner, colour=colour, in_thread=_in_event_loop()
     )
+
+
+def repl(session: Any = None, *, plain: bool = False, init: bool = False, colour: str = "auto") -> Any:
+    """The prompt in a Python program, also where an event loop is running; gives the session."""
+    if session is None:
+        from vardsl.session import Session
+
+        session = Session()
+    run(session, plain=plain, init=init, banner=False, colour=colour)
+    return session
+
+
+def _in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None

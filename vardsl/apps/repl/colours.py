@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -13,7 +14,7 @@ from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles
 
-from vardsl.apps.repl.keys import is_command
+from vardsl.apps.repl.lines import is_command
 from vardsl.assist.editing import pairs
 from vardsl.syntax.tokens import tokens
 
@@ -57,7 +58,9 @@ _CHROME = {
 def style(theme: str) -> BaseStyle:
     """The style of a theme: `auto`, `dark`, `light`, `none`, or the name of one of Pygments'."""
     if theme == "none":
-        return Style.from_dict({"bottom-toolbar": "noreverse", "completion-menu.completion.current": "reverse"})
+        return Style.from_dict(
+            {"bottom-toolbar": "noreverse", "completion-menu.completion.current": "reverse"}
+        )
     table = dict(_INPUT)
     table.update(_LIGHT if theme == "light" else _DARK if theme == "dark" else {})
     own = Style.from_dict({**_CHROME, **{f"vd.{kind}": colour for kind, colour in table.items()}})
@@ -75,17 +78,15 @@ _PYGMENTS = {
 
 def _from_pygments(name: str) -> dict[str, str]:
     """Our classes in the colours of a style of Pygments. Raises ValueError for one that there is not."""
-    from pygments.styles import get_style_by_name
-    from pygments.token import string_to_tokentype
-    from pygments.util import ClassNotFound
+    styles, token, util = map(import_module, ("pygments.styles", "pygments.token", "pygments.util"))
 
     try:
-        found = get_style_by_name(name)
-    except ClassNotFound:
-        raise ValueError(f"there is no theme {name}; there are auto, dark, light, none and those of Pygments") from None
+        found = styles.get_style_by_name(name)
+    except util.ClassNotFound:
+        raise ValueError(f"there is no theme {name}: auto, dark, light, none, or one of Pygments'") from None
     table = {}
-    for kind, token in _PYGMENTS.items():
-        facts = found.style_for_token(string_to_tokentype(token))
+    for kind, word in _PYGMENTS.items():
+        facts = found.style_for_token(token.string_to_tokentype(word))
         words = [word for word in ("bold", "italic", "underline") if facts[word]]
         table[f"vd.{kind}"] = " ".join([*words, *([f"#{facts['color']}"] if facts["color"] else [])])
     return table
@@ -130,7 +131,8 @@ class Brackets(Processor):
     def apply_transformation(self, ti: TransformationInput) -> Transformation:
         document = ti.document
         marked = self._marked(document) if self.on() else ()
-        columns = [c for row, c in (document.translate_index_to_position(m) for m in marked) if row == ti.lineno]
+        places = [document.translate_index_to_position(m) for m in marked]
+        columns = [column for row, column in places if row == ti.lineno]
         if not columns:
             return Transformation(ti.fragments)
         parts = explode_text_fragments(list(ti.fragments))

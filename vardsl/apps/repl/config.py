@@ -1,4 +1,4 @@
-"""What the user has set: `config.toml` and `init.vd` in the configuration folder, and `:set` while it runs."""
+"""What the user has set: `config.toml` in the configuration folder, and `:set` while the prompt runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Settings:
     undo: int = 100
 
     def set(self, name: str, value: Any) -> None:
-        """Changes one setting; texts such as `on` and `20` are read. Raises ValueError that says what is wrong."""
+        """Changes one setting; texts such as `on` and `20` are read. Raises ValueError."""
         known = {f.name: f for f in fields(self)}
         if name not in known:
             raise ValueError(f"there is no setting {name}; there are {', '.join(known)}")

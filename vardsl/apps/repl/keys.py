@@ -11,6 +11,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import (
     Condition,
+    Filter,
     completion_is_selected,
     emacs_insert_mode,
     emacs_mode,
@@ -20,21 +21,15 @@ from prompt_toolkit.filters import (
     vi_insert_mode,
 )
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.key_processor import KeyProcessor
 
+from vardsl.apps.repl.lines import is_command
 from vardsl.assist.editing import dedentation, indentation
 from vardsl.syntax.continuation import completeness
 from vardsl.syntax.layout import INDENT
 
 # Two keys that a terminal sends as one (Alt-Enter) arrive together, those of a hand do not.
 TOGETHER = 0.03
-
-
-def is_command(text: str) -> bool:
-    """Whether a line is for the prompt and not for the language."""
-    line = text.strip()
-    if "\n" in line:
-        return False
-    return line.startswith((":", "?", "%")) or (line.endswith("?") and line[:-1].replace(".", "").isidentifier())
 
 
 class Recall:
@@ -46,7 +41,7 @@ class Recall:
         self.next: int | None = None
 
     def search(self, buffer: Buffer, step: int) -> None:
-        """Goes to the next entry in a direction; the cursor comes to the end of the line it is reached from."""
+        """Goes to the next entry in a direction; the cursor comes to the line it is reached from."""
         if self.text != buffer.text:
             self.prefix = buffer.document.text_before_cursor if buffer.text.strip() else ""
         lines = buffer._working_lines
@@ -77,12 +72,12 @@ class Recall:
         self.text = None
 
 
-def bindings(recall: Recall, show_help: Callable[[str], None]) -> KeyBindings:
+def bindings(recall: Recall, times: Times, show_help: Callable[[str], None]) -> KeyBindings:
     """All of the prompt's own keys."""
     keys = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
     inserting = typing & (emacs_insert_mode | vi_insert_mode)
-    _enter(keys, typing, recall)
+    _enter(keys, typing, recall, times)
     _history(keys, typing, recall)
     _brackets(keys, inserting)
     _tab(keys, inserting)
@@ -114,12 +109,13 @@ def _new_line(buffer: Buffer) -> None:
     buffer.insert_text("\n" + indentation(buffer.document.text_before_cursor))
 
 
-def _enter(keys: KeyBindings, typing: Condition, recall: Recall) -> None:  # type: ignore[valid-type]
+def _enter(keys: KeyBindings, typing: Filter, recall: Recall, times: Times) -> None:
     @keys.add("enter", filter=typing & completion_is_selected)
     def _take(event: KeyPressEvent) -> None:
         event.current_buffer.complete_state = None
 
     @keys.add("enter", filter=typing & ~completion_is_selected & ~has_selection)
+    @keys.add("c-j", filter=typing)
     def _enter_(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         text = buffer.text
@@ -132,49 +128,33 @@ def _enter(keys: KeyBindings, typing: Condition, recall: Recall) -> None:  # typ
 
     @keys.add("escape", "enter", filter=typing)
     def _alt_enter(event: KeyPressEvent) -> None:
-        gap = _Times.of(event).gap
-        if gap is not None and gap > TOGETHER:
+        if times.apart:
             _run(event.current_buffer, recall)
         else:
             _new_line(event.current_buffer)
 
-    @keys.add("c-j", filter=typing)
-    def _newline(event: KeyPressEvent) -> None:
-        _enter_.handler(event)
 
-
-class _Times:
+class Times:
     """When the last two keys were pressed."""
-
-    known: dict[int, _Times] = {}
 
     def __init__(self) -> None:
         self.times = [0.0, 0.0]
 
-    def tick(self, _: object) -> None:
+    def watch(self, processor: KeyProcessor) -> None:
+        """Notes the time of every key that this processor gets."""
+        processor.before_key_press += self._tick
+
+    def _tick(self, _: object) -> None:
         self.times = [self.times[1], time.monotonic()]
 
     @property
-    def gap(self) -> float | None:
+    def apart(self) -> bool:
+        """Whether there was time between the last two keys."""
         before, now = self.times
-        return now - before if before else None
-
-    @classmethod
-    def of(cls, event: KeyPressEvent) -> _Times:
-        return cls.known.get(id(event.app.key_processor)) or cls()
-
-    @classmethod
-    def watch(cls, processor: object) -> None:
-        """Notes the time of every key that this processor gets."""
-        cls.known.clear()
-        times = cls.known[id(processor)] = cls()
-        processor.before_key_press += times.tick  # type: ignore[attr-defined]
+        return bool(before) and now - before > TOGETHER
 
 
-watch_times = _Times.watch
-
-
-def _history(keys: KeyBindings, typing: Condition, recall: Recall) -> None:  # type: ignore[valid-type]
+def _history(keys: KeyBindings, typing: Filter, recall: Recall) -> None:
     on_first = Condition(lambda: get_app().current_buffer.document.on_first_line)
     on_last = Condition(lambda: get_app().current_buffer.document.on_last_line)
     recalling = Condition(lambda: recall.text is not None and recall.text == get_app().current_buffer.text)
@@ -197,7 +177,7 @@ def _history(keys: KeyBindings, typing: Condition, recall: Recall) -> None:  # t
         event.current_buffer.complete_next()
 
 
-def _brackets(keys: KeyBindings, inserting: Condition) -> None:  # type: ignore[valid-type]
+def _brackets(keys: KeyBindings, inserting: Filter) -> None:
     def close(event: KeyPressEvent) -> None:
         buffer, closer = event.current_buffer, event.data
         before = buffer.document.text_before_cursor
@@ -214,7 +194,7 @@ def _brackets(keys: KeyBindings, inserting: Condition) -> None:  # type: ignore[
         keys.add(closer, filter=inserting)(close)
 
 
-def _tab(keys: KeyBindings, inserting: Condition) -> None:  # type: ignore[valid-type]
+def _tab(keys: KeyBindings, inserting: Filter) -> None:
     at_start = Condition(lambda: not get_app().current_buffer.document.current_line_before_cursor.strip())
 
     @keys.add("tab", filter=inserting & at_start & ~has_completions)
