@@ -237,6 +237,7 @@ class Op:
         # on bare arrays (in a rule) the kernel is all that happens
         self.direct = family in ("general", "view", "nondiff") and bool(self.arrays) and not signature.has_lists
         self.light = family in ("elementwise", "general", "nondiff") and self.arrays == (0,)
+        self.viewing = family == "view" and self.arrays == (0,)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -321,6 +322,41 @@ class Op:
                 node.likes = (Like(x.shape, x.dtype), *[None] * len(statics))
             node.where = script_place()
             v._node = node
+        return v
+
+    def _view(self, bound: list[Any]) -> Any:
+        """A bound call of an operation whose result shares the memory of its one array."""
+        a = bound[0]
+        try:
+            y = self.kernel(a.array, *bound[1:])
+        except ValueError:
+            return self._general(bound)
+        if type(y) is tuple:
+            return self._finished(self._wrap(y, bound, [a.array, *bound[1:]]), bound)
+        return self.view_of(a, y if type(y) is ndarray else np.asarray(y), bound)
+
+    def view_of(self, a: Value, y: Any, bound: Sequence[Any]) -> Value:
+        """The value for a view `y` of the memory of `a`, with its node where one is recorded."""
+        ctx = state.ctx
+        recorded = ctx.grad_enabled
+        v = make_view(y, a, self, (tuple(bound), None), differentiable=recorded)
+        if ctx.tracer is not None:
+            ctx.tracer.operation(self, bound, v)
+        if recorded and y.dtype.kind == "f":
+            edge: Any = a._node if a.base is None else a.node
+            index = a.index
+            if edge is None:
+                if not a._requires:
+                    return v
+                edge, index = a, 0
+            node = Node(self, (edge,), (index,) if index else None)
+            node.args = [None, *bound[1:]]
+            node.shape, node.dtype = y.shape, y.dtype
+            if self.keeps_likes:
+                node.likes = (Like(a.array.shape, a.array.dtype), *[None] * (len(bound) - 1))
+            node.where = script_place()
+            v._node = node
+            node.vc, node.y_version = v.vc, v.seen
         return v
 
     def operator(self, a: Any, b: Any) -> Any:
@@ -433,6 +469,8 @@ class Op:
         if bound and type(bound[0]) is Value:
             if self.light:
                 return self._unary(bound)
+            if self.viewing:
+                return self._view(bound)
             if self.family == "composite":
                 return self.kernel(*bound)
         return self._general(bound)

@@ -12,9 +12,10 @@ from vardsl.engine.op import Op
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.creation import from_nested
-from vardsl.ops.define import Bool, Sizes, Tensor, Tensors, composite, general, inplace_op, op
+from vardsl.ops.define import Bool, Sizes, Tensor, Tensors, composite, general, get, inplace_op, op
 from vardsl.ops.dims import as_like
 from vardsl.ops.shape import expanded_size
+from vardsl.ops.split import bounds
 
 WRONG = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
 
@@ -332,6 +333,9 @@ def _refuse_scalar(x: Value, index: Any) -> None:
         raise ScriptIndexError("slice() cannot be applied to a 0-dim tensor.")
 
 
+_SELECT, _SLICE = get("select"), get("slice")
+
+
 class GetItem(Op):
     """`x[index]`; a single integer or slice goes straight to its view."""
 
@@ -340,10 +344,21 @@ class GetItem(Op):
             return self(Value(np.asarray(x)), index).array
         t = type(index)
         if t is int and x.array.ndim:
-            return _selected_at(x, 0, index, 0)
+            n = x.array.shape[0]
+            if not -n <= index < n:
+                raise ScriptIndexError(f"index {index} is out of bounds for dimension 0 with size {n}")
+            return _SELECT.view_of(x, x.array[index, ...], (x, 0, index))
         if t is slice and x.array.ndim:
             a, b, step = slice_bounds(index)
-            return op.slice.run([x, 0, a, b, step])
+            part = x.array[slice(*bounds(x.array.shape[0], a, b), step)]
+            return _SLICE.view_of(x, part, (x, 0, a, b, step))
+        if t is tuple and index and all([type(k) is int for k in index]) and len(index) <= x.array.ndim:
+            for position, k in enumerate(index):
+                n = x.array.shape[0]
+                if not -n <= k < n:
+                    raise ScriptIndexError(f"index {k} is out of bounds for dimension {position} with size {n}")
+                x = _SELECT.view_of(x, x.array[k, ...], (x, 0, k))
+            return x
         if index is None:
             return op.unsqueeze.run([x, 0])
         if index is Ellipsis:
