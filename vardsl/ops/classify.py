@@ -335,8 +335,8 @@ def _check_margin(name, input, target, matrix, weight=None):
             f"{name}: target tensor should be 1-D with size equal to the number of input samples (batch size). "
             f"Expected target size [{rows}], but got {t}. Input has shape {shape}."
         )
-    if weight is not None and weight.shape[0] != input.shape[-1]:
-        raise ShapeError(f"inconsistent weight size, expected {input.shape[-1]} but got {list(weight.shape)}")
+    if weight is not None and weight.shape[0] != (input.shape[-1] if input.ndim else 1):
+        raise ShapeError(f"inconsistent weight size, expected {input.shape[-1] if input.ndim else 1} but got {list(weight.shape)}")
     a = array(target)
     if a.dtype != np.int64:
         raise ScriptTypeError(

@@ -48,7 +48,7 @@ def _columns(x: Array, groups: int, kernel: Sizes, out: Sizes, stride: Sizes, di
         ),
         writeable=False,
     )  # fmt: skip
-    k, p = int(np.prod(kernel)), int(np.prod(out))
+    k, p = prod((kernel)), prod((out))
     return view.reshape(groups, per * k, n * p)
 
 
@@ -60,7 +60,7 @@ def _step(samples: int, column_bytes: int) -> int:
 def _rows(g: Array, groups: int) -> Array:
     """[sample, channel, …] as [group, channel, sample · position]."""
     n, c = g.shape[:2]
-    p = int(np.prod(g.shape[2:]))
+    p = prod((g.shape[2:]))
     return np.swapaxes(g.reshape(n, groups, c // groups, p), 0, 1).swapaxes(1, 2).reshape(groups, c // groups, n * p)
 
 
@@ -73,7 +73,7 @@ def _reach(out: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
 
 def _forward(x: Array, w: Array, out: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Array:
     n, o = x.shape[0], w.shape[0]
-    kernel, p = w.shape[2:], int(np.prod(out))
+    kernel, p = w.shape[2:], prod((out))
     y = np.empty((n, o, *out), x.dtype)
     if y.size == 0:
         return y
@@ -98,7 +98,7 @@ def _adjoint(g: Array, w: Array, size: Sizes, stride: Sizes, padding: Sizes, dil
     if g.size and w.size:
         flat = np.ascontiguousarray(w).reshape(groups, o // groups, -1).swapaxes(1, 2)
         target = made.reshape(n, groups, per, *wide)
-        step = _step(n, flat.shape[1] * groups * int(np.prod(out)) * g.itemsize)
+        step = _step(n, flat.shape[1] * groups * prod((out)) * g.itemsize)
         for i in range(0, n, step):
             part = g[i : i + step]
             columns = np.matmul(flat, _rows(part, groups)).reshape(groups, per, *kernel, len(part), *out)
@@ -123,7 +123,7 @@ def _weight_adjoint(
 ) -> Array:
     n, o = g.shape[:2]
     per, out = x.shape[1] // groups, g.shape[2:]
-    k, p = int(np.prod(kernel)), int(np.prod(out))
+    k, p = prod((kernel)), prod((out))
     made = np.zeros((groups, o // groups, per * k), x.dtype)
     if g.size and x.size:
         x = _padded(x, padding, _reach(out, kernel, stride, dilation))

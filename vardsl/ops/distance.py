@@ -456,7 +456,7 @@ def _cdist(x1: Tensor, x2: Tensor, p: Number):
 
 
 def _distances(a: Array, b: Array, p: float) -> Array:
-    size = int(np.prod(np.broadcast_shapes(a.shape, b.shape))) * a.itemsize
+    size = prod((np.broadcast_shapes(a.shape, b.shape))) * a.itemsize
     state.ctx.budget.reserve(size, "cdist()")
     diff = a - b
     return _norm_kernel(diff, p, (diff.ndim - 1,), False)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, i8
-from vardsl.engine.inplace import change, check_may_change
+from vardsl.engine.inplace import bump, change, check_may_change, write
 from vardsl.engine.op import Op
-from vardsl.engine.value import Value
+from vardsl.engine.value import Value, shared_counter
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.creation import from_nested
 from vardsl.ops.define import Bool, Sizes, Tensor, Tensors, composite, general, get, inplace_op, op
@@ -420,6 +421,46 @@ def _type_name(value: Any) -> str:
     return "NoneType" if value is None else type(value).__name__
 
 
+def _plain(k: Any) -> bool:
+    """Whether NumPy reads this part of an index as PyTorch does: an integer, or a slice that goes forward."""
+    t = type(k)
+    return t is int or k is Ellipsis or (t is slice and (k.step is None or (type(k.step) is int and k.step > 0)))
+
+
+def _put_directly(x: Value, index: Any, value: Any) -> bool:
+    """The assignment of a number, or of a like tensor, where nothing is recorded: straight into memory."""
+    ctx, base = state.ctx, x.base
+    if ctx.tracer is not None or not (_plain(index) or (type(index) is tuple and all([_plain(k) for k in index]))):
+        return False
+    whole = x.array
+    if type(value) is Value:
+        source = value.array
+        if source.dtype is not whole.dtype or (ctx.grad_enabled and value.requires_grad):
+            return False
+    elif type(value) is int or (type(value) is float and whole.dtype.kind == "f"):
+        source = value
+    else:
+        return False
+    if ctx.grad_enabled and (
+        x.requires_grad or (base is not None and x.chain is not None and base.requires_grad)
+    ):
+        return False
+    where = index if type(index) is tuple else (index,)
+    try:
+        part = Value(whole[where if Ellipsis in where else (*where, Ellipsis)])
+    except (IndexError, TypeError):
+        return False
+    if type(value) is Value and source.shape != part.array.shape:
+        return False
+    part.vc = shared_counter(x)
+    try:
+        write(part, source)
+    except OverflowError:
+        return False
+    bump(x)
+    return True
+
+
 @inplace_op(name="setitem_")
 def setitem_(input: Tensor, index: Any | None, value: Any | None):
     """Puts numbers or a tensor into the part of a tensor that the index names: `x[index] = value`.
@@ -429,6 +470,8 @@ def setitem_(input: Tensor, index: Any | None, value: Any | None):
     >>> x
     tensor([0., 5., 5.])
     """
+    if _put_directly(input, index, value):
+        return input
     value = _assigned(input, value)
     if index is False:
         return input

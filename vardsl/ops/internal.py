@@ -18,7 +18,7 @@ def _cast(input: Tensor, dtype: Dtype):
     vjp=lambda g, input_like: op.expand(g, input_like.shape),
     grad_fn="SumBackward1",
     stream="sum",
-    into=lambda out, input, size: sum_to_into(out, input),
+    into=lambda out, scratch, input, size: sum_to_into(out, input),
 )
 def sum_to_size(input: Tensor, size: Sizes):
     """The tensor summed over the dimensions in which `size` is smaller.

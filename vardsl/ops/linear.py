@@ -32,7 +32,7 @@ _RULES = {
 
 
 def _linear(input: Array, weight: Array, bias: Array | None) -> Array:
-    rows = int(np.prod(input.shape[:-1]))
+    rows = prod((input.shape[:-1]))
     flat = laid_out(input).reshape(rows, input.shape[-1])
     if flat.shape[1] != weight.shape[1]:
         raise ShapeError(

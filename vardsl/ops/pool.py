@@ -72,7 +72,7 @@ def _places(offset: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> tuple[
 
 
 def _planes(x: Array, dims: int) -> Array:
-    lead = int(np.prod(x.shape[: x.ndim - dims]))
+    lead = prod((x.shape[: x.ndim - dims]))
     return x.reshape(lead, *x.shape[x.ndim - dims :])
 
 
@@ -87,7 +87,7 @@ def _scatter_planes(input: Tensor, indices: Index, size: Ints):
     """Elements added up at their places in planes of `size`."""
     dims = len(size)
     lead = input.shape[: input.ndim - dims]
-    planes, area = int(np.prod(lead)), int(np.prod(size))
+    planes, area = prod((lead)), prod((size))
     places = indices.reshape(planes, -1) + np.arange(planes)[:, None] * area if planes else indices.reshape(-1)
     sums = np.bincount(places.reshape(-1), weights=input.reshape(-1), minlength=planes * area)
     return sums.astype(input.dtype, copy=False).reshape(*lead, *size)
@@ -100,9 +100,9 @@ def _scatter_planes(input: Tensor, indices: Index, size: Ints):
 def _gather_planes(input: Tensor, indices: Index, size: Ints):
     """The elements at these places in planes of `size`."""
     dims = len(size)
-    lead = int(np.prod(input.shape[: input.ndim - dims]))
-    flat = indices.reshape(lead, int(np.prod(indices.shape[indices.ndim - dims :])))
-    area = int(np.prod(size))
+    lead = prod((input.shape[: input.ndim - dims]))
+    flat = indices.reshape(lead, prod((indices.shape[indices.ndim - dims :])))
+    area = prod((size))
     return np.take_along_axis(input.reshape(lead, area), flat, 1).reshape(indices.shape)
 
 
@@ -432,7 +432,7 @@ def avg_pool3d(
 def _max_unpool(input: Tensor, indices: Index, size: Ints):
     dims = len(size)
     lead = input.shape[: input.ndim - dims]
-    planes, area = int(np.prod(lead)), int(np.prod(size))
+    planes, area = prod((lead)), prod((size))
     made = np.zeros((planes, area), input.dtype)
     if input.size:
         flat = indices.reshape(planes, -1)

@@ -259,7 +259,7 @@ def expanded_size(size: tuple[int, ...], shape: tuple[int, ...], type_name: str 
     return tuple(full)
 
 
-@view(vjp=lambda g, input_like: op.sum_to_size(g, input_like.shape))
+@view(vjp=lambda g, input_like: op.sum_to_size(g, input_like.shape), stream="expand")
 def expand(input: Tensor, size: Sizes):
     """The tensor broadcast to `size`, without a copy; -1 keeps a size.
 

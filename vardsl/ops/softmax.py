@@ -32,7 +32,35 @@ def _softmax_vjp(g, y, dim):
     return weighted - y * op.sum(weighted, dim, True)
 
 
-@general(vjp=_softmax_vjp, grad_fn="SoftmaxBackward0")
+def _softmax_into(out, scratch, input, dim):
+    top = scratch(_row_shape(input, dim), input.dtype)
+    return [
+        (np.maximum.reduce, (input, dim, None, top, True)),
+        (np.subtract, (input, top, out)),
+        (np.exp, (out, out)),
+        (np.add.reduce, (out, dim, None, top, True)),
+        (np.divide, (out, top, out)),
+    ]
+
+
+def _log_softmax_into(out, scratch, input, dim):
+    top, powers = scratch(_row_shape(input, dim), input.dtype), scratch(input.shape, input.dtype)
+    return [
+        (np.maximum.reduce, (input, dim, None, top, True)),
+        (np.subtract, (input, top, out)),
+        (np.exp, (out, powers)),
+        (np.add.reduce, (powers, dim, None, top, True)),
+        (np.log, (top, top)),
+        (np.subtract, (out, top, out)),
+    ]
+
+
+def _row_shape(input, dim):
+    axis = dim % input.ndim
+    return (*input.shape[:axis], 1, *input.shape[axis + 1 :])
+
+
+@general(vjp=_softmax_vjp, grad_fn="SoftmaxBackward0", stream="rows", into=_softmax_into)
 def _softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)
     _real(input, axis, "softmax")
@@ -42,7 +70,12 @@ def _softmax(input: Tensor, dim: Int):
     return y / np.add.reduce(y, axis, keepdims=True)
 
 
-@general(vjp=lambda g, y, dim: g - op.exp(y) * op.sum(g, dim, True), grad_fn="LogSoftmaxBackward0")
+@general(
+    vjp=lambda g, y, dim: g - op.exp(y) * op.sum(g, dim, True),
+    grad_fn="LogSoftmaxBackward0",
+    stream="rows",
+    into=_log_softmax_into,
+)
 def _log_softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)
     _real(input, axis, "log_softmax")

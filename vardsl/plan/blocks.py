@@ -151,7 +151,7 @@ class Blocked:
             out = whole[out_slot][i:j] if out_slot in whole else temps.give(out_slot, j - i)
             local[out_slot] = out
             if stream is None:
-                calls.append(_pointwise(step, [operand(a, ndim) for a in step.args], out))
+                calls.extend(_pointwise(step, [operand(a, ndim) for a in step.args], out, temps.scratch))
             elif stream == "expand":
                 calls.append((np.copyto, (out, operand(step.args[0], ndim))))
             elif stream == "reshape":
@@ -159,7 +159,7 @@ class Blocked:
                 calls.append((np.copyto, (out, source.reshape(out.shape))))
             else:
                 args = [operand(a, len(a.shape) if type(a) is Slot else 0) for a in step.args]
-                calls.extend(_rowwise(step, args, out))
+                calls.extend(_rowwise(step, args, out, temps.scratch))
         return calls
 
 
@@ -168,6 +168,7 @@ class _Temporaries:
 
     def __init__(self, region: Blocked, whole: dict[Slot, Any], rows: int) -> None:
         self.of: dict[Slot, Any] = {}
+        self.scratches: dict[Any, Any] = {}
         last: dict[Slot, int] = {}
         alias: dict[Slot, Slot] = {}
         for k, step in enumerate(region.steps):
@@ -191,6 +192,13 @@ class _Temporaries:
                     _release(free, self.of, [out])
             if not inplace:
                 _release(free, self.of, ended)
+
+    def scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A buffer that a step needs only while it runs."""
+        found = self.scratches.get((shape, dtype))
+        if found is None:
+            found = self.scratches[shape, dtype] = np.empty(shape, dtype)
+        return found
 
     def give(self, slot: Slot, rows: int) -> Any:
         buffer = self.of[slot]
@@ -220,13 +228,15 @@ def _dims(step: Step) -> tuple[int, ...] | None:
     return tuple(d % ndim for d in (dim if isinstance(dim, tuple) else (dim,)))
 
 
-def _pointwise(step: Step, args: list[Any], out: Any) -> tuple[Any, tuple[Any, ...]]:
+def _pointwise(step: Step, args: list[Any], out: Any, scratch: Callable[..., Any]) -> list[tuple[Any, tuple[Any, ...]]]:
     ufunc = pointwise_ufunc(step.op, step.args)
     if ufunc is not None:
-        args = [a if isinstance(a, (np.ndarray, np.generic)) else scalar(a, out.dtype) for a in args[: ufunc.nin]]
-        if all(a.dtype == args[0].dtype for a in args) and (args[0].dtype == out.dtype or out.dtype.kind == "b"):
-            return ufunc, (*args, out)
-    return _Pointwise(step.op), (out, *args)
+        given = [a if isinstance(a, (np.ndarray, np.generic)) else scalar(a, out.dtype) for a in args[: ufunc.nin]]
+        if all(a.dtype == given[0].dtype for a in given) and (given[0].dtype == out.dtype or out.dtype.kind == "b"):
+            return [(ufunc, (*given, out))]
+    into = step.op.facts.get("into")
+    calls = None if into is None else into(out, scratch, *args)
+    return calls if calls is not None else [(_Pointwise(step.op), (out, *args))]
 
 
 def pointwise_ufunc(op: Op, args: Sequence[Any]) -> Any:
@@ -253,10 +263,10 @@ class _Pointwise:
         np.copyto(out, self.op.kernel(*given), "unsafe")
 
 
-def _rowwise(step: Step, args: list[Any], out: Any) -> list[tuple[Any, tuple[Any, ...]]]:
+def _rowwise(step: Step, args: list[Any], out: Any, scratch: Callable[..., Any]) -> list[tuple[Any, tuple[Any, ...]]]:
     into = step.op.facts.get("into")
     if into is not None and step.op.name != "sum_to_size":
-        return into(out, *args)  # type: ignore[no-any-return]
+        return into(out, scratch, *args)  # type: ignore[no-any-return]
     return [(_Rowwise(step.op), (out, *args))]
 
 

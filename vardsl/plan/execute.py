@@ -15,12 +15,15 @@ import numpy as np
 from vardsl.engine.context import Context, state
 from vardsl.engine.op import Op, scalar
 from vardsl.engine.value import Node, Value, shared_counter
+from vardsl.errors import Error
 from vardsl.plan.blocks import Blocked, cluster, pointwise_ufunc
 from vardsl.plan.passes import final, optimise
 from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
-COPY_UP_TO = 4096  # elements: smaller results are copied out of their buffer, larger ones handed over
+# Elements up to which results are copied out of their buffers; larger ones are handed over. A gradient is free again
+# when the next turn clears it, a name is bound until the next turn is over.
+COPY_GRADIENTS, COPY_NAMES = 1024, 1 << 20
 
 
 class Unplannable(Exception):
@@ -53,11 +56,15 @@ class Plan:
             (leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None
         ]
         self.writes = _count_writes(self.steps)
+        # an error is found again by the statements; gradients that they clear before that need not be put back
+        first = next((k for k, s in enumerate(tracer.steps) if type(s) is Step and s.fallible), None)
+        self.restores = first is not None and tracer.last_clear > first
         self.copied: dict[int, Any] = {}
         self.buffers: dict[Slot, Any] = {}
         self.handed: dict[Slot, int] = {}
         self.program: list[Instruction] = []
         self.notes: list[str] = []
+        self._check_order()
         self._lay_out()
 
     # ---- what the run gives ---------------------------------------------------------------------------------
@@ -83,8 +90,19 @@ class Plan:
             raise Unplannable("a graph is still needed after the run")
         return slot, r._node, r.index
 
+    def _check_order(self) -> None:
+        """What may find a wrong index comes before the first write, so that it can still be undone."""
+        written = False
+        for step in self.steps:
+            if type(step) is Write:
+                written = True
+            elif written and type(step) is Step and step.fallible:
+                raise Unplannable("an index is used after a write")
+
     # ---- layout -----------------------------------------------------------------------------------------------
     def _lay_out(self) -> None:
+        self.scratches: dict[Any, Any] = {}
+        self.direct = _direct_writes(self.steps, self._kept())
         self.buffers = {slot: self._input_array(k) for k, slot in self.inputs.items()}
         self.handed = {}
         self.program = []
@@ -104,7 +122,7 @@ class Plan:
             self._instruct(item, pool)
             for slot in last.get(id(item), ()):
                 buffer = self.buffers.get(slot)
-                if buffer is not None and buffer.base is None:
+                if buffer is not None and buffer.base is None and slot not in self.direct:
                     pool.setdefault((buffer.shape, buffer.dtype), []).append(buffer)
 
     def _kept(self) -> list[Slot]:
@@ -124,7 +142,8 @@ class Plan:
 
     def _instruct(self, item: Step | Write, pool: dict[Any, list[Any]]) -> None:
         if type(item) is Write:
-            self.program.append((np.copyto, (self._array(item.target), self._array(item.source), "unsafe")))
+            if item.source not in self.direct:
+                self.program.append((np.copyto, (self._array(item.target), self._array(item.source), "unsafe")))
             return
         assert type(item) is Step
         arrays = [[self._array(x) for x in a] if type(a) is list else self._array(a) for a in item.args]
@@ -136,8 +155,14 @@ class Plan:
             self._several(item, arrays)
             return
         out_slot = item.outs[0]
+        target = self.direct.get(out_slot)
         free = pool.get((out_slot.shape, out_slot.array.dtype))
-        out = free.pop() if free and out_slot.array.size > 64 else np.empty(out_slot.shape, out_slot.array.dtype)
+        if target is not None and self._array(target).dtype == out_slot.array.dtype:
+            out = self._array(target)
+        elif free and out_slot.array.size > 64:
+            out = free.pop()
+        else:
+            out = np.empty(out_slot.shape, out_slot.array.dtype)
         self.buffers[out_slot] = out
         ufunc = pointwise_ufunc(op, item.args)
         if ufunc is not None and all(x.dtype == out.dtype for x in arrays[: ufunc.nin] if isinstance(x, np.ndarray)):
@@ -145,10 +170,18 @@ class Plan:
             self.program.append((ufunc, (*numbers, out)))
             return
         into = op.facts.get("into")
-        if into is not None:
-            self.program.extend(into(out, *arrays))
+        calls = None if into is None else into(out, self._scratch, *arrays)
+        if calls is not None:
+            self.program.extend(calls)
             return
         self.program.append((_generic(op, arrays, out), ()))
+
+    def _scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A buffer that a step needs only while it runs: the same for all steps that ask for its kind."""
+        found = self.scratches.get((shape, dtype))
+        if found is None:
+            found = self.scratches[shape, dtype] = np.empty(shape, dtype)
+        return found
 
     def _view(self, item: Step, arrays: list[Any]) -> None:
         y = item.op.kernel(*arrays)
@@ -201,6 +234,7 @@ class Plan:
             if g is None or g.array.shape != slot.shape:
                 return None
             self.buffers[slot][...] = g.array
+        cleared = [leaf._grad for leaf in self.first_clear] if self.restores else []
         for leaf in self.first_clear:
             leaf._grad = None
         if ctx.savepoint is not None:
@@ -208,8 +242,14 @@ class Plan:
                 ctx.savepoint.keep(v.array)
         if self.handed:
             self._renew()
-        for fn, args in self.program:
-            fn(*args)
+        try:
+            for fn, args in self.program:
+                fn(*args)
+        except Error:
+            # the statements find it once more, where it belongs; nothing has been written yet
+            for leaf, before in zip(self.first_clear, cleared):
+                leaf._grad = before
+            return None
         return self._finish(reads)
 
     def _accept(self, k: int, v: Any) -> bool:
@@ -232,13 +272,13 @@ class Plan:
         for leaf in self.cleared:
             leaf._grad = None
         for leaf, slot in self.grads_out:
-            leaf._grad = Value(self._give(slot))
+            leaf._grad = Value(self._give(slot, COPY_GRADIENTS))
         for v, n in self.writes:
             shared_counter(v)[0] += n
         results = []
         for what, node, index in self.outputs:
             if type(what) is Slot:
-                v = Value(self._give(what))
+                v = Value(self._give(what, COPY_NAMES))
                 v._node, v.index = node, index
                 results.append(v)
             elif index == -1:
@@ -248,10 +288,10 @@ class Plan:
         del buffers
         return tuple(results)
 
-    def _give(self, slot: Slot) -> Any:
+    def _give(self, slot: Slot, copied: int) -> Any:
         """A result's memory: a copy of a small one; of a large one a view of the buffer, which is then handed out."""
         buffer = slot.array if slot.kind == "const" else self.buffers[slot]
-        if buffer.size <= COPY_UP_TO or slot.kind != "temp" or buffer.base is not None or slot in self.handed:
+        if buffer.size <= copied or slot.kind != "temp" or buffer.base is not None or slot in self.handed:
             return buffer.copy()
         self.handed[slot] = getrefcount(buffer)
         return buffer.view()
@@ -274,6 +314,31 @@ class Plan:
             elif type(step) is Write:
                 lines.append(f"  {step.target!r}[...] = {step.source!r}")
         return "\n".join(lines + self.notes)
+
+
+def _direct_writes(steps: list[Any], kept: list[Slot]) -> dict[Slot, Slot]:
+    """Results that nothing but one write needs: they are computed in the memory that is written to.
+
+    The step must be pointwise, its result's only reader the write, and nothing in between may read the target.
+    """
+    readers: dict[Slot, int] = {}
+    for s in steps:
+        for r in [s.source] if type(s) is Write else s.slots():
+            readers[r] = readers.get(r, 0) + 1
+    made: dict[Slot, int] = {}
+    direct: dict[Slot, Slot] = {}
+    for k, s in enumerate(steps):
+        if type(s) is not Write:
+            if s.op.family == "elementwise" and len(s.outs) == 1:
+                made[s.outs[0]] = k
+            continue
+        at = made.get(s.source)
+        if at is None or readers[s.source] != 1 or s.source in kept or s.source.shape != s.target.shape:
+            continue
+        between = [t for t in steps[at + 1 : k] if type(t) is Write or s.target in t.slots() or t.op.family == "view"]
+        if not any(type(t) is not Write or s.target in (t.source, t.target) for t in between):
+            direct[s.source] = s.target
+    return direct
 
 
 def _shown(args: list[Any]) -> str:

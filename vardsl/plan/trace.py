@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.context import no_grad
 from vardsl.engine.value import Node, Value
 
 
@@ -45,6 +46,11 @@ class Step:
         self.op = op
         self.args = args
         self.outs = outs
+
+    @property
+    def fallible(self) -> bool:
+        """Whether the numbers in its arguments may be wrong: indices and classes."""
+        return any(p.kind == "Index" for p in self.op.signature.parameters)
 
     def slots(self) -> list[Slot]:
         """The arrays that the step reads."""
@@ -81,6 +87,7 @@ class Tracer:
         self.grads_in: dict[Value, Slot] = {}
         self.grads_out: dict[Value, Slot | None] = {}
         self.first_clear: set[Value] = set()
+        self.last_clear = 0  # how many steps came before the last of these
         self.leaves: dict[int, Value] = {}
         self.backwards = 0
         self._count = 0
@@ -136,10 +143,24 @@ class Tracer:
             self.fail("random numbers are drawn")
         if any(result is b for b in bound):
             return  # a cast to the same dtype and the like
+        lowered = op.facts.get("lowered")
+        if lowered is not None:
+            self._lower(lowered, bound, result)
+            return
         args = [self._argument(a) for a in bound]
         results = result if isinstance(result, tuple) else (result,)
         outs = tuple(self._new("temp", r, r.array) for r in results)
         self.steps.append(Step(op, args, outs))
+
+    def _lower(self, body: Any, bound: list[Any], result: Any) -> None:
+        """Records what an operation is made of in its place: `body` gives the same bits by simpler operations."""
+        with no_grad():
+            parts = body(*bound)
+        pairs = zip(parts, result, strict=True) if isinstance(result, tuple) else ((parts, result),)
+        for part, whole in pairs:
+            slot = self.slot(part)
+            self.slots[id(whole)] = self.memory[id(whole.array)] = slot
+            self.kept += (whole, whole.array)
 
     def alias(self, of: Value, new: Value) -> None:
         self.slots[id(new)] = self.slot(of)
@@ -180,6 +201,7 @@ class Tracer:
         if id(leaf) in self.leaves:
             if leaf not in self.grads_out and leaf not in self.grads_in:
                 self.first_clear.add(leaf)
+                self.last_clear = len(self.steps)
             self.grads_out[leaf] = None
         elif leaf._grad is not None:
             self.fail("a gradient of a value from outside is cleared")

@@ -26,10 +26,10 @@ def clear(*leaves: Value) -> None:
 
 
 def turn(region: Region, statements: Statements, *reads: Any) -> tuple[Any, ...]:
-    results = region(reads)
+    results = region(reads) if region.mode == 1 else None
     if results is None:
         results = statements(*reads)
-        if region.tracing:
+        if region.mode != 2:
             region.end(results)
     return results
 
@@ -249,3 +249,22 @@ def test_a_second_backward_is_refused_as_before() -> None:
     assert region.plan is not None
     with pytest.raises(GradError, match="second time"):
         backward([out])
+
+
+def test_a_longer_training_run_with_square_weights() -> None:
+    def run(x: Value, t: Value, w1: Value, w2: Value, b: Value, rate: float) -> tuple[Any, ...]:
+        clear(w1, w2, b)
+        h = op.tanh(x @ w1 + b)
+        loss = op.cross_entropy(h @ w2, t)
+        backward([loss])
+        with no_grad():
+            for v in (w1, w2, b):
+                get("sub_")(v, rate * v._grad)
+        return h, loss
+
+    def make() -> tuple[Any, ...]:
+        t = Value(np.random.default_rng(5).integers(0, 32, 32))
+        return data((32, 32)), t, leaf((32, 32), 2), leaf((32, 32), 3), leaf((32,), 4), 0.5
+
+    region = both(run, make, 30)
+    assert region.plan is not None, region.stopped
