@@ -110,7 +110,7 @@ class Session:
         self.runtime = Runtime(self.ctx, ValueTexts(), lambda outcome: self.emit(outcome))
         self.ctx.warn = self._warn
         self.builtins: dict[str, Any] = {
-            ":str": self.runtime.str,
+            ":str": self.runtime.to_str,
             ":set_printoptions": self.runtime.set_printoptions,
         }
         self.modules: dict[Path, FileSpace] = {}
@@ -468,6 +468,8 @@ class Session:
     # ---- to and from Python ----------------------------------------------------------------------
     def _inward(self, x: Any) -> Any:
         """A Python value as a value of the language. Raises ScriptTypeError."""
+        if isinstance(x, np.generic):
+            x = x.item()
         if x is None or isinstance(x, (bool, int, float, str, Value, DType, range)):
             return x
         if isinstance(x, np.ndarray):
@@ -476,8 +478,6 @@ class Session:
                     f"arrays of {x.dtype} have no dtype here", hint="use x.astype(…) with another dtype"
                 )
             return Value(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
-        if isinstance(x, np.generic):
-            return x.item()
         if isinstance(x, tuple):
             return tuple(self._inward(k) for k in x)
         if isinstance(x, list):

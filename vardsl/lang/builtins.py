@@ -24,6 +24,7 @@ from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.lang import members
 from vardsl.ops import define
 from vardsl.ops.define import NAMESPACES, Tensors
+from vardsl.ops.index import FAMILIES
 
 CONSTANTS: dict[str, float] = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
 
@@ -233,7 +234,7 @@ _PLAIN: dict[str, Any] = {
 # ---- the table -----------------------------------------------------------------------------------
 def has_operation(name: str) -> bool:
     """Whether an operation of that name, in place or not, is in the table."""
-    return name in define.FAMILIES or (name.endswith("_") and name[:-1] in define.FAMILIES)
+    return name in FAMILIES or (name.endswith("_") and name[:-1] in FAMILIES)
 
 
 def has(name: str) -> bool:
@@ -305,7 +306,7 @@ def signature_of(f: Any, name: str) -> Signature | None:
 def call_parameters(name: str) -> Signature | None:
     """The parameters by which a `[…]` argument of a builtin is a sequence or a tensor."""
     if name in ("min", "max", "sum", "round", "abs"):
-        return OPS[name].signature if name in define.FAMILIES else None
+        return OPS[name].signature if name in FAMILIES else None
     return signature(name)
 
 

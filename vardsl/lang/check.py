@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from vardsl.engine.signature import ALIASES, REQUIRED, Signature
 from vardsl.errors import Error, Label, ManyErrors, ScriptNameError, ScriptSyntaxError, ScriptTypeError
@@ -402,18 +403,16 @@ class _Checker:
         slot = self._lookup(e.id)
         if slot is not None:
             self.result.names[e.span.start] = slot
-        elif e.id not in self.builtins and not self.anything:
-            if self.complete or self.function.outer is None:
-                self._unknown(e)
+        elif e.id not in self.builtins and not self.anything and (self.complete or self.function.outer is None):
+            self._unknown(e)
 
     def _call(self, e: ast.Call, extra: int = 0) -> None:
         f = e.function
         self._expr(f)
-        keywords = [(a.name, a.span) for a in e.args if a.name is not None]
         seen: set[str] = set()
-        for name, span in keywords:
+        for name in [a.name for a in e.args if a.name is not None]:
             if name in seen:
-                self._error(ScriptTypeError(f"keyword argument {name} is given twice"), span)
+                self._error(ScriptTypeError(f"keyword argument {name} is given twice"), e.span)
             seen.add(name)
         late = False
         for a in e.args:
@@ -439,13 +438,13 @@ class _Checker:
         signature = builtins.signature(name)
         if signature is not None:
             self._against(e, name, signature, extra)
+        elif (of_tensors := builtins.call_parameters(name)) is not None:
+            self._keywords(e, name, of_tensors)
         elif builtins.is_constant(name):
             self._error(ScriptTypeError(f"{name} is a number, not a function"), e.span)
 
-    def _against(self, e: ast.Call, name: str, signature: Signature, extra: int) -> None:
-        given = extra + sum(a.name is None for a in e.args)
-        names = {a.name for a in e.args if a.name is not None}
-        plural = lambda n: "argument" if n == 1 else "arguments"  # noqa: E731
+    def _keywords(self, e: ast.Call, name: str, signature: Signature) -> bool:
+        """Whether the keywords of a call are those of the function."""
         for a in e.args:
             key = a.name
             if key is None or key in signature.index or ALIASES.get(key) in signature.index:
@@ -456,15 +455,22 @@ class _Checker:
                     f"{name}() got an unexpected keyword argument '{key}'",
                     hint=f"did you mean {near}=?" if near else f"{name}({signature})",
                 ),
-                a.span,
+                e.span,
             )
+            return False
+        return True
+
+    def _against(self, e: ast.Call, name: str, signature: Signature, extra: int) -> None:
+        if not self._keywords(e, name, signature):
             return
+        given = extra + sum(a.name is None for a in e.args)
+        names = {a.name for a in e.args if a.name is not None}
         positional = signature.positional
         spread = bool(positional) and positional[-1].kind in ("Sizes", "Varargs")
         if given > len(positional) and not spread:
             self._error(
                 ScriptTypeError(
-                    f"{name}() takes {len(positional)} positional {plural(len(positional))} but {given} were given",
+                    f"{name}() takes {len(positional)} positional {_arguments(len(positional))} but {given} were given",
                     hint=f"{name}({signature})",
                 ),
                 e.span,
@@ -495,7 +501,7 @@ class _Checker:
             if a.name is not None and a.name not in params:
                 near = nearest(a.name, params)
                 hint = f"did you mean {near}=?" if near else f"it is {shown}"
-                self._error(ScriptTypeError(f"{fn.name}() has no parameter {a.name}", hint=hint), a.span)
+                self._error(ScriptTypeError(f"{fn.name}() has no parameter {a.name}", hint=hint), e.span)
                 return
         if given > len(params):
             plural = "" if len(params) == 1 else "s"
@@ -511,6 +517,10 @@ class _Checker:
             plural = "" if len(missing) == 1 else "s"
             message = f"{fn.name}() misses its argument{plural} {', '.join(missing)}"
             self._error(ScriptTypeError(message, hint=f"it is {shown}"), e.span)
+
+
+def _arguments(n: int) -> str:
+    return "argument" if n == 1 else "arguments"
 
 
 def _were(n: int) -> str:
@@ -537,7 +547,7 @@ def _imports(body: Iterable[ast.Stmt]) -> Iterable[ast.Import]:
                 yield from _imports(block.body)
 
 
-_STATEMENTS: Mapping[type, Callable[[_Checker, ast.Stmt], None]] = {
+_STATEMENTS: Mapping[type, Callable[[_Checker, Any], None]] = {
     ast.Let: _Checker._let,
     ast.Assign: _Checker._assign,
     ast.AugAssign: _Checker._augmented,
@@ -553,4 +563,4 @@ _STATEMENTS: Mapping[type, Callable[[_Checker, ast.Stmt], None]] = {
     ast.Import: _Checker._import,
     ast.Del: _Checker._del,
     ast.Why: _Checker._why,
-}  # type: ignore[dict-item]
+}

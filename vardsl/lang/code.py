@@ -13,6 +13,7 @@ from typing import Any
 from vardsl.source import Source, Span
 
 Stmts = list[py.stmt]
+Place = dict[str, Any]  # the position fields of a Python node
 LOAD, STORE, DEL = py.Load(), py.Store(), py.Del()
 
 
@@ -21,9 +22,9 @@ class Positions:
 
     def __init__(self, source: Source) -> None:
         self.starts = source.line_starts
-        self.last: tuple[int, int, dict[str, int]] = (-1, -1, {})
+        self.last: tuple[int, int, Place] = (-1, -1, {})
 
-    def __call__(self, span: Span) -> dict[str, int]:
+    def __call__(self, span: Span) -> Place:
         start, end = span.start, span.end
         if self.last[0] == start and self.last[1] == end:
             return self.last[2]
@@ -50,36 +51,36 @@ def local_name(name: str) -> str:
     return name + " " if name == "__debug__" else name
 
 
-def load(name: str, p: dict[str, int]) -> py.expr:
+def load(name: str, p: Place) -> py.expr:
     return py.Name(name, LOAD, **p)
 
 
-def store(name: str, p: dict[str, int]) -> py.expr:
+def store(name: str, p: Place) -> py.expr:
     return py.Name(name, STORE, **p)
 
 
-def const(value: Any, p: dict[str, int]) -> py.expr:
+def const(value: Any, p: Place) -> py.expr:
     return py.Constant(value, **p)
 
 
-def helper(name: str, args: list[py.expr], p: dict[str, int]) -> py.Call:
+def helper(name: str, args: list[py.expr], p: Place) -> py.Call:
     """A call of one of our own functions."""
     return py.Call(py.Name("." + name, LOAD, **p), args, [], **p)
 
 
-def do(e: py.expr, p: dict[str, int]) -> py.stmt:
+def do(e: py.expr, p: Place) -> py.stmt:
     return py.Expr(e, **p)
 
 
-def put(name: str, value: py.expr, p: dict[str, int]) -> py.stmt:
+def put(name: str, value: py.expr, p: Place) -> py.stmt:
     return py.Assign([store(name, p)], value, **p)
 
 
-def tuple_of(items: list[py.expr], p: dict[str, int]) -> py.expr:
+def tuple_of(items: list[py.expr], p: Place) -> py.expr:
     return py.Tuple(items, LOAD, **p)
 
 
-def function(name: str, params: list[str], body: Stmts, p: dict[str, int]) -> py.stmt:
+def function(name: str, params: list[str], body: Stmts, p: Place) -> py.stmt:
     """A Python function definition without defaults."""
     made: dict[str, Any] = {"type_params": []} if "type_params" in py.FunctionDef._fields else {}
     arguments = py.arguments([], [py.arg(a, None, **p) for a in params], None, [], [], None, [])

@@ -9,7 +9,7 @@ which interrupts and limits are looked at, so that a turn costs nothing extra.
 from __future__ import annotations
 
 import ast as py
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 from zlib import crc32
@@ -40,7 +40,7 @@ from vardsl.lang.scope import FileSlot, Slot, blocks_of, sub_nodes
 from vardsl.source import Span
 from vardsl.syntax import ast
 
-P = dict[str, int]
+P = dict[str, Any]
 CHUNK = 200
 # Python allows 20 nested blocks; deeper loops get a function of their own.
 MAX_BLOCKS = 12
@@ -154,7 +154,8 @@ class Compiler(Expressions):
                 value = helper("show", [value], p)
             return [put(".last", value, p)] if keep else [do(value, p)]
 
-        return self._journaled(s, build)
+        # each turn of `minimize` is whole by itself
+        return self._with_before(build) if isinstance(s, ast.Minimize) else self._journaled(s, build)
 
     def _compound(self, s: ast.Stmt) -> Stmts:
         """A nested statement of the file as a function whose locals are the file's variables."""
@@ -188,7 +189,7 @@ class Compiler(Expressions):
     def _declarations(self) -> Stmts:
         """`nonlocal` and `global` of the unit that is finished."""
         out: Stmts = []
-        p = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+        p: P = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
         if self.unit.foreign:
             out.append(py.Nonlocal(sorted(self.unit.foreign), **p))
         if self.unit.globals:

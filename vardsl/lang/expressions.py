@@ -19,14 +19,14 @@ from vardsl.lang.code import (
     helper,
     load,
     local_name,
-    store,
     tuple_of,
 )
 from vardsl.lang.scope import Slot
+from vardsl.ops.define import NAMESPACES
 from vardsl.source import Span
 from vardsl.syntax import ast
 
-P = dict[str, int]
+P = dict[str, Any]
 # Longer chains are folded into several expressions: Python's compiler recurses over them.
 LONG = 40
 
@@ -185,7 +185,7 @@ class Expressions:
             known = known or right_known or op not in ("+", "*")
             if (k + 1) % LONG == 0 and k + 1 < len(e.ops):
                 name = name or self.fresh("t")
-                parts.append(py.NamedExpr(store(name, p), left, **p))
+                parts.append(py.NamedExpr(py.Name(name, py.Store(), **p), left, **p))
                 left = load(name, p)
         if not parts:
             return left
@@ -256,7 +256,7 @@ class Expressions:
 
     def _namespace(self, e: ast.Member) -> str | None:
         v = e.value
-        if isinstance(v, ast.Name) and self.is_builtin(v) and v.id in builtins.NAMESPACES:
+        if isinstance(v, ast.Name) and self.is_builtin(v) and v.id in NAMESPACES:
             return v.id
         return None
 
@@ -359,7 +359,7 @@ class Expressions:
 def _shielded(e: py.expr) -> py.expr:
     """A literal where it cannot stand, kept from Python's compiler, which would write a warning."""
     if isinstance(e, (py.Constant, py.Tuple, py.Compare)):
-        p = {"lineno": e.lineno, "col_offset": e.col_offset}
+        p: P = {"lineno": e.lineno, "col_offset": e.col_offset}
         p |= {"end_lineno": e.end_lineno or e.lineno, "end_col_offset": e.end_col_offset or e.col_offset}
         return helper("itself", [e], p)
     return e

@@ -186,7 +186,7 @@ def _stack(item: Any, dtype: NpDType) -> Value:
                 )
         return OPS["stack"](tuple(rows))  # type: ignore[no-any-return]
     if type(item) is Value:
-        return item if item.array.dtype == dtype else OPS["_cast"](item, dtype)  # type: ignore[no-any-return]
+        return item if item.array.dtype == dtype else OPS["_cast"](item, dtype)
     if isinstance(item, (np.ndarray, np.generic)):
         return Value(np.asarray(item).astype(dtype))
     return Value(np.array(item).astype(dtype))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -70,7 +71,7 @@ def _forward(found: Error, node: Any) -> None:
 
 
 def _calls(entries: Entries) -> Iterator[Frame]:
-    for (_, caller), (_, callee) in zip(entries, entries[1:]):
+    for (_, caller), (_, callee) in pairwise(entries):
         name = script_function(callee.function)
         if name is not None:
             yield Frame(name, caller.source, caller.span)
@@ -155,7 +156,7 @@ class _Facts:
         """The positional arguments of the operation that was called."""
         for frame in self._inner_frames():
             if "args" in frame.f_locals and isinstance(frame.f_locals["args"], tuple):
-                return frame.f_locals["args"]  # type: ignore[no-any-return]
+                return frame.f_locals["args"]
         return None
 
     def _inner_frames(self) -> Iterator[FrameType]:

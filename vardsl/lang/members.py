@@ -16,6 +16,7 @@ from vardsl.errors import GradError, ScriptIndexError, ScriptNameError, ScriptTy
 from vardsl.lang.suggest import hint_for_member
 from vardsl.ops import define
 from vardsl.ops.define import Tensors
+from vardsl.ops.index import FAMILIES
 
 Method = Callable[..., Any]
 
@@ -292,7 +293,7 @@ def tensor_method(name: str) -> Method | None:
     if name.startswith("_") or "." in name:
         return None
     found = METHODS.get(name)
-    if found is None and name in define.FAMILIES and name != "tensor":
+    if found is None and name in FAMILIES and name != "tensor":
         return define.get(name)  # type: ignore[no-any-return]
     if found is None and name.endswith("_"):
         try:
@@ -341,8 +342,9 @@ def get(x: Any, name: str) -> Any:
         if method is None:
             raise unknown(x, name, tensor_members())
         return Bound(x, name, method)
-    if isinstance(x, tuple) and name in getattr(type(x), "_fields", ()):
-        return x[type(x)._fields.index(name)]
+    fields = getattr(type(x), "_fields", ()) if isinstance(x, tuple) else ()
+    if name in fields:
+        return x[fields.index(name)]
     if isinstance(x, Shape):
         if name == "numel":
             return Bound(x, "numel", Shape.numel)
@@ -403,7 +405,7 @@ def method(name: str) -> Method:
 def namespace_member(space: str, name: str) -> Any:
     """`linalg.inv`. Raises ScriptNameError."""
     full = f"{space}.{name}"
-    if full in define.FAMILIES:
+    if full in FAMILIES:
         return define.get(full)
     prefix = space + "."
     known = [n.removeprefix(prefix) for n in define.names() if n.startswith(prefix)]

@@ -11,12 +11,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from vardsl.engine.backward import backward as run_backward
 from vardsl.engine.context import Context, state
+from vardsl.engine.dtypes import DType
 from vardsl.engine.value import OPS, Value
 from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptTypeError, ScriptValueError
 from vardsl.lang import literals, members
@@ -35,14 +36,12 @@ BRIEF, LONG = 0.001, 0.004
 Service = Callable[..., Any]
 
 
-class Texts:
-    """How a session makes text of values; a display gives a better one."""
+class Texts(Protocol):
+    """How a session makes text of values."""
 
-    def text(self, value: Any, ctx: Context) -> str:
-        return str(value)
+    def text(self, value: Any, ctx: Context) -> str: ...
 
-    def set_printoptions(self, ctx: Context, **options: Any) -> None:
-        ctx.print_options = options
+    def set_printoptions(self, ctx: Context, **options: Any) -> None: ...
 
 
 # ---- operators -----------------------------------------------------------------------------------
@@ -217,7 +216,7 @@ def make_tensor(data: Any, *args: Any, **keywords: Any) -> Any:
     """`tensor(data, dtype=…, requires_grad=…)`, with the numbers of a literal as they are written."""
     if isinstance(data, list):
         dtype = keywords.get("dtype")
-        array = literals.raw(data, dtype.np if hasattr(dtype, "np") else None)
+        array = literals.raw(data, dtype.np if isinstance(dtype, DType) else None)
         data = Value(array) if array is not None else literals.tensor(data)
     elif isinstance(data, tuple):
         data = literals.tensor(list(data))
@@ -440,7 +439,7 @@ class Runtime:
         except (ValueError, OverflowError) as error:
             raise ScriptValueError(f"{error}", hint="formats are Python's: {x:.3f}, {x:>8}, {n:d}") from None
 
-    def str(self, object: Any = "") -> str:
+    def to_str(self, object: Any = "") -> str:
         """The text of a value, as `print` shows it."""
         return self.text(object)
 
