@@ -524,6 +524,9 @@ class Op:
 
     def _plain(self, bound: list[Any]) -> Any:
         """On plain numbers: plain numbers, in double precision; integers stay integers where tensors of them would."""
+        for i in self.arrays:
+            if not isinstance(bound[i], (int, float)) and not (bound[i] is None and self.signature.parameters[i].optional):
+                raise wrong_kind(self.name, i, self.signature.parameters[i], bound[i])
         plain = self.facts.get("plain")
         if plain is not None:
             return plain(*bound)

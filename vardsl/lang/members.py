@@ -294,7 +294,8 @@ def tensor_method(name: str) -> Method | None:
         return None
     found = METHODS.get(name)
     if found is None and name in FAMILIES and name != "tensor":
-        return define.get(name)  # type: ignore[no-any-return]
+        op = define.get(name)
+        return define.get(op.facts.get("method", name))  # type: ignore[no-any-return]
     if found is None and name.endswith("_"):
         try:
             return define.get(name)  # type: ignore[no-any-return]

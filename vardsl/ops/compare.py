@@ -264,6 +264,9 @@ def _where_method(input: Tensor, condition: Index, other: Tensor):
     return op._where(condition, input, other)
 
 
+_where_method.name = "where"
+
+
 # ---- bounds ----
 
 NO_BOUND = "torch.clamp: At least one of 'min' or 'max' must not be None"

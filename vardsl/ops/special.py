@@ -241,6 +241,9 @@ def _polygamma_method(input: Tensor, n: Int):
     return op.polygamma(n, input)
 
 
+_polygamma_method.name = "polygamma"
+
+
 @inplace_op(name="polygamma_")
 def polygamma_(input: Tensor, n: Int):
     """The in-place form of `x.polygamma(n)`.
