@@ -25,6 +25,9 @@ class Table(dict[str, Any]):
         return self.loader(name)
 
 
+EPOCH = [0]
+"""Counts changes of what a plan takes for granted of a value: its memory, its place in the graph, its hooks."""
+
 OPS = Table()
 """The table; `ops/define.py` fills it, family by family."""
 
@@ -70,6 +73,8 @@ class Node:
         "args", "dtype", "edges", "freed", "hooks", "indices", "likes", "name", "op", "outputs", "retained", "seq",
         "shape", "vc", "versions", "where", "y", "y_version",
     )  # fmt: skip
+    shape: tuple[int, ...]
+    dtype: Any
 
     def __init__(self, op: Any, edges: tuple[Any, ...], indices: tuple[int, ...] | None) -> None:
         self.op = op
@@ -139,6 +144,9 @@ class Value:
     __slots__ = (
         "__weakref__", "_grad", "_node", "_requires", "array", "base", "chain", "hooks", "index", "seen", "vc",
     )  # fmt: skip
+    chain: Any
+    seen: int
+    hooks: Any
 
     def __init__(self, array: Array, requires_grad: bool = False) -> None:
         self.array = array
@@ -315,6 +323,7 @@ class Value:
             raise GradError("only Tensors of floating point dtype can require gradients")
         if self.node is None:
             self._requires = requires_grad
+            EPOCH[0] += 1
         return self
 
     def retain_grad(self) -> None:
@@ -337,6 +346,7 @@ class Value:
             node.hooks = [*(node.hooks or []), entry]
             return HookHandle(node, entry)
         self.hooks = [*(self.hooks or []), entry]
+        EPOCH[0] += 1
         return HookHandle(self, entry)
 
     # ---- Python's protocols -----------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class _Custom:
                 f"function {self.name}'s backward returned an incorrect number of gradients "
                 f"(expected {len(node.args)}, got {len(grads)})"
             )
-        results = []
+        results: list[Any] = []
         for k, (r, a) in enumerate(zip(grads, node.args, strict=True)):
             if node.edges[k] is None or r is None:
                 results.append(None)
@@ -181,7 +181,9 @@ class _Checkpoint:
     def _find_captured(self, y: Any, own: Sequence[Any], since: int) -> None:
         """Leaves and older nodes that the function reached outside its arguments: they get gradients too."""
         mine = {id(v) for v in own}
-        stack = [(v.node if v.node is not None else v, v.index) for v in _values(y) if v.requires_grad]
+        stack: list[tuple[Any, int]] = [
+            (v.node if v.node is not None else v, v.index) for v in _values(y) if v.requires_grad
+        ]
         seen: set[tuple[int, int]] = set()
         while stack:
             x, index = stack.pop()

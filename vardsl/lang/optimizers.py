@@ -52,7 +52,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        return self.options["lr"]  # type: ignore[no-any-return]
+        return self.options["lr"]
 
     @lr.setter
     def lr(self, lr: Any) -> None:
@@ -126,19 +126,19 @@ class Optimizer:
             return g
         t = self.scratch[k][1]
         _mul(p, decay, t)
-        return _add(g, t, self.buffer(k, "decayed", p))  # type: ignore[no-any-return]
+        return _add(g, t, self.buffer(k, "decayed", p))
 
     def buffer(self, k: int, name: str, p: Array, fill: float = 0.0) -> Array:
         """An array of state like `p`, made on first use."""
         found = self.state[k].get(name)
         if found is None:
             found = self.state[k][name] = np.full(p.shape, fill, p.dtype)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def count(self, k: int) -> int:
         """The number of this update of parameter k, from 1."""
         n = self.state[k]["step"] = self.state[k].get("step", 0) + 1
-        return n  # type: ignore[no-any-return]
+        return n
 
     def snapshot(self) -> Any:
         """Copies of everything that a step changes."""
@@ -281,9 +281,9 @@ class Sgd(Optimizer):
             _mul(g, 1 - self.options["dampening"], t)
             _add(buf, t, buf)
         if not self.options["nesterov"]:
-            return buf  # type: ignore[no-any-return]
+            return buf
         _mul(buf, momentum, t)
-        return _add(g, t, t)  # type: ignore[no-any-return]
+        return _add(g, t, t)
 
 
 class Adam(Optimizer):

@@ -126,7 +126,7 @@ class ReduceOnPlateau(Schedule):
         self.bad = 0
         self.resting = 0
 
-    def step(self, metrics: Any = None) -> None:  # type: ignore[override]
+    def step(self, metrics: Any = None) -> None:
         """Moves on by one epoch whose result was `metrics`."""
         if metrics is None:
             raise ScriptTypeError(
@@ -153,7 +153,7 @@ class ReduceOnPlateau(Schedule):
         t = self.options["threshold"]
         relative, sign = self.options["threshold_mode"] == "rel", 1 if self.options["mode"] == "min" else -1
         bound = self.best * (1 - sign * t) if relative else self.best - sign * t
-        return x < bound if sign == 1 else x > bound
+        return bool(x < bound if sign == 1 else x > bound)
 
 
 def step_lr(optimizer: Any, step_size: int, gamma: float = 0.1) -> StepLR:
