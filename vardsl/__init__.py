@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Session": ("vardsl.session", "Session"),
     "run": ("vardsl.session", "run"),
+    "repl": ("vardsl.apps.repl", "repl"),
     "Error": ("vardsl.errors", "Error"),
     "Tensor": ("vardsl.engine.value", "Value"),
 }
@@ -28,4 +29,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
-__all__ = ["Error", "Session", "Tensor", "__version__", "run"]
+__all__ = ["Error", "Session", "Tensor", "__version__", "repl", "run"]

@@ -13,7 +13,19 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from vardsl import __version__
-from vardsl.apps.options import CODE, GENERAL, RUNNING, TOP, Line, Option, UsageError, one_of, read
+from vardsl.apps.options import (
+    CODE,
+    GENERAL,
+    INTERACTIVE,
+    PLAIN,
+    RUNNING,
+    TOP,
+    Line,
+    Option,
+    UsageError,
+    one_of,
+    read,
+)
 from vardsl.apps.terminal import (
     BUG,
     INTERRUPTED,
@@ -46,7 +58,7 @@ COMMANDS = {
             "run",
             "FILE [ARG…]",
             "run a script; ARGs are its tuple `args`; - is standard input",
-            RUNNING,
+            (*RUNNING, INTERACTIVE, PLAIN),
             True,
         ),
         Command(
@@ -83,7 +95,7 @@ COMMANDS = {
         Command("doc", "[NAME]", "the reference of an operation"),
     )
 }
-RUN_OPTIONS = RUNNING + GENERAL
+RUN_OPTIONS = (*RUNNING, INTERACTIVE, *GENERAL)
 
 
 def run_and_exit(arguments: Sequence[str], prog: str) -> None:
@@ -135,7 +147,8 @@ def main(arguments: Sequence[str], prog: str = "vardsl") -> int:
     if CODE.key in line.given:
         return _call("code", line)
     if not line.words:
-        return _call("script" if not sys.stdin or not sys.stdin.isatty() else "prompt", line)
+        at_prompt = line.get("interactive") or (sys.stdin and sys.stdin.isatty())
+        return _call("prompt" if at_prompt else "script", line)
     return _command(line)
 
 

@@ -131,10 +131,12 @@ GENERAL = (
 CODE = Option(
     ("-e", "-c"), "run CODE and print the value of a last bare expression; may repeat", "CODE", repeated=True
 )
+INTERACTIVE = Option(("-i", "--interactive"), "go on at the prompt after the script, also after an error")
+PLAIN = Option(("--plain",), "a prompt without colours, completion and line editing")
 TOP = (
     CODE,
     Option(("-V", "--version"), "show the version"),
-    Option(("--plain",), "a prompt without colours, completion and line editing"),
+    PLAIN,
     Option(("--no-init",), "do not run the start-up file of the prompt"),
 )
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from vardsl.apps import running
+from vardsl.apps import repl, running
 from vardsl.apps.files import read_script
 from vardsl.apps.options import Line, UsageError
 from vardsl.apps.report import report
+from vardsl.apps.terminal import SIGNALS
 from vardsl.errors import Error
 from vardsl.session import Session
+
+
+def _then_prompt(line: Line, folder: Path, go: Callable[[Session], None]) -> int:
+    """The script, and then the prompt with what it left, also after an error."""
+    color = line.get("color", "auto")
+    session = running.session_for(line, folder, own=True, emit=running.Stream(line))
+    try:
+        with SIGNALS.to(session.interrupt):
+            go(session)
+    except Error as error:
+        report(error, color)
+    return repl.run(session, plain=line.get("plain", False), init=False, banner=False, colour=color)
 
 
 def main(line: Line) -> int:
@@ -28,4 +42,6 @@ def main(line: Line) -> int:
         session.run(source, complete=True)
 
     piped = name == "-"
+    if line.get("interactive"):
+        return _then_prompt(line, Path.cwd() if piped else Path(name).parent, go)
     return running.run(line, Path.cwd() if piped else Path(name).parent, go, own=piped)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from vardsl.apps.repl.loop import start
@@ -37,9 +38,7 @@ def run(
 def repl(session: Any = None, *, plain: bool = False, init: bool = False, colour: str = "auto") -> Any:
     """The prompt in a Python program, also where an event loop is running; gives the session."""
     if session is None:
-        from vardsl.session import Session
-
-        session = Session()
+        session = import_module("vardsl.session").Session()
     run(session, plain=plain, init=init, banner=False, colour=colour)
     return session
 

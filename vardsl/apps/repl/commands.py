@@ -29,6 +29,8 @@ from vardsl.source import Source
 from vardsl.syntax.parse import MAX_SOURCE, decode, parse_expression
 from vardsl.syntax.words import SOFT_KEYWORDS
 
+Action = Callable[[Conversation, str], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -40,7 +42,7 @@ class Command:
     name: str
     usage: str
     summary: str
-    run: Callable[[Conversation, str], None]
+    run: Action
     argument: str = ""
     aliases: tuple[str, ...] = ()
 
@@ -55,10 +57,10 @@ class CommandError(Exception):
 
 def command(
     usage: str = "", *, argument: str = "", aliases: tuple[str, ...] = ()
-) -> Callable[[Callable[[Conversation, str], None]], Callable[[Conversation, str], None]]:
+) -> Callable[[Action], Action]:
     """Declares a command by the function below; its docstring is the summary."""
 
-    def declare(f: Callable[[Conversation, str], None]) -> Callable[[Conversation, str], None]:
+    def declare(f: Action) -> Action:
         name = f.__name__.rstrip("_")
         COMMANDS[name] = Command(name, usage, (f.__doc__ or "").split("\n")[0], f, argument, aliases)
         for alias in aliases:
@@ -176,7 +178,7 @@ def help_on(c: Conversation, name: str) -> None:
         raise CommandError(f"there is nothing about {bare}" + (f"; did you mean {', '.join(near)}?" if near else ""))
 
 
-@command("")
+@command("[skip | stop | N]")
 def tutorial(c: Conversation, argument: str) -> None:
     """eight steps of a minute each, from a tensor to training"""
     import_module("vardsl.apps.repl.tutorial").begin(c, argument)

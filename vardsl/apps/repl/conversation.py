@@ -34,14 +34,15 @@ MAX_UNDO_BYTES = 1 << 29
 
 @dataclass
 class Entry:
-    """A statement that ran: its text, what it printed, and whether it ended well.
+    """A statement that ran: its text, what it printed, the value it showed, and whether it ended well.
 
-    shown  its value was shown, so that a script must print it to say the same
+    expression  it is an expression, which a script must print to show it
     """
 
     text: str
+    expression: bool = False
     output: list[str] = field(default_factory=list)
-    shown: bool = False
+    value: str | None = None
     ok: bool = True
 
 
@@ -73,6 +74,7 @@ class Conversation:
         self.seed = _seed_of(session)
         self.watchers: list[Callable[[Entry], None]] = []
         self.running: Entry | None = None
+        self.tutorial: Any = None
 
     # ---- running -----------------------------------------------------------------------------------------
     def submit(self, text: str) -> bool:
@@ -105,7 +107,8 @@ class Conversation:
         return True
 
     def _run_one(self, source: Source, statement: ast.Stmt) -> bool:
-        entry = Entry(source.text[statement.span.start : statement.span.end])
+        text = source.text[statement.span.start : statement.span.end]
+        entry = Entry(text, isinstance(statement, ast.ExprStmt))
         undo = self.session.undo_point()
         self.running = entry
         try:
@@ -167,9 +170,10 @@ class Conversation:
             self.running.output.append(text)
 
     def _show(self, value: Any) -> None:
-        self._out(self.session.runtime.text(value) + "\n")
+        text = self.session.runtime.text(value) + "\n"
+        sys.stdout.write(text)
         if self.running is not None:
-            self.running.shown = True
+            self.running.value = text
         names = self.session.space.names
         for name in LAST:
             # a name that the user has bound stays the user's
@@ -183,6 +187,8 @@ class Conversation:
         """An error, drawn on standard error."""
         self.progress.close()
         sys.stdout.flush()
+        if isinstance(error, Interrupted) and not self.plain and sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal has written ^C
         report(error, self.colour)
 
     def say(self, text: str) -> None:
@@ -237,7 +243,7 @@ class Conversation:
 
 
 def _seed_of(session: Session) -> int:
-    """The seed of a session; one that has none, and has drawn nothing, gets one, so that it can be written down."""
+    """The seed of a session; one that has none, and has drawn nothing, gets one that can be written down."""
     ctx = session.ctx
     if ctx.seed is None and ctx._generator is None:
         ctx.seed = int.from_bytes(os.urandom(4), "little")

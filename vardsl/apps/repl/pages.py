@@ -13,22 +13,24 @@ from vardsl.syntax.tokens import tokens
 
 def script(entries: Sequence[Entry], seed: int | None = None) -> str:
     """The statements that ended well, each with its output in `#>` lines; `vardsl test` accepts it."""
-    uses_last = any(_uses_last(entry.text) for entry in entries)
+    used = {name for entry in entries for name in _last_names(entry.text)}
     lines = [f"seed({seed})"] if seed is not None else []
     for entry in entries:
-        lines += _statement(entry, uses_last)
+        lines += _statement(entry, used)
         lines += _expected(entry)
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _statement(entry: Entry, uses_last: bool) -> list[str]:
-    """A statement as a file says it: what a prompt shows by itself is printed there."""
-    if not entry.shown:
+def _statement(entry: Entry, used: set[str]) -> list[str]:
+    """A statement as a file says it: what a prompt shows by itself is printed there, and `_` is bound."""
+    if not entry.expression or entry.value is None:
         return entry.text.split("\n")
     text = f"({entry.text})" if _needs_parentheses(entry.text) else entry.text
-    if not uses_last:
+    if not used:
         return f"print {text}".split("\n")
-    return [*f"_ = {entry.text}".split("\n"), "ans = _", "print _"]
+    first, *others = sorted(used)
+    bound = [f"{first} = {entry.text}", *(f"{other} = {first}" for other in others), f"print {first}"]
+    return "\n".join(bound).split("\n")
 
 
 def _needs_parentheses(text: str) -> bool:
@@ -36,12 +38,13 @@ def _needs_parentheses(text: str) -> bool:
     return text.startswith("(")
 
 
-def _uses_last(text: str) -> bool:
-    return any(p.kind in ("name", "call") and text[p.start : p.end] in LAST for p in tokens(text))
+def _last_names(text: str) -> set[str]:
+    """The names of the last result that a statement uses."""
+    return {text[p.start : p.end] for p in tokens(text) if p.kind in ("name", "call")} & set(LAST)
 
 
 def _expected(entry: Entry) -> list[str]:
-    output = "".join(entry.output)
+    output = "".join(entry.output) + ((entry.value or "") if entry.expression else "")
     return [f"#> {line}".rstrip() for line in output.removesuffix("\n").split("\n")] if output else []
 
 
@@ -57,7 +60,7 @@ def page(entries: Sequence[Entry], title: str) -> str:
 
     for entry in entries:
         open_.extend(entry.text.split("\n"))
-        output = "".join(entry.output)
+        output = "".join(entry.output) + (entry.value or "")
         if output:
             close()
             parts.extend(["```text", *output.removesuffix("\n").split("\n"), "```", ""])
@@ -106,14 +109,14 @@ def overview(commands: Iterable[tuple[str, str]]) -> str:
 
 
 STATEMENTS: dict[str, str] = {
-    "let": "let a = e, let a, b = e\n\nBinds a name in this block, hiding an outer one.",
+    "let": "let a = e    let a, b = e\n\nBinds a name in this block, hiding an outer one.",
     "var": "var OPERAND [DTYPE] [grad]\n\nA new tensor that owns a copy; with grad it takes part in the graph.",
     "fn": "fn f(x, y=2) = e    fn f(x) { … return e }    fn(x) = e\n\nA function; the last one has no name.",
     "print": "print e, e, …\n\nPrints values with blanks between them.",
     "backward": (
         "backward e [with g] [retain] [create] [step]\n\n"
-        "Adds the gradients of e to .grad of the variables below it. retain keeps the graph for another pass,\n"
-        "create makes the gradients differentiable, step shows the pass one node at a time."
+        "Adds the gradients of e to .grad of the variables below it. retain keeps the graph for another\n"
+        "pass, create makes the gradients differentiable, step shows the pass one node at a time."
     ),
     "zero_grad": "zero_grad a, b    zero_grad\n\nSets gradients to none: of these variables, or of all.",
     "update": "update w -= e\n\nChanges w in place and outside the graph, as no_grad { w -= e }.",

@@ -230,7 +230,10 @@ class _Completer(Completer):
         else:
             if complete_event.text_inserted and not _is_worth(before):
                 return
-            found = help_.complete.complete(before, session.names(), folder=str(session.permissions.folder))
+            names = session.names()
+            if complete_event.text_inserted and document.get_word_before_cursor() in names:
+                return
+            found = help_.complete.complete(before, names, folder=str(session.permissions.folder))
         for c in found:
             yield Completion(c.text, c.start - len(before), display=c.display or c.text, display_meta=c.note)
 
