@@ -9,7 +9,7 @@ import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array, promote_dtypes
-from vardsl.engine.value import ONE_OF_SEVERAL, OPS, Node, Value, script_place, shared_counter
+from vardsl.engine.value import EPOCH, ONE_OF_SEVERAL, OPS, Node, Value, script_place, shared_counter
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
@@ -102,6 +102,7 @@ def succeed(v: Value, node: Node, index: int) -> None:
         before.retained.pop(v.index)
         node.retained = {**(node.retained or {}), index: v}
     v._node, v.index = node, index
+    EPOCH[0] += 1
 
 
 def _rebase(base: Value, v: Value, result: Value) -> None:
@@ -226,6 +227,7 @@ def reshape_in_place(v: Value, view: Value, step: int) -> Value:
     if journal is not None:
         journal.append(_restore_shape(v, counter[0]))
     v.array = view.array
+    EPOCH[0] += 1
     counter[0] += 1
     node = view._node
     if node is not None:

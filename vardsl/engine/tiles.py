@@ -101,8 +101,10 @@ def _copy_sum(out: Any, x: Any, axes: tuple[int, ...] | None) -> None:
 
 def mean_into(out: Any, x: Any, axes: tuple[int, ...] | None, keepdims: bool) -> Calls:
     """As `sum_into`, divided by the number of elements that each result is made of."""
-    n = np.array(x.size // max(out.size, 1), out.dtype)
-    return [*sum_into(out, x, axes, keepdims), (np.divide, (out, n, out))]
+    n = x.size // max(out.size, 1)
+    if n & (n - 1) == 0 and n:  # exact either way
+        return [*sum_into(out, x, axes, keepdims), (np.multiply, (out, np.array(1 / n, out.dtype), out))]
+    return [*sum_into(out, x, axes, keepdims), (np.divide, (out, np.array(n, out.dtype), out))]
 
 
 def sum_to_into(out: Any, x: Any) -> Calls:

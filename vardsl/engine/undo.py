@@ -2,8 +2,8 @@
 
 A `Savepoint` notes the cheap facts of everything reachable at once (gradients, graph nodes, versions,
 containers) and copies the large things only when it is told that they are about to change: memory of tensors,
-optimizers, and the arrays that a graph saved for backward. `swap` exchanges then and now, so that a second one
-is the way forward.
+optimizers, and the arrays that a graph saved for backward. `swap` exchanges then and now, so that a second
+one is the way forward.
 """
 
 from __future__ import annotations

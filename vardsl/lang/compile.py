@@ -128,7 +128,7 @@ class Compiler(Expressions):
             return py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [op], [const(value, p)], **p)
 
         reads = tuple_of([self.expr(n) for n in run.reads], p)
-        ask = py.Call(load(name, p), [reads], [], **p)
+        ask = py.Call(py.Attribute(load(name, p), "ask", LOAD, **p), [reads], [], **p)
         answer = self.fresh("t")
         body: Stmts = []
         for s in run.statements:

@@ -11,7 +11,7 @@ import numpy as np
 from vardsl.engine.backward import backward as run_backward
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, DType
-from vardsl.engine.value import OPS, HookHandle, Node, Value, leaf
+from vardsl.engine.value import EPOCH, OPS, HookHandle, Node, Value, leaf
 from vardsl.errors import GradError, ScriptIndexError, ScriptNameError, ScriptTypeError, ShapeError
 from vardsl.lang.suggest import hint_for_member
 from vardsl.ops import define
@@ -199,6 +199,7 @@ def detach_(input: Any) -> Value:
             "detach_() cannot be called on these gradients."
         )
     v._node, v.index, v._requires = None, 0, False
+    EPOCH[0] += 1
     return v
 
 
@@ -363,15 +364,14 @@ def get(x: Any, name: str) -> Any:
     own = getattr(type(x), "script_members", None)
     if own is not None:
         return own(x, name)
-    if isinstance(x, (int, float)) and tensor_method(name) is not None:
-        return Bound(x, name, _number_method(name))
+    if isinstance(x, (int, float)) and name in FAMILIES and _works_on_numbers(name):
+        return Bound(x, name, define.get(name))
     raise unknown(x, name, ())
 
 
-def _number_method(name: str) -> Method:
-    method = tensor_method(name)
-    assert method is not None
-    return method
+def _works_on_numbers(name: str) -> bool:
+    found = define.get(name)
+    return name == "item" or getattr(found, "family", "") == "elementwise" or bool(found.facts.get("pointwise"))
 
 
 def tensor_members() -> list[str]:
@@ -471,10 +471,12 @@ def _set_data(v: Value, x: Any) -> None:
     if journal is not None:
         journal.append(lambda: _put_array(v, before))
     v.array = new.array
+    EPOCH[0] += 1
 
 
 def _put_array(v: Value, a: Any) -> None:
     v.array = a
+    EPOCH[0] += 1
 
 
 def _set_requires(v: Value, on: Any) -> None:
@@ -490,6 +492,7 @@ def _set_requires(v: Value, on: Any) -> None:
 
 def _put_requires(v: Value, on: bool) -> None:
     v._requires = on
+    EPOCH[0] += 1
 
 
 _SETTERS: dict[str, Callable[[Value, Any], None]] = {

@@ -32,13 +32,14 @@ class RegionLike(Protocol):
     """One run in the running program.
 
     mode      0 before its first passing, 1 while it may be planned, 2 when it is left alone
-    call      with the values read: the values bound, or None where the statements are to be executed
+    ask       with the values read: the values bound, or None where the statements are to be executed
     end       with the values bound, after the statements were executed
     """
 
     mode: int
 
-    def __call__(self, reads: Sequence[Any]) -> tuple[Any, ...] | None: ...
+    @property
+    def ask(self) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]: ...
 
     def end(self, results: Sequence[Any]) -> None: ...
 

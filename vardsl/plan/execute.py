@@ -7,14 +7,15 @@ then makes the values that the run would have made: the same numbers, the same n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import Context, state
+from vardsl.engine.context import state
 from vardsl.engine.op import Op, scalar
-from vardsl.engine.value import Node, Value, shared_counter
+from vardsl.engine.value import EPOCH, Node, Value, shared_counter
 from vardsl.errors import Error
 from vardsl.plan.blocks import Blocked, cluster, pointwise_ufunc
 from vardsl.plan.passes import final, optimise
@@ -38,6 +39,7 @@ class Plan:
             raise Unplannable(tracer.failed)
         ctx = state.ctx
         self.settings = (ctx.grad_enabled, ctx.default_dtype)
+        self.epoch = EPOCH[0]
         self.reads = list(reads)
         self.arrays = [v.array if type(v) is Value else None for v in reads]
         self.facts = [_facts(v) for v in reads]
@@ -124,6 +126,9 @@ class Plan:
                 buffer = self.buffers.get(slot)
                 if buffer is not None and buffer.base is None and slot not in self.direct:
                     pool.setdefault((buffer.shape, buffer.dtype), []).append(buffer)
+
+        self.given_grads = [(leaf, s, self._small(s, COPY_GRADIENTS)) for leaf, s in self.grads_out]
+        self.given_names = [(w, n, i, self._small(w, COPY_NAMES)) for w, n, i in self.outputs]
 
     def _kept(self) -> list[Slot]:
         return [s for s, _, _ in self.outputs if type(s) is Slot] + [s for _, s in self.grads_out]
@@ -212,20 +217,17 @@ class Plan:
         self.program.append((call, ()))
 
     # ---- running ---------------------------------------------------------------------------------------------
-    def run(self, reads: Sequence[Any], ctx: Context) -> tuple[Any, ...] | None:
+    def run(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
         """The names' new values; None, with nothing done, where the plan does not apply."""
+        ctx = state.ctx
         if ctx.grad_enabled is not self.settings[0] or ctx.default_dtype is not self.settings[1] or ctx.anomaly:
             return None
         if ctx.journal is not None:
             return None
-        k = 0
-        for v in reads:
-            if v is not self.reads[k] or (type(v) is Value and v.array is not self.arrays[k]):
-                if not self._accept(k, v):
-                    return None
-            elif type(v) is Value and (v._requires is not self.facts[k][2] or v._node is not None or v.hooks):
+        if EPOCH[0] != self.epoch or not all(map(is_, reads, self.reads)):
+            if not self._same(reads):
                 return None
-            k += 1
+            self.epoch = EPOCH[0]
         for leaf in self.needs_none:
             if leaf._grad is not None:
                 return None
@@ -252,6 +254,18 @@ class Plan:
             return None
         return self._finish(reads)
 
+    def _same(self, reads: Sequence[Any]) -> bool:
+        """Whether what is read is, one by one, what the plan was made for, or may stand in its place."""
+        for k, v in enumerate(reads):
+            if v is not self.reads[k] or (type(v) is Value and v.array is not self.arrays[k]):
+                if not self._accept(k, v):
+                    return False
+            elif type(v) is Value:
+                facts = self.facts[k]
+                if facts is None or v._requires is not facts[2] or v._node is not None or v.hooks:
+                    return False
+        return True
+
     def _accept(self, k: int, v: Any) -> bool:
         """Whether another object may stand where the plan knew one: a tensor like it is copied in."""
         if type(v) is not Value:
@@ -268,25 +282,30 @@ class Plan:
         return True
 
     def _finish(self, reads: Sequence[Any]) -> tuple[Any, ...]:
-        buffers = self.buffers
         for leaf in self.cleared:
             leaf._grad = None
-        for leaf, slot in self.grads_out:
-            leaf._grad = Value(self._give(slot, COPY_GRADIENTS))
+        for leaf, slot, small in self.given_grads:
+            leaf._grad = Value(small.copy() if small is not None else self._give(slot, COPY_GRADIENTS))
         for v, n in self.writes:
             shared_counter(v)[0] += n
         results = []
-        for what, node, index in self.outputs:
-            if type(what) is Slot:
-                v = Value(self._give(what, COPY_NAMES))
+        for what, node, index, small in self.given_names:
+            if small is not None or type(what) is Slot:
+                v = Value(small.copy() if small is not None else self._give(what, COPY_NAMES))
                 v._node, v.index = node, index
                 results.append(v)
             elif index == -1:
                 results.append(reads[what])
             else:
                 results.append(what)
-        del buffers
         return tuple(results)
+
+    def _small(self, slot: Any, copied: int) -> Any:
+        """The buffer of a result that is always copied out of it, or None."""
+        if type(slot) is not Slot:
+            return None
+        buffer = slot.array if slot.kind == "const" else self.buffers[slot]
+        return buffer if buffer.size <= copied else None
 
     def _give(self, slot: Slot, copied: int) -> Any:
         """A result's memory: a copy of a small one; of a large one a view of the buffer, which is then handed out."""

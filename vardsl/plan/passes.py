@@ -83,6 +83,7 @@ def optimise(steps: Steps, outputs: Callable[[dict[Slot, Slot]], list[Slot]]) ->
     steps = fold(steps)
     for merge in (units, common):
         steps = merge(steps, same)
+    doubled(steps)
     return dead(steps, outputs(same)), same
 
 
@@ -91,6 +92,24 @@ def final(s: Slot, same: dict[Slot, Slot]) -> Slot:
     while s in same:
         s = same[s]
     return s
+
+
+def doubled(steps: Steps) -> None:
+    """c x + c x with a constant c is 2c x: to double is exact."""
+    made = {s.outs[0]: s for s in steps if type(s) is Step and len(s.outs) == 1}
+    for step in steps:
+        if type(step) is not Step or step.op.name != "add" or len(step.args) != 3 or step.args[2] != 1:
+            continue
+        a, b = step.args[:2]
+        source = made.get(a) if type(a) is Slot and a is b else None
+        if source is None or source.op.name != "mul":
+            continue
+        for k in (0, 1):
+            c = source.args[k]
+            if type(c) is Slot and c.kind == "const" and c.array.dtype.kind == "f":
+                twice = Slot(c.number, "const", c.array + c.array)
+                step.op, step.args = source.op, [twice, source.args[1 - k]]
+                break
 
 
 def units(steps: Steps, same: dict[Slot, Slot]) -> Steps:

@@ -6,7 +6,7 @@ None, and then the program executes the statements itself. The first times pass 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vardsl.engine.context import state
@@ -22,7 +22,7 @@ LARGE = 200_000  # elements from which a single repetition is worth a plan
 class Region:
     """The state of one run of statements: not yet recorded, being recorded, planned, or left alone."""
 
-    __slots__ = ("label", "mode", "plan", "reads", "recordings", "seen", "stopped", "tracer")
+    __slots__ = ("ask", "label", "mode", "plan", "reads", "recordings", "seen", "stopped", "tracer")
 
     def __init__(self, label: str = "") -> None:
         self.label = label
@@ -33,16 +33,10 @@ class Region:
         self.seen = 0
         self.recordings = 0
         self.stopped: str | None = None
+        self.ask: Callable[[Sequence[Any]], tuple[Any, ...] | None] = self.consider
 
-    def __call__(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
-        """The results of the planned run, or None: then run it, and call `end` if `tracing`."""
-        plan = self.plan
-        if plan is not None:
-            results = plan.run(reads, state.ctx)
-            if results is not None:
-                return results
-            self.plan = None
-            self.seen = WARM_UP - 1
+    def consider(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
+        """While there is no plan: whether to record this time. Always None."""
         self.seen += 1
         ctx = state.ctx
         if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None:
@@ -55,6 +49,16 @@ class Region:
             self.tracer = ctx.tracer = Tracer(reads)
             self.reads = reads
         return None
+
+    def planned(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
+        """The results of the plan; where it does not apply any more it is given up for another recording."""
+        plan = self.plan
+        assert plan is not None
+        results = plan.run(reads)
+        if results is None:
+            self.plan, self.ask = None, self.consider
+            self.seen = WARM_UP - 1
+        return results
 
     @property
     def tracing(self) -> bool:
@@ -72,6 +76,7 @@ class Region:
         ctx.tracer = None
         try:
             self.plan = Plan(tracer, self.reads, results)
+            self.ask = self.planned
         except Unplannable as reason:
             self._stop(str(reason))
 

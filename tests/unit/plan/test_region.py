@@ -26,7 +26,7 @@ def clear(*leaves: Value) -> None:
 
 
 def turn(region: Region, statements: Statements, *reads: Any) -> tuple[Any, ...]:
-    results = region(reads) if region.mode == 1 else None
+    results = region.ask(reads) if region.mode == 1 else None
     if results is None:
         results = statements(*reads)
         if region.mode != 2:
