@@ -500,6 +500,8 @@ class Op:
         if self.promote is not None:
             self._promote(arrays)
         try:
+            if self.family == "elementwise" and len(self.arrays) > 1:
+                self._reserve(arrays)
             y = self.kernel(*arrays)
         except ValueError as error:
             raise self._broadcasting(error, bound, arrays) from None
@@ -514,6 +516,18 @@ class Op:
         if ctx.anomaly:
             check_finite(self, result)
         return result
+
+    def _reserve(self, arrays: list[Any]) -> None:
+        """Asks for the memory of what several shapes broadcast to, where that may be much."""
+        given = [arrays[i] for i in self.arrays if arrays[i] is not None]
+        pairs = 1
+        for a in given:
+            pairs *= a.size or 1
+        if pairs > 1 << 24:
+            size = 1
+            for n in np.broadcast_shapes(*[a.shape for a in given]):
+                size *= n
+            state.ctx.budget.reserve(size * given[-1].dtype.itemsize, f"{self.name.lstrip('_')}()")
 
     def _refuse_numbers(self, bound: list[Any]) -> None:
         i = self.arrays[0]
