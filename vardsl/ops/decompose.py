@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -375,7 +376,7 @@ def linalg_eigvalsh(A: Tensor, UPLO: Str = "L"):
 def eliminate(a: Array) -> tuple[Array, Array]:
     """Gaussian elimination with row exchanges: L and U in one matrix, and LAPACK's pivots (from 1)."""
     *batch, m, n = a.shape
-    lu = a.reshape(prod((batch)), m, n).copy()
+    lu = a.reshape(prod(batch), m, n).copy()
     k = min(m, n)
     pivots = np.empty((lu.shape[0], k), np.int32)
     every = np.arange(lu.shape[0])
@@ -395,7 +396,7 @@ def eliminate(a: Array) -> tuple[Array, Array]:
 def permutation(pivots: Array, m: int) -> Array:
     """The order of rows that the exchanges lead to: (P A)ᵢ = A[order[i]]."""
     *batch, k = pivots.shape
-    flat = pivots.reshape(prod((batch)), k)
+    flat = pivots.reshape(prod(batch), k)
     order = np.tile(np.arange(m), (flat.shape[0], 1))
     every = np.arange(flat.shape[0])
     for j in range(flat.shape[1]):

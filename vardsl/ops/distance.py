@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 import math
 from typing import Any
 
@@ -456,7 +457,7 @@ def _cdist(x1: Tensor, x2: Tensor, p: Number):
 
 
 def _distances(a: Array, b: Array, p: float) -> Array:
-    size = prod((np.broadcast_shapes(a.shape, b.shape))) * a.itemsize
+    size = prod(np.broadcast_shapes(a.shape, b.shape)) * a.itemsize
     state.ctx.budget.reserve(size, "cdist()")
     diff = a - b
     return _norm_kernel(diff, p, (diff.ndim - 1,), False)
@@ -500,7 +501,8 @@ def cdist(
     if compute_mode not in modes:
         raise ScriptValueError(f"{compute_mode} is not a valid value for compute_mode")
     many = x1.shape[-2] > 25 or x2.shape[-2] > 25
-    if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and many)):
+    empty = 0 in x1.shape or 0 in x2.shape
+    if p == 2 and not empty and (compute_mode == modes[1] or (compute_mode == modes[0] and many)):
         return op._cdist_by_products(x1, x2)
     return op._cdist(x1, x2, p)
 

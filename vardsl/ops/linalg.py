@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 import numpy as np
 
 from vardsl.engine.context import state
@@ -33,7 +34,7 @@ def product(a: Array, b: Array) -> Array:
     """`a @ b`; a stack of matrices times one matrix is a single product."""
     if a.ndim > 2 and b.ndim <= 2:
         lead, k = a.shape[:-1], a.shape[-1]
-        rows = prod((lead))
+        rows = prod(lead)
         return np.asarray(np.matmul(laid_out(a).reshape(rows, k), laid_out(b))).reshape(lead + b.shape[1:])
     return np.asarray(np.matmul(laid_out(a), laid_out(b)))
 
@@ -297,7 +298,7 @@ def _matmul_right(g, input, other_like):
 
 
 def _rows(shape: tuple[int, ...]) -> int:
-    return prod((shape[:-1]))
+    return prod(shape[:-1])
 
 
 _STACKED = {"input": _matmul_left, "other": _matmul_right}
@@ -353,13 +354,13 @@ def _broadcastable(a: Array, b: Array) -> None:
 
 def _inner_sizes(a: Array, b: Array) -> str:
     if a.ndim == 1:
-        n = prod((b.shape[:-2])) * b.shape[-1]
+        n = prod(b.shape[:-2]) * b.shape[-1]
         return f"size mismatch, got input ({n}), mat ({n}x{b.shape[-2]}), vec ({a.shape[0]})"
     if a.ndim == 2:
-        n = prod((b.shape[:-2])) * b.shape[-1]
+        n = prod(b.shape[:-2]) * b.shape[-1]
         return f"mat1 and mat2 shapes cannot be multiplied ({n}x{b.shape[-2]} and {a.shape[1]}x{a.shape[0]})"
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    n = prod((batch))
+    n = prod(batch)
     return (
         f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: "
         f"[{n}, {b.shape[-2]}]."

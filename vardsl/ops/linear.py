@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 import numpy as np
 
 from vardsl.engine.context import state
@@ -32,7 +33,7 @@ _RULES = {
 
 
 def _linear(input: Array, weight: Array, bias: Array | None) -> Array:
-    rows = prod((input.shape[:-1]))
+    rows = prod(input.shape[:-1])
     flat = laid_out(input).reshape(rows, input.shape[-1])
     if flat.shape[1] != weight.shape[1]:
         raise ShapeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _places(offset: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> tuple[
 
 
 def _planes(x: Array, dims: int) -> Array:
-    lead = prod((x.shape[: x.ndim - dims]))
+    lead = prod(x.shape[: x.ndim - dims])
     return x.reshape(lead, *x.shape[x.ndim - dims :])
 
 
@@ -87,7 +88,7 @@ def _scatter_planes(input: Tensor, indices: Index, size: Ints):
     """Elements added up at their places in planes of `size`."""
     dims = len(size)
     lead = input.shape[: input.ndim - dims]
-    planes, area = prod((lead)), prod((size))
+    planes, area = prod(lead), prod(size)
     places = indices.reshape(planes, -1) + np.arange(planes)[:, None] * area if planes else indices.reshape(-1)
     sums = np.bincount(places.reshape(-1), weights=input.reshape(-1), minlength=planes * area)
     return sums.astype(input.dtype, copy=False).reshape(*lead, *size)
@@ -100,9 +101,9 @@ def _scatter_planes(input: Tensor, indices: Index, size: Ints):
 def _gather_planes(input: Tensor, indices: Index, size: Ints):
     """The elements at these places in planes of `size`."""
     dims = len(size)
-    lead = prod((input.shape[: input.ndim - dims]))
-    flat = indices.reshape(lead, prod((indices.shape[indices.ndim - dims :])))
-    area = prod((size))
+    lead = prod(input.shape[: input.ndim - dims])
+    flat = indices.reshape(lead, prod(indices.shape[indices.ndim - dims :]))
+    area = prod(size)
     return np.take_along_axis(input.reshape(lead, area), flat, 1).reshape(indices.shape)
 
 
@@ -141,19 +142,23 @@ def _max_pool(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation
     low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     padded = _padded(x, _reach(out, kernel, stride, dilation), padding, low)
     best = np.full((x.shape[0], *out), low, x.dtype)
-    inside = [_first_inside(o, s, p, d) for o, s, p, d in zip(out, stride, padding, dilation, strict=True)]
-    where = np.broadcast_to(_flat_places(inside, size), best.shape).copy()
+    jump = np.full(best.shape, -1, np.int64)  # from a window's first place to its largest; -1: none so far
+    nans = x.dtype.kind == "f" and bool(np.isnan(np.add.reduce(x, axis=None)))
+    steps = [prod(size[i + 1 :]) for i in range(dims)]
     for offset in np.ndindex(*kernel):
         candidate = padded[(slice(None), *_places(offset, out, stride, dilation))]
         better = candidate > best
-        if x.dtype.kind == "f":
+        if nans:
             better |= np.isnan(candidate)
-        rows = [
-            np.arange(o) * s - p + k * d
-            for k, o, s, p, d in zip(offset, out, stride, padding, dilation, strict=True)
-        ]
-        np.copyto(best, candidate, where=better)
-        np.copyto(where, np.broadcast_to(_flat_places(rows, size), best.shape), where=better)
+            np.copyto(best, candidate, where=better)
+        else:
+            np.maximum(best, candidate, out=best)
+        np.copyto(jump, sum(k * d * f for k, d, f in zip(offset, dilation, steps, strict=True)), where=better)
+    first = _flat_places([np.arange(o) * s - p for o, s, p in zip(out, stride, padding, strict=True)], size)
+    where = first + jump
+    if (jump < 0).any():
+        inside = [_first_inside(o, s, p, d) for o, s, p, d in zip(out, stride, padding, dilation, strict=True)]
+        where = np.where(jump < 0, _flat_places(inside, size), where)
     shape = (*input.shape[: input.ndim - dims], *out)
     return best.reshape(shape), where.reshape(shape)
 
@@ -432,7 +437,7 @@ def avg_pool3d(
 def _max_unpool(input: Tensor, indices: Index, size: Ints):
     dims = len(size)
     lead = input.shape[: input.ndim - dims]
-    planes, area = prod((lead)), prod((size))
+    planes, area = prod(lead), prod(size)
     made = np.zeros((planes, area), input.dtype)
     if input.size:
         flat = indices.reshape(planes, -1)

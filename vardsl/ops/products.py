@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def _contract(left: Tensor, right: Tensor, left_labels: Any, right_labels: Any, 
 def _grouped(x: Array, labels: Labels, groups: tuple[list[str], ...], size: dict[str, int]) -> Array:
     """`x` with one dimension for each group of labels."""
     moved = x.transpose([labels.index(c) for group in groups for c in group])
-    return moved.reshape([prod(([size[c] for c in group])) for group in groups])
+    return moved.reshape([prod(size[c] for c in group) for group in groups])
 
 
 def _sublists(equation: str, operands: list[Any]) -> tuple[list[Labels], Labels]:

@@ -6,6 +6,7 @@ transposed map, and so is the derivative of that.
 
 from __future__ import annotations
 
+from math import prod
 import math
 from typing import Any
 
@@ -47,7 +48,7 @@ def _matrix(taps: Taps, n: int, dtype: np.dtype) -> Array:
 
 def _scatter(g: Array, taps: Taps, axis: int, n: int) -> Array:
     lead, tail = g.shape[:axis], g.shape[axis + 1 :]
-    flat = g.reshape(prod((lead)), g.shape[axis], prod((tail)))
+    flat = g.reshape(prod(lead), g.shape[axis], prod(tail))
     m = _matrix(taps, n, g.dtype)
     if flat.shape[2] == 1:
         return np.matmul(flat[:, :, 0], m.T).reshape(*lead, n, *tail)
