@@ -121,7 +121,7 @@ CASES = [
     # wrong usage
     Case(
         "unknown word",
-        ["rnu", "x.vd"], err=[*USAGE, "no such command or file: 'rnu'; did you mean `run`?"], status=2,
+        ["rnu", "x.vd"], err=[*USAGE, "rnu: no such command or file; did you mean `run`?"], status=2,
     ),
     Case("unknown file", ["nope.vd"], err=["cannot read nope.vd: No such file or directory"], status=2),
     Case("unknown file of run", ["run", "nope.vd"], err=["cannot read nope.vd: No such file"], status=2),

@@ -185,7 +185,7 @@ def _no_such(prog: str, word: str) -> UsageError:
         )
     near = get_close_matches(word, [*COMMANDS, "help"], 1, cutoff=0.5)
     return UsageError(
-        f"no such command or file: '{word}'" + (f"; did you mean `{near[0]}`?" if near else ""),
+        f"{word}: no such command or file" + (f"; did you mean `{near[0]}`?" if near else ""),
         f"{prog} --help lists the commands",
     )
 

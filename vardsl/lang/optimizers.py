@@ -52,7 +52,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        return self.options["lr"]
+        return float(self.options["lr"])
 
     @lr.setter
     def lr(self, lr: Any) -> None:
@@ -137,7 +137,8 @@ class Optimizer:
 
     def count(self, k: int) -> int:
         """The number of this update of parameter k, from 1."""
-        n = self.state[k]["step"] = self.state[k].get("step", 0) + 1
+        n: int = self.state[k].get("step", 0) + 1
+        self.state[k]["step"] = n
         return n
 
     def snapshot(self) -> Any:

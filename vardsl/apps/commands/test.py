@@ -40,6 +40,7 @@ def _passes(name: str, line: Line) -> bool:
         report(error, line.get("color", "auto"))
         return False
     session = session_for(line, folder=Path(name).parent, seed=0)
+    session["args"] = ()
     with SIGNALS.to(session.interrupt):
         result = golden.run(source, session)
     if result.passed:
