@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.op import Op
 from vardsl.engine.value import Value
 from vardsl.errors import (
     Error,
@@ -288,6 +289,9 @@ def _translated(error: BaseException, facts: _Facts) -> Error:
         return LimitError("there is not enough memory for this")
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
+    misused = _misused(error)
+    if misused is not None:
+        return misused
     for kind, patterns in _PATTERNS:
         if isinstance(error, kind):
             for pattern, make in patterns:
@@ -295,7 +299,7 @@ def _translated(error: BaseException, facts: _Facts) -> Error:
                 if found:
                     return make(found, facts)  # type: ignore[no-any-return]
     if isinstance(error, TypeError) and facts.entries:
-        return ScriptTypeError(_clean(message))
+        return ScriptTypeError(_clean(_CALL.sub(f"{_called(facts)}()", message)))
     if isinstance(error, IndexError):
         return ScriptIndexError(_clean(message))
     if isinstance(error, (ValueError, np.linalg.LinAlgError)) and facts.entries:
@@ -303,6 +307,35 @@ def _translated(error: BaseException, facts: _Facts) -> Error:
     return InternalError(
         f"{type(error).__name__}: {message}", hint="this is a mistake of vardsl itself; please report it"
     )
+
+
+_CALL = re.compile(r"^[\w.<>]*\.__call__\(\)")
+
+
+def _called(facts: _Facts) -> str:
+    """What the call at the place calls, as the script writes it."""
+    node = facts.node
+    text = facts.source_text(node.function) if isinstance(node, ast.Call) else ""
+    return text if text and _short(text) else "this"
+
+
+def _misused(error: BaseException) -> Error | None:
+    """PyTorch's sentence for an operation that was given something else where it takes a tensor, and broke on it."""
+    tb = error.__traceback__
+    while tb is not None:
+        here = tb.tb_frame.f_locals
+        op, bound = here.get("self"), here.get("bound", here.get("args"))
+        if isinstance(op, Op) and isinstance(bound, (list, tuple)):
+            for i in op.arrays:
+                p = op.signature.parameters[i]
+                given = bound[i] if i < len(bound) else None
+                if p.kind in ("Tensor", "Index") and not isinstance(given, (Value, np.ndarray, np.generic, type(None))):
+                    return ScriptTypeError(
+                        f"{op.name.lstrip('_')}(): argument '{p.name}' (position {i + 1}) must be Tensor, "
+                        f"not {type(given).__name__}"
+                    )
+        tb = tb.tb_next
+    return None
 
 
 def _unbound(facts: _Facts) -> Error:
@@ -342,7 +375,8 @@ def word(python_type: str) -> str:
 
 def _clean(message: str) -> str:
     for python_type, ours in _WORDS.items():
-        message = message.replace(f"'{python_type}' object", ours).replace(f"'{python_type}'", ours)
+        message = message.replace(f"'{python_type}' object", ours).replace(f"object of type '{python_type}'", ours)
+        message = message.replace(f"'{python_type}'", ours)
     return message
 
 

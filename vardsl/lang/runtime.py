@@ -437,7 +437,9 @@ class Runtime:
         try:
             return format(value, spec)
         except (ValueError, OverflowError) as error:
-            raise ScriptValueError(f"{error}", hint="formats are Python's: {x:.3f}, {x:>8}, {n:d}") from None
+            message = str(error).replace("object of type ", "").replace("'float'", "a real")
+            message = message.replace("'int'", "an integer").replace("'str'", "a string")
+            raise ScriptValueError(message, hint="formats are Python's: {x:.3f}, {x:>8}, {n:d}") from None
 
     def to_str(self, object: Any = "") -> str:
         """The text of a value, as `print` shows it."""
