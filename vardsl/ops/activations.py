@@ -360,15 +360,8 @@ def prelu(input: Tensor, weight: Tensor):
     tensor([-0.2500,  2.0000])
     """
     if input.dtype != weight.dtype:
-        a, b = input.type_name.removeprefix("torch."), weight.type_name.removeprefix("torch.")
-        raise ScriptTypeError(
-            f"prelu: Type promoting not supported. Got {input.dtype.type_name} and {weight.dtype.type_name}",
-            notes=(f"{a} and {b}",),
-        )
-    if weight.ndim > 1:
-        raise ShapeError(
-            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
-        )
+        given = f"{input.dtype.type_name} and {weight.dtype.type_name}"
+        raise ScriptTypeError(f"prelu: Type promoting not supported. Got {given}")
     size = math.prod(weight.shape)
     if size != 1:
         if input.ndim == 0:
@@ -379,6 +372,10 @@ def prelu(input: Tensor, weight: Tensor):
                 f"Mismatch of parameter numbers and input channel size. "
                 f"Found parameter numbers = {size} and channel size = {channels}."
             )
+    if weight.ndim > 1:
+        raise ShapeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
+        )
     if weight.ndim and input.ndim > 1:
         weight = op.reshape(weight, (1, size, *[1] * (input.ndim - 2)))
     elif weight.ndim and input.ndim == 0:

@@ -13,6 +13,15 @@ from vardsl.ops.define import Number, Tensor, composite, elementwise, op
 from vardsl.ops.kinds import is_number
 
 
+class _WeightedQuotient(Op):
+    """PyTorch divides no integer tensors by integer tensors here."""
+
+    def _promote(self, arrays: list[Any]) -> None:
+        if all(isinstance(a, np.ndarray) and a.dtype.kind != "f" for a in arrays[1:3]):
+            raise ScriptTypeError(INTEGER_ADDCDIV)
+        super()._promote(arrays)
+
+
 class _Interpolation(Op):
     """PyTorch wants all tensors in one dtype."""
 
@@ -56,6 +65,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
         "tensor2": lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
     },
     plain=lambda input, tensor1, tensor2, value: op.add(input, op.div(value * tensor1, tensor2)),
+    kind=_WeightedQuotient,
 )
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
     """input plus `value` times a quotient.
@@ -66,8 +76,6 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
     >>> addcdiv([1., 1.], [2., 3.], [4., 5.])
     tensor([1.5000, 1.6000])
     """
-    if input.dtype.kind != "f":
-        raise ScriptTypeError(INTEGER_ADDCDIV)
     return input + input.dtype.type(value) * tensor1 / tensor2
 
 
