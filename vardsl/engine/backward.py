@@ -214,6 +214,84 @@ def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
     return needed
 
 
+def _scalar_pass(root: Value) -> bool:
+    """The usual pass, from one number to the leaves on bare arrays; False where it is not the usual one.
+
+    A node that wants more than that (hooks, several outputs) hands what is left to a `Pass`.
+    """
+    ctx = state.ctx
+    node = root._node if root.base is None else root.node
+    if node is None or root.array.ndim or node.outputs is not None:
+        return False
+    if ctx.tracer is not None or ctx.anomaly or ctx.savepoint is not None or ctx.journal is not None:
+        return False
+    seed = _ONE.get(root.array.dtype)
+    if seed is None:
+        return False
+    p = Pass(as_values=False, retain=False, needed=None, observer=None)
+    heap, pending, leaves = p.heap, p.pending, p.leaves
+    g: Any = seed.array
+    before, ctx.grad_enabled = ctx.grad_enabled, False
+    try:
+        while True:
+            if node.hooks is not None or node.retained is not None or node.outputs is not None or ctx.cancel:
+                pending[node] = g
+                heappush(heap, (-node.seq, node))
+                p.run()
+                break
+            if node.freed:
+                raise _located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
+            try:
+                results = node.op.pull(node, g)
+            except Exception as error:
+                _located(error, node)
+                raise
+            following: Node | None = None
+            for k, target in enumerate(node.edges):
+                r = results[k]
+                if r is None or target is None:
+                    continue
+                if type(target) is Value:
+                    sofar = leaves.get(target)
+                    if sofar is None:
+                        leaves[target] = +r if r is g or r is node.y else r
+                    else:
+                        leaves[target] = sofar + r
+                elif target.outputs is not None:
+                    p.send(target, node.indices[k] if node.indices is not None else 0, r)
+                elif target is following:
+                    g_next = g_next + r
+                elif not heap and following is None:
+                    following, g_next = target, r  # a chain needs no order
+                else:
+                    sofar = pending.get(target)
+                    if sofar is None:
+                        pending[target] = r
+                        heappush(heap, (-target.seq, target))
+                    else:
+                        pending[target] = sofar + r
+            if node.args is not None and node.op.saves(node):
+                node.freed, node.args, node.y = True, None, None
+            if following is not None:
+                if not heap:
+                    node, g = following, g_next
+                    continue
+                pending[following] = g_next
+                heappush(heap, (-following.seq, following))
+            if not heap:
+                break
+            node = heappop(heap)[1]
+            g = pending.pop(node)
+        p.leaf_hooks()
+    finally:
+        ctx.grad_enabled = before
+    for leaf, g in leaves.items():
+        _accumulate(leaf, g, False)
+    for value, g in p.retained:
+        _accumulate(value, g, False)
+    return True
+
+
 def _start(p: Pass, roots: Sequence[Value], seeds: Sequence[Value]) -> None:
     for root, g in zip(roots, seeds, strict=True):
         cotangent: Any = g if p.as_values else g.array
@@ -240,6 +318,9 @@ def backward(
     `observer(node, cotangent, results)` is called after each node.
     Raises GradError (no graph, freed graph, changed values), ShapeError (a cotangent of another shape).
     """
+    if len(roots) == 1 and cotangents is None and inputs is None and only is None and observer is None:
+        if not create_graph and not retain_graph and _scalar_pass(roots[0]):
+            return
     seeds = _check_roots(roots, cotangents if cotangents is not None else [None] * len(roots))
     retain = create_graph if retain_graph is None else retain_graph
     tracer = state.ctx.tracer

@@ -67,7 +67,22 @@ class Rule:
             a = node.args[only]
             if type(a) is Value:
                 return self.fn(a.array)
-        return self.fn(*[_fetch(kind, i, node, g, as_values) for kind, i in self.arguments])
+        if as_values:
+            return self.fn(*[_fetch(kind, i, node, g, True) for kind, i in self.arguments])
+        given: list[Any] = []
+        for kind, i in self.arguments:
+            if kind == "g":
+                given.append(g)
+            elif kind == "arg":
+                a = node.args[i]
+                given.append(a.array if type(a) is Value else _fetch(kind, i, node, g, False))
+            elif kind == "like":
+                given.append(node.likes[i])
+            elif kind == "y":
+                given.append(node.y)
+            else:
+                given.append(_fetch(kind, i, node, g, False))
+        return self.fn(*given)
 
 
 def _source_of(name: str, signature: Signature) -> tuple[str, int]:
@@ -230,6 +245,7 @@ class Op:
         self.rest = tuple(p.default for p in signature.parameters[2:])
         self.keep_a_for_a = self.keep_b_for_a = self.keep_a_for_b = self.keep_b_for_b = False
         self.inputs: list[tuple[int, Any]] = []
+        self.short: tuple[Any, int] | None = None
         # a call with one array and nothing else needs no binding: `tail` are the other parameters' defaults
         tail = [p.default for p in signature.parameters[1:]]
         plain = self.arrays[:1] == (0,) and signature.parameters[0].kind == "Tensor"
@@ -254,6 +270,11 @@ class Op:
         self.keeps_y = any(r.takes_y for r in every)
         self.keeps_likes = any(r.likes for r in every)
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
+        self.short = None
+        if len(self.inputs) == 1 and shared is None and not self.signature.has_lists and self.family != "fused":
+            i, rule = self.inputs[0]
+            if type(rule) is Rule or (self.factor and type(rule) is int):
+                self.short = (rule, i)
         if len(self.inputs) == 2:
             first, second = [
                 {j for kind, j in r.arguments if kind == "arg"} if isinstance(r, Rule) else set() for _, r in self.inputs
@@ -705,6 +726,26 @@ class Op:
         )
 
     # ---- backward -------------------------------------------------------------------------------------------
+    def pull(self, node: Node, g: Any) -> Sequence[Any]:
+        """The pullback on arrays. One-array operations, the bulk of most graphs, take a short way."""
+        if self.short is None:
+            return self.pullback(node, g, False)
+        rule, i = self.short
+        if self.saved or node.vc is not None:
+            check_versions(node)
+        likes = node.likes
+        if self.factor:
+            if likes is not None and g.shape != node.shape:
+                g = _spread(g, node.shape)
+            if type(rule) is Rule:
+                r = multiply(g, rule(node, g, False))
+            else:
+                r = g if rule == 1 else -g
+            return (r if likes is None else unbroadcast(r, likes[i]),)
+        if g.shape != node.shape:
+            g = _spread(g, node.shape)
+        return (rule(node, g, False),)
+
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         """Cotangents of the inputs, one for each edge of the node, from that of its output."""
         if self.factor and not as_values and node.likes is None:
