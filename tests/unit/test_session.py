@@ -173,7 +173,7 @@ def test_imports(folder: Path) -> None:
         ('import "fails.vd"', "shape", ("fails.vd", 1), "cannot multiply"),
         ('import "latin.vd"', "syntax", ("latin.vd", 1), "UTF-8"),
         ('import "lib.vd" as L; L.zz', "name", ("<string>", 1), "no member zz"),
-        ('import "lib.vd" as L; L.h("a", "b")', "type", ("<string>", 1), "h() takes 1 positional argument"),
+        ('import "lib.vd" as L; L.h("a", "b")', "type", ("<string>", 1), "h() takes 1 argument but 2 were given"),
         ('import "../x.vd"', "io", ("<string>", 1), "may not read"),
         ('import "sub"', "io", ("<string>", 1), "not a file"),
         ('import "lib.vd" as L; L.k = 3', "type", ("<string>", 1), "cannot be assigned"),

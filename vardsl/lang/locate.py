@@ -411,10 +411,36 @@ def _unpack(m: re.Match[str], facts: _Facts) -> Error:
     )
 
 
+def _arity(m: re.Match[str], facts: _Facts) -> Error:
+    """A call of a script's function whose arguments are not its parameters."""
+    name, rest = m[1], m[2]
+    shown = None
+    for tb, _ in facts.entries[-1:]:
+        for table in (tb.tb_frame.f_locals, tb.tb_frame.f_globals):
+            for key, f in table.items():
+                if key.strip(":").split(".")[0] == name and hasattr(f, "__dict__"):
+                    shown = f.__dict__.get("shown", shown)
+    hint = f"it is {shown}" if shown else None
+    found = re.match(r"missing \d+ required positional arguments?: (.*)", rest)
+    if found:
+        names = found[1].replace("'", "")
+        return ScriptTypeError(f"{name}() misses its argument{'s' if ' and ' in names else ''} {names}", hint=hint)
+    found = re.match(r"takes (?:from \d+ to )?(\d+) positional arguments? but (\d+) (\w+) given", rest)
+    if found:
+        plural = "" if found[1] == "1" else "s"
+        message = f"{name}() takes {found[1]} argument{plural} but {found[2]} {found[3]} given"
+        return ScriptTypeError(message, hint=hint)
+    found = re.match(r"got an unexpected keyword argument '(.*)'", rest)
+    if found:
+        return ScriptTypeError(f"{name}() has no parameter {found[1]}", hint=hint)
+    return ScriptTypeError(f"{name}() {rest}", hint=hint)
+
+
 _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], ...]], ...] = (
     (
         TypeError,
         (
+            (re.compile(r"^(\w+)\(\) ((?:missing|takes|got) .*)"), _arity),
             (re.compile(r"unsupported operand type\(s\) for (.+): '(.+)' and '(.+)'"), _operand_error),
             (
                 re.compile(r"bad operand type for unary ([-+~]|abs\(\)):? '(.+)'"),

@@ -50,7 +50,7 @@ def add(a: Any, b: Any) -> Any:
     t = type(a)
     if (t is str or t is tuple) and type(b) is t and len(a) + len(b) > MAX_TEXT:
         raise LimitError(
-            f"a {t.__name__} of {len(a) + len(b):,} elements is longer than {MAX_TEXT:,}, the limit"
+            f"{kind_of(a)} of {len(a) + len(b):,} elements is longer than {MAX_TEXT:,}, the limit"
         )
     return a + b
 

@@ -89,7 +89,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     for k in known:
         if k.casefold() == folded and k != name:
             return k
-    cutoff = 0.75 if len(name) <= 3 else 0.65
+    cutoff = 0.75 if len(name) <= 3 else 0.7
     found = get_close_matches(name, known, 1, cutoff)
     if not found:
         by_fold = {k.casefold(): k for k in known}
