@@ -10,7 +10,7 @@ from typing import Any
 from vardsl.apps.options import Line, UsageError
 from vardsl.apps.terminal import FAILED, OK, complain
 from vardsl.lang import builtins
-from vardsl.ops import define
+from vardsl.ops import define, reference
 from vardsl.ops.index import FAMILIES
 
 
@@ -54,34 +54,11 @@ def entry(name: str) -> str | None:
     except KeyError:
         return None
     if hasattr(found, "facts"):
-        return _operation(name, found)
+        return reference.as_text(reference.entry(name))
     if not callable(found) or not found.__doc__:
         return None
-    signature = builtins.signature(name)
-    return f"{name}({'…' if signature is None else signature})\n\n{_body(found.__doc__)}"
-
-
-def _operation(name: str, op: Any) -> str:
-    lines = [f"{name}({op.signature})", "", _body(op.doc).rstrip()]
-    aliases = [a for a in (op.name, *op.facts.get("aliases", ())) if a != name]
-    if aliases:
-        lines += ["", f"Also called {', '.join(aliases)}."]
-    if op.facts.get("inplace"):
-        lines += ["", f"In place: x.{op.name}_(…)"]
-    lines += ["", f"PyTorch: {op.facts.get('torch') or 'torch.' + op.name}"]
-    return "\n".join(lines) + "\n"
-
-
-def _body(doc: str) -> str:
-    """The text, with examples as one would type them."""
-    lines: list[str] = []
-    for line in cleandoc(doc).splitlines():
-        lines.append("    " + line.removeprefix(">>> ") if line.startswith(">>> ") else _output(line, lines))
-    return "\n".join(lines) + "\n"
-
-
-def _output(line: str, before: list[str]) -> str:
-    return f"    #> {line}" if line and before and before[-1].startswith("    ") else line
+    signature = builtins.signature(name) or "…"
+    return reference.as_text(reference.parse(name, str(signature), found.__doc__))
 
 
 def listing() -> str:
