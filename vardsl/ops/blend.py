@@ -105,7 +105,7 @@ def _c_name(a):
     grad_fn="LerpBackward0",
     kind=_Interpolation,
 )
-def _lerp_number(input: Tensor, end: Tensor, weight: Tensor):
+def _lerp_number(input: Tensor, end: Tensor, weight: Number):
     return _lerp(input, end, weight)
 
 

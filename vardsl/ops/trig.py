@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from vardsl.ops.arithmetic import zeros
 from vardsl.ops.define import Tensor, elementwise, op
 
 
@@ -241,7 +240,7 @@ def rad2deg(input: Tensor):
     return np.multiply(input, 180 / math.pi)
 
 
-@elementwise(vjp=zeros, promote="float", inplace=False)
+@elementwise(vjp=lambda g, input: op._zeros(g), promote="float", inplace=False)
 def angle(input: Tensor):
     """0 for positive elements, pi for negative ones.
 
