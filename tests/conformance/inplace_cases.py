@@ -17,18 +17,21 @@ TENSORS: dict[str, tuple[Any, str, bool]] = {
     "I": ([1, 2, 3], "int64", False),
     "B": ([True, False, True], "bool", False),
 }
-UNARY = (
-    "abs acos asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp exp2 expm1 fix floor "
-    "frac i0 lgamma log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal round rsqrt sigmoid sign "
-    "sin sinc sinh sqrt square tan tanh trunc relu acosh"
-).split()
+UNARY = [
+    "abs", "acos", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "deg2rad", "digamma",
+    "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix", "floor", "frac", "i0", "lgamma", "log",
+    "log10", "log1p", "log2", "logit", "nan_to_num", "neg", "negative", "rad2deg", "reciprocal",
+    "round", "rsqrt", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh",
+    "trunc", "relu", "acosh",
+]  # fmt: skip
 CALLS: list[tuple[str, list[Any], dict[str, Any]]] = [(name, [], {}) for name in UNARY]
-for _name in (
-    "add sub mul div copysign fmod remainder pow float_power xlogy true_divide divide subtract multiply eq ne "
-    "lt le gt ge clamp_min clamp_max"
-).split():
+for _name in [
+    "add", "sub", "mul", "div", "copysign", "fmod", "remainder", "pow", "float_power", "xlogy",
+    "true_divide", "divide", "subtract", "multiply", "eq", "ne", "lt", "le", "gt", "ge",
+    "clamp_min", "clamp_max",
+]:  # fmt: skip
     CALLS += [(_name, [a], {}) for a in ("V", "P", "Z", 2, -1.5, "W", "S", "I")]
-for _name in "atan2 hypot ldexp nextafter logical_and logical_or".split():
+for _name in ["atan2", "hypot", "ldexp", "nextafter", "logical_and", "logical_or"]:
     CALLS += [(_name, [a], {}) for a in ("V", "P", "Z")]
 CALLS += [
     ("add", ["V"], {"alpha": 2}),
@@ -65,7 +68,19 @@ CALLS += [
 ]
 FUNCTIONAL: list[tuple[str, list[Any], dict[str, Any]]] = [
     (name, [], {"inplace": True})
-    for name in "relu relu6 hardtanh elu selu celu leaky_relu silu mish hardswish hardsigmoid".split()
+    for name in [
+        "relu",
+        "relu6",
+        "hardtanh",
+        "elu",
+        "selu",
+        "celu",
+        "leaky_relu",
+        "silu",
+        "mish",
+        "hardswish",
+        "hardsigmoid",
+    ]
 ] + [("threshold", [0.1, 5.0], {"inplace": True})]
 INTEGER = [
     ("add", [1.5], {}),

@@ -161,12 +161,21 @@ def _refuse_zero(divisor):
         raise ScriptValueError("ZeroDivisionError", hint="an integer tensor is divided by zero here")
 
 
-@elementwise(vjp=(zeros, zeros), grad_fn="DivBackward2")
+def _flat_in_input(g, other):
+    """Zero; PyTorch keeps the operands all the same, so that a second pass is refused."""
+    return op._zeros(g)
+
+
+def _flat_in_other(g, input, other):
+    return op._zeros(g)
+
+
+@elementwise(vjp=(_flat_in_input, _flat_in_other), grad_fn="DivBackward2")
 def _div_floor(input: Tensor, other: Tensor):
     return _floor_quotient(input, other)
 
 
-@elementwise(vjp=(zeros, zeros), grad_fn="DivBackward2")
+@elementwise(vjp=(_flat_in_input, _flat_in_other), grad_fn="DivBackward2")
 def _div_trunc(input: Tensor, other: Tensor):
     if input.dtype.kind == "f":
         return np.trunc(np.true_divide(input, other))

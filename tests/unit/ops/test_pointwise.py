@@ -15,13 +15,30 @@ from vardsl.ops.define import OPS
 from vardsl.ops.select import LARGE, choose, kept
 
 PLAIN = [
-    ("sin", (1,), 0.8414709848078965), ("log", (0,), -math.inf), ("exp", (1000,), math.inf), ("add", (2, 3), 5),
-    ("floor", (2.5,), 2.0), ("pow", (2, -1), 0.5), ("pow", (0, -1), math.inf), ("pow", (2, 200), 2**200),
-    ("maximum", (2, 3), 3), ("eq", (1, 1.0), True), ("isnan", (math.nan,), True), ("gcd", (4, 6), 2),
-    ("bitwise_not", (5,), -6), ("bitwise_not", (True,), False), ("clamp", (5, None, 2), 2), ("gelu", (1,), 0.8413447460685429),
-    ("polygamma", (1, 2.0), 0.6449340668481563), ("mul", (10**20, 10**20), 10**40), ("sigmoid", (-1000,), 0.0),
-    ("where", (True, 1, 2), 1), ("lerp", (0, 10, 0.25), 2.5), ("addcdiv", (1, 2, 4), 1.5), ("relu6", (7,), 6),
-]  # fmt: skip
+    ("sin", (1,), 0.8414709848078965),
+    ("log", (0,), -math.inf),
+    ("exp", (1000,), math.inf),
+    ("add", (2, 3), 5),
+    ("floor", (2.5,), 2.0),
+    ("pow", (2, -1), 0.5),
+    ("pow", (0, -1), math.inf),
+    ("pow", (2, 200), 2**200),
+    ("maximum", (2, 3), 3),
+    ("eq", (1, 1.0), True),
+    ("isnan", (math.nan,), True),
+    ("gcd", (4, 6), 2),
+    ("bitwise_not", (5,), -6),
+    ("bitwise_not", (True,), False),
+    ("clamp", (5, None, 2), 2),
+    ("gelu", (1,), 0.8413447460685429),
+    ("polygamma", (1, 2.0), 0.6449340668481563),
+    ("mul", (10**20, 10**20), 10**40),
+    ("sigmoid", (-1000,), 0.0),
+    ("where", (True, 1, 2), 1),
+    ("lerp", (0, 10, 0.25), 2.5),
+    ("addcdiv", (1, 2, 4), 1.5),
+    ("relu6", (7,), 6),
+]
 
 
 @pytest.mark.parametrize(("name", "numbers", "result"), PLAIN)
@@ -34,7 +51,9 @@ def test_plain_numbers_give_plain_numbers_without_warnings(name, numbers, result
     assert isinstance(y, bool) == isinstance(result, bool)
 
 
-@pytest.mark.parametrize(("name", "numbers"), [("sqrt", (-1,)), ("pow", (-8, 1 / 3)), ("acos", (2,)), ("log", (-1,))])
+@pytest.mark.parametrize(
+    ("name", "numbers"), [("sqrt", (-1,)), ("pow", (-8, 1 / 3)), ("acos", (2,)), ("log", (-1,))]
+)
 def test_no_real_result_is_nan(name, numbers):
     assert math.isnan(OPS[name](*numbers))
 
@@ -122,7 +141,12 @@ def test_choosing_by_bits_is_choosing(size, dtype):
 
 def test_third_derivatives():
     x = leaf([0.3, -0.7], requires_grad=True)
-    for name, third in (("sin", lambda v: -math.cos(v)), ("exp", math.exp), ("tanh", None), ("log1p", None)):
+    for name, third in (
+        ("sin", lambda v: -math.cos(v)),
+        ("exp", math.exp),
+        ("tanh", None),
+        ("log1p", None),
+    ):
         h = 1e-4
         g = OPS[name](x)
         for _ in range(3):
