@@ -23,12 +23,12 @@ from vardsl.ops.define import (
 )
 from vardsl.ops.linalg import product
 
-# ---- dropout ---------------------------------------------------------------------------------------------------
+# ---- dropout -----------------------------------------------------------------------------------------------
 
 
 @composite()
 def dropout(input: Tensor, p: Number = 0.5, training: Bool = True, inplace: Bool = False):
-    """Elements set to 0 with probability `p`, the others divided by 1 − p; nothing is done outside of `training`.
+    """Elements set to 0 with probability `p`, the others divided by 1 − p; only in `training`.
 
     >>> dropout([1., 2.], 0.5, training=false)
     tensor([1., 2.])
@@ -53,7 +53,7 @@ def dropout(input: Tensor, p: Number = 0.5, training: Bool = True, inplace: Bool
     return y
 
 
-# ---- attention -------------------------------------------------------------------------------------------------
+# ---- attention ---------------------------------------------------------------------------------------------
 
 
 def _causal(rows: int, columns: int) -> Array:
@@ -93,16 +93,12 @@ def _flash(query: Tensor, key: Tensor, value: Tensor, mask: Any | None, scale: N
     vjp={"g": _FLASH, "query": _FLASH, "key": _FLASH, "value": _FLASH},
     grad_fn="ScaledDotProductFlashAttentionForCpuBackwardBackward0",
 )
-def _flash_backward(
-    g: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Any | None, scale: Number
-):
+def _flash_backward(g: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Any | None, scale: Number):
     w = _weights(query, key, mask, scale)
     dv = product(np.swapaxes(w, -1, -2), g)
     dw = product(g, np.swapaxes(value, -1, -2))
     ds = w * (dw - np.add.reduce(dw * w, -1, keepdims=True)) * query.dtype.type(scale)
     return product(ds, key), product(np.swapaxes(ds, -1, -2), query), dv
-
-
 
 
 def _by_parts(query, key, value, mask, dropout_p, scale):
@@ -158,7 +154,8 @@ def _check_attention(query, key, value, mask, is_causal, gqa):
         a = array(mask)
         if a.dtype.kind != "b" and a.dtype != array(query).dtype:
             raise ScriptTypeError(
-                f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
+                "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+                "attn_mask.dtype: "
                 f"{a.dtype.name} and  query.dtype: {array(query).dtype.name} instead.",
                 notes=[name],
             )
@@ -179,7 +176,8 @@ def scaled_dot_product_attention(
 ):
     """Attention: means of the values, weighted by how well the query fits their keys.
 
-    A boolean `attn_mask` says what takes part, another one is added to the scores; `is_causal` hides later places.
+    A boolean `attn_mask` says what takes part, another one is added to the scores; `is_causal` hides later
+    places.
     With `enable_gqa` several heads of queries share one of keys and values.
 
     Value: softmax(query keyᵀ · scale + mask) value, scale = 1/√E unless given

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.engine.tiles import starts
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
     Bool,
@@ -20,10 +21,9 @@ from vardsl.ops.define import (
     nondiff,
     op,
 )
-from vardsl.engine.tiles import starts
 from vardsl.ops.loss import reduced, reduction_of
 
-# ---- targets ---------------------------------------------------------------------------------------------------
+# ---- targets -----------------------------------------------------------------------------------------------
 
 
 def _by_class(target: Array) -> Array:
@@ -37,12 +37,15 @@ def _check_targets(target: Array, classes: int, ignore_index: int) -> Array:
     bad = counts & ((target < 0) | (target >= classes))
     if bad.any():
         raise ScriptIndexError(
-            f"Target {target[bad].flat[0]} is out of bounds.", hint=f"there are {classes} classes, 0 … {classes - 1}"
+            f"Target {target[bad].flat[0]} is out of bounds.",
+            hint=f"there are {classes} classes, 0 … {classes - 1}",
         )
     return counts
 
 
-def _target_weights(target: Array, weight: Array | None, classes: int, ignore_index: int, dtype: np.dtype) -> Array:
+def _target_weights(
+    target: Array, weight: Array | None, classes: int, ignore_index: int, dtype: np.dtype
+) -> Array:
     """What each sample counts: 0 where it is ignored, else the weight of its class."""
     counts = _check_targets(target, classes, ignore_index)
     if weight is None:
@@ -89,12 +92,14 @@ def _for_classes(g, reduction, dim):
     return op.unsqueeze(g, dim) if reduction == "none" else g
 
 
-# ---- negative log likelihood -----------------------------------------------------------------------------------
+# ---- negative log likelihood -------------------------------------------------------------------------------
 
 
 def _nll_vjp(g, input, target, weight, reduction, ignore_index):
     dim = 1 if input.ndim > 1 else 0
-    return -op._class_weights(input, target, weight, reduction, ignore_index) * _for_classes(g, reduction, dim)
+    return -op._class_weights(input, target, weight, reduction, ignore_index) * _for_classes(
+        g, reduction, dim
+    )
 
 
 def _plain_rows(input: Array, target: Array, weight: Array | None, ignore_index: int) -> Array | None:
@@ -153,7 +158,9 @@ def _check_nll(input, target, weight):
     classes = input.shape[1] if n > 1 else input.shape[0]
     if n == 1:
         if target.ndim > 1 or (target.ndim == 1 and target.shape[0] != 1):
-            raise ShapeError(f"For 1D input, 1D target must have size 1, but got target size: {target.shape[0]}")
+            raise ShapeError(
+                f"For 1D input, 1D target must have size 1, but got target size: {target.shape[0]}"
+            )
     elif target.ndim == 0 or input.shape[0] != target.shape[0]:
         got = target.shape[0] if target.ndim else 1
         raise ScriptValueError(
@@ -164,17 +171,17 @@ def _check_nll(input, target, weight):
             raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
     elif input.shape[2:] != target.shape[1:] or target.ndim != n - 1:
         expected = [input.shape[0], *input.shape[2:]]
-        raise ShapeError(
-            f"Expected target size {expected}, got {list(target.shape)}"
-        )
+        raise ShapeError(f"Expected target size {expected}, got {list(target.shape)}")
     a = array(target)
     if a.dtype.name not in ("int64", "uint8"):
         raise ScriptTypeError(
-            f"expected target dtype to be Long or Byte, but got {BY_NP[a.dtype].type_name}", hint="targets are classes: x.long()"
+            f"expected target dtype to be Long or Byte, but got {BY_NP[a.dtype].type_name}",
+            hint="targets are classes: x.long()",
         )
     if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
         raise ShapeError(
-            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor "
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight "
+            "tensor "
             f"of shape: {list(weight.shape)}"
         )
 
@@ -210,7 +217,7 @@ def _nll_loss(input, target, weight, reduction, ignore_index):
     return _nll_op("_nll", input, reduction)(input, target, weight, reduction, ignore_index)
 
 
-# ---- cross entropy ---------------------------------------------------------------------------------------------
+# ---- cross entropy -----------------------------------------------------------------------------------------
 
 
 @composite()
@@ -258,7 +265,8 @@ def _soft_targets(input, target, weight, reduction, smoothing, dim):
     classes = input.shape[dim]
     if weight is not None and (weight.ndim != 1 or weight.shape[0] != classes):
         raise ShapeError(
-            f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got "
+            f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes "
+            "but got "
             f"weight tensor of shape: {list(weight.shape)}"
         )
     logs = op.log_softmax(input, dim)
@@ -314,7 +322,7 @@ def _smoothed(input, target, weight, reduction, ignore_index, smoothing, dim):
     return nll * (1 - smoothing) + spread * (smoothing / classes)
 
 
-# ---- margins ---------------------------------------------------------------------------------------------------
+# ---- margins -----------------------------------------------------------------------------------------------
 
 
 def _as_rows(x: Array) -> Array:
@@ -325,22 +333,29 @@ def _check_margin(name, input, target, matrix, weight=None):
     """Raises what PyTorch says of scores and targets that do not fit."""
     shape = list(input.shape)
     if input.ndim > 2 or 0 in input.shape[1:] or (input.ndim == 1 and input.shape[0] == 0):
-        raise ShapeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape}")
+        raise ShapeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape}"
+        )
     rows = input.shape[0] if input.ndim == 2 else 1
     t = list(target.shape)
     if matrix and t != shape:
         raise ShapeError(f"inconsistent target size: {t} for input of size: {shape}")
     if not matrix and (len(t) > 1 or (t[0] if t else 1) != rows):
         raise ShapeError(
-            f"{name}: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"{name}: target tensor should be 1-D with size equal to the number of input samples (batch "
+            "size). "
             f"Expected target size [{rows}], but got {t}. Input has shape {shape}."
         )
     if weight is not None and weight.shape[0] != (input.shape[-1] if input.ndim else 1):
-        raise ShapeError(f"inconsistent weight size, expected {input.shape[-1] if input.ndim else 1} but got {list(weight.shape)}")
+        raise ShapeError(
+            f"inconsistent weight size, expected {input.shape[-1] if input.ndim else 1} but got "
+            f"{list(weight.shape)}"
+        )
     a = array(target)
     if a.dtype != np.int64:
         raise ScriptTypeError(
-            f"expected scalar type Long but found {BY_NP[a.dtype].type_name}", hint="targets are classes: x.long()"
+            f"expected scalar type Long but found {BY_NP[a.dtype].type_name}",
+            hint="targets are classes: x.long()",
         )
 
 
@@ -436,7 +451,11 @@ def _label_terms(input: Array, target: Array) -> tuple[Array, Array, Array]:
 
 
 @general(
-    vjp={"input": lambda g, input, target, reduction: op._multilabel_margin_backward(g, input, target, reduction)},
+    vjp={
+        "input": lambda g, input, target, reduction: op._multilabel_margin_backward(
+            g, input, target, reduction
+        )
+    },
     grad_fn="MultilabelMarginLossBackward0",
 )
 def _multilabel_margin(input: Tensor, target: Index, reduction: Str):
@@ -481,5 +500,3 @@ def multilabel_margin_loss(
     reduction = reduction_of(size_average, reduce, reduction)
     _check_margin("multilabel_margin_loss", input, target, True)
     return op._multilabel_margin(input, target, reduction)
-
-

@@ -77,7 +77,11 @@ def _losses(alpha: Array, a: Alignment) -> Array:
     """Minus the log likelihood of each sample, at the end of its time and labels."""
     n = alpha.shape[1]
     every = np.arange(n)
-    end = alpha[np.maximum(a.times - 1, 0), every] if len(alpha) else np.full((n, a.width), -np.inf, alpha.dtype)
+    end = (
+        alpha[np.maximum(a.times - 1, 0), every]
+        if len(alpha)
+        else np.full((n, a.width), -np.inf, alpha.dtype)
+    )
     last = end[every, 2 * a.lengths]
     before = np.where(a.lengths > 0, end[every, np.maximum(2 * a.lengths - 1, 0)], -np.inf)
     found = _add_logs(last, before)
@@ -100,7 +104,9 @@ def _backward(emitted: Array, a: Alignment) -> Array:
             later = beta[t + 1]
             jump = np.where(skip_on, _moved(later, -2), -np.inf)
             on = np.where(a.inside, _add_logs(later, _moved(later, -1), jump) + emitted[t], -np.inf)
-            here = np.where((a.times - 1 == t)[:, None], here, np.where((t < a.times - 1)[:, None], on, -np.inf))
+            here = np.where(
+                (a.times - 1 == t)[:, None], here, np.where((t < a.times - 1)[:, None], on, -np.inf)
+            )
         else:
             here = np.where((a.times - 1 == t)[:, None], here, -np.inf)
         beta[t] = here
@@ -164,12 +170,14 @@ def _table(targets: Array, lengths: Array, n: int) -> Array:
         return made
     if targets.shape[0] != n:
         raise ShapeError(
-            f"Expected tensor to have size {n} at dimension 0, but got size {targets.shape[0]} for argument #2 "
+            f"Expected tensor to have size {n} at dimension 0, but got size {targets.shape[0]} for argument "
+            "#2 "
             "'targets' (while checking arguments for ctc_loss_allocate_outputs)"
         )
     if longest > targets.shape[1]:
         raise ShapeError(
-            f"Expected tensor to have size at least {longest} at dimension 1, but got size {list(targets.shape)} for "
+            f"Expected tensor to have size at least {longest} at dimension 1, but got size "
+            f"{list(targets.shape)} for "
             "argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)"
         )
     return np.where(np.arange(targets.shape[1]) < lengths[:, None], targets, 0)[:, :longest].astype(np.int64)
@@ -187,7 +195,8 @@ def ctc_loss(
 ):
     """Minus the log likelihood of a sequence of labels, summed over all ways to spread it over time.
 
-    `log_probs` is [time, sample, label] after a log_softmax; `targets` is [sample, label], or all labels one after the
+    `log_probs` is [time, sample, label] after a log_softmax; `targets` is [sample, label], or all labels one
+    after the
     other. The mean divides each loss by the number of its labels first.
 
     >>> ctc_loss(log([[[0.5, 0.5]], [[0.5, 0.5]]]), [[1]], [2], [1])
@@ -203,10 +212,14 @@ def ctc_loss(
     t = array(targets)
     if t.dtype.kind not in "iu":
         raise ScriptTypeError("targets must be integral")
-    times, lengths = _lengths("input_lengths", input_lengths, n), _lengths("target_lengths", target_lengths, n)
+    times, lengths = (
+        _lengths("input_lengths", input_lengths, n),
+        _lengths("target_lengths", target_lengths, n),
+    )
     if times.size and times.max() > time:
         raise ScriptValueError(
-            f"Expected input_lengths to have value at most {time}, but got value {int(times.max())} (while checking "
+            f"Expected input_lengths to have value at most {time}, but got value {int(times.max())} (while "
+            "checking "
             "arguments for ctc_loss_allocate_outputs)"
         )
     table = _table(t if batched or t.ndim > 1 else t[None], lengths, n)

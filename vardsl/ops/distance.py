@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import prod
 import math
 from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import state
 from vardsl.engine.dtypes import Array
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.decompose import check_matrix, check_real, check_square
@@ -17,9 +15,7 @@ from vardsl.ops.define import (
     Dtype,
     Int,
     Ints,
-    NotImplementedRule,
     Number,
-    Str,
     Tensor,
     array,
     composite,
@@ -30,10 +26,10 @@ from vardsl.ops.define import (
 )
 from vardsl.ops.dims import wrap_dim, wrap_dims
 
-# ---- vector norms ----------------------------------------------------------------------------------------------
+# ---- vector norms ------------------------------------------------------------------------------------------
 
 
-def _norm_kernel(x: Array, p: float, axes: tuple[int, ...], keepdim: bool) -> Array:
+def norm_of(x: Array, p: float, axes: tuple[int, ...], keepdim: bool) -> Array:
     kind = x.dtype.type
     if p == 2:
         return np.sqrt(np.add.reduce(x * x, axes, keepdims=keepdim))
@@ -94,7 +90,7 @@ def _hits(x: Tensor, y: Tensor, axes: Ints):
     grad_fn="LinalgVectorNormBackward0",
 )
 def _vector_norm(x: Tensor, ord: Number, dim: Ints | None, keepdim: Bool):
-    return np.asarray(_norm_kernel(x, ord, wrap_dims(dim, x.ndim), keepdim))
+    return np.asarray(norm_of(x, ord, wrap_dims(dim, x.ndim), keepdim))
 
 
 @general(
@@ -102,7 +98,7 @@ def _vector_norm(x: Tensor, ord: Number, dim: Ints | None, keepdim: Bool):
     grad_fn="NormBackward1",
 )
 def _norm_along(x: Tensor, ord: Number, dim: Ints | None, keepdim: Bool):
-    return np.asarray(_norm_kernel(x, ord, wrap_dims(dim, x.ndim), keepdim))
+    return np.asarray(norm_of(x, ord, wrap_dims(dim, x.ndim), keepdim))
 
 
 @composite()
@@ -111,7 +107,8 @@ def linalg_vector_norm(
 ):
     """Norm of the elements, over all or over some dimensions: (Σ |x|ᵖ)^(1/p), p = `ord`.
 
-    Infinity gives the largest, minus infinity the smallest absolute value, 0 the number of elements that are not 0.
+    Infinity gives the largest, minus infinity the smallest absolute value, 0 the number of elements that are
+    not 0.
     At zero the derivative is 0.
 
     >>> linalg.vector_norm([3., -4.])
@@ -130,19 +127,21 @@ def _check_reducible(name, x, p, dim):
     axes = wrap_dims(dim, x.ndim)
     if any(x.shape[k] == 0 for k in axes):
         which = "inf" if p == math.inf else "-inf" if p == -math.inf else f"{p:g}"
-        if dim is None or len(axes) == x.ndim and not dim:
+        if dim is None or (len(axes) == x.ndim and not dim):
             raise ShapeError(
-                f"{name} cannot compute the {which} norm on an empty tensor because the operation does not have an "
+                f"{name} cannot compute the {which} norm on an empty tensor because the operation does not "
+                "have an "
                 "identity"
             )
         bad = next(k for k in axes if x.shape[k] == 0)
         raise ShapeError(
-            f"{name} cannot compute the {which} norm on the dimension {bad} because this dimension is empty and the "
+            f"{name} cannot compute the {which} norm on the dimension {bad} because this dimension is empty "
+            "and the "
             "operation does not have an identity"
         )
 
 
-# ---- matrix norms ----------------------------------------------------------------------------------------------
+# ---- matrix norms ------------------------------------------------------------------------------------------
 
 
 def _matrix_dims(name, A, dim):
@@ -167,7 +166,8 @@ def linalg_matrix_norm(
 ):
     """Norm of matrices.
 
-    `ord` is "fro" (root of the sum of squares), "nuc" (sum of singular values), 2 or −2 (largest or smallest singular
+    `ord` is "fro" (root of the sum of squares), "nuc" (sum of singular values), 2 or −2 (largest or smallest
+    singular
     value), 1 or −1 (columns), infinity or minus infinity (rows).
 
     >>> linalg.matrix_norm([[1., 2.], [3., 4.]], 1)
@@ -195,7 +195,7 @@ def linalg_matrix_norm(
 
 
 def _kept(x, A, a, b, keepdim):
-    """A result whose matrix dimensions were moved to the end, with those dimensions as ones in their places."""
+    """A result without its matrix dimensions, with ones in the places of those."""
     if not keepdim:
         return x
     x = op.unsqueeze(x, -1)
@@ -213,7 +213,7 @@ def linalg_norm(
     *,
     dtype: Dtype | None = None,
 ):
-    """Norm of a vector or of a matrix: `linalg.vector_norm` or `linalg.matrix_norm`, by `ord` and the dimensions.
+    """Norm of a vector or of a matrix: `linalg.vector_norm` or `linalg.matrix_norm`, by `ord` and `dim`.
 
     >>> linalg.norm([[3., 0.], [0., 4.]])
     tensor(5.)
@@ -221,11 +221,12 @@ def linalg_norm(
     if ord is None:
         return op.linalg_vector_norm(A, 2, dim, keepdim, dtype=dtype)
     if dim is not None and len(dim) not in (1, 2):
-        raise ScriptValueError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}")
+        raise ScriptValueError(
+            f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}"
+        )
     if dim is None and A.ndim not in (1, 2):
         raise ShapeError(
-            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
-            f"{A.ndim}D."
+            f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D."
         )
     if (dim is not None and len(dim) == 2) or (dim is None and A.ndim == 2):
         return op.linalg_matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
@@ -259,7 +260,9 @@ def linalg_cond(A: Tensor, p: Any | None = None):
     return op.nan_to_num(product, math.inf, math.inf, -math.inf)
 
 
-@general(vjp=lambda g, y: -op.matmul(op._swapped(y), op.matmul(g, op._swapped(y))), grad_fn="LinalgInvExBackward0")
+@general(
+    vjp=lambda g, y: -op.matmul(op._swapped(y), op.matmul(g, op._swapped(y))), grad_fn="LinalgInvExBackward0"
+)
 def _inverse_or_infinite(A: Tensor):
     """The inverse; infinities where there is none."""
     try:
@@ -275,7 +278,12 @@ def _inverse_or_infinite(A: Tensor):
 
 @nondiff()
 def linalg_matrix_rank(
-    input: Tensor, tol: Any | None = None, hermitian: Bool = False, *, atol: Any | None = None, rtol: Any | None = None
+    input: Tensor,
+    tol: Any | None = None,
+    hermitian: Bool = False,
+    *,
+    atol: Any | None = None,
+    rtol: Any | None = None,
 ):
     """Rank of matrices: the number of singular values above max(atol, rtol · largest).
 
@@ -318,7 +326,7 @@ def linalg_diagonal(A: Tensor, *, offset: Int = 0, dim1: Int = -2, dim2: Int = -
     return op.diagonal(A, offset, dim1, dim2)
 
 
-# ---- norms in use ----------------------------------------------------------------------------------------------
+# ---- norms in use ------------------------------------------------------------------------------------------
 
 
 @fused()
@@ -391,17 +399,21 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: Number = 2.0, eps: Number = 1e-
     return op._norm_along(d, p, (-1,), keepdim)
 
 
+def _dist_vjp(g, y, input, other, p, like):
+    return op.sum_to_size(norm_vjp(g, y, input - other, p, None, False), like.shape)
+
+
 @general(
     vjp={
-        "input": lambda g, y, input, other, p: op.sum_to_size(norm_vjp(g, y, input - other, p, None, False), input.shape),
-        "other": lambda g, y, input, other, p: op.sum_to_size(norm_vjp(-g, y, input - other, p, None, False), other.shape),
+        "input": lambda g, y, input, other, p: _dist_vjp(g, y, input, other, p, input),
+        "other": lambda g, y, input, other, p: _dist_vjp(-g, y, input, other, p, other),
     },
     promote="same",
     grad_fn="DistBackward0",
 )  # fmt: skip
 def _dist(input: Tensor, other: Tensor, p: Number):
     d = input - other
-    return np.asarray(_norm_kernel(d, p, tuple(range(d.ndim)), False))
+    return np.asarray(norm_of(d, p, tuple(range(d.ndim)), False))
 
 
 @composite()
@@ -412,141 +424,3 @@ def dist(input: Tensor, other: Tensor, p: Number = 2):
     tensor(5.)
     """
     return op._dist(input, other, p)
-
-
-# ---- distances of all pairs ------------------------------------------------------------------------------------
-
-
-def _pair_slopes(diff: Array, d: Array, p: float) -> Array:
-    """∂d/∂(each coordinate of the difference)."""
-    d = d[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if p == 0:
-            return np.zeros_like(diff)
-        if p == 1:
-            return np.sign(diff)
-        if math.isinf(p):
-            return np.sign(diff) * (np.abs(diff) == d)
-        if p == 2:
-            return np.where(d == 0, diff.dtype.type(0), diff / d)
-        size = np.sign(diff) * np.abs(diff) ** diff.dtype.type(p - 1) / d ** diff.dtype.type(p - 1)
-        return np.where((d == 0) | ((diff == 0) & (p < 1)), diff.dtype.type(0), size)
-
-
-_CDIST = NotImplementedRule("the derivative for '_cdist_backward' is not implemented.")
-
-
-@general(vjp={"g": _CDIST, "x1": _CDIST, "x2": _CDIST}, grad_fn="CdistBackwardBackward0")
-def _cdist_backward(g: Tensor, x1: Tensor, x2: Tensor, p: Number, distances: Any):
-    diff = x1[..., :, None, :] - x2[..., None, :, :]
-    return np.add.reduce(_pair_slopes(diff, distances, p) * g[..., None], -2)
-
-
-def _cdist_left(g, y, x1, x2, p):
-    return op.sum_to_size(op._cdist_backward(g, x1, x2, p, array(y)), x1.shape)
-
-
-def _cdist_right(g, y, x1, x2, p):
-    flipped = np.swapaxes(array(y), -1, -2)
-    return op.sum_to_size(op._cdist_backward(op._swapped(g), x2, x1, p, flipped), x2.shape)
-
-
-@general(vjp={"x1": _cdist_left, "x2": _cdist_right}, grad_fn="CdistBackward0")
-def _cdist(x1: Tensor, x2: Tensor, p: Number):
-    return _distances(x1[..., :, None, :], x2[..., None, :, :], p)
-
-
-def _distances(a: Array, b: Array, p: float) -> Array:
-    size = prod(np.broadcast_shapes(a.shape, b.shape)) * a.itemsize
-    state.ctx.budget.reserve(size, "cdist()")
-    diff = a - b
-    return _norm_kernel(diff, p, (diff.ndim - 1,), False)
-
-
-@fused(grad_fn="ViewBackward0")
-def _cdist_by_products(x1: Tensor, x2: Tensor):
-    """Euclidean distances by |a|² + |b|² − 2 a·b, for many points."""
-    s1 = op.sum(x1 * x1, -1, True)
-    s2 = op._swapped(op.sum(x2 * x2, -1, True))
-    squares = op.clamp_min(s1 + s2 - op.matmul(x1, op._swapped(x2)) * 2, 0)
-    d = op.sqrt(squares)
-    return op.masked_fill(d, squares == 0, 0)
-
-
-@composite()
-def cdist(
-    x1: Tensor,
-    x2: Tensor,
-    p: Number = 2.0,
-    compute_mode: Str = "use_mm_for_euclid_dist_if_necessary",
-):
-    """Distances between all pairs of a row of `x1` and a row of `x2`.
-
-    >>> cdist([[0., 0.], [1., 0.]], [[3., 4.]])
-    tensor([[5.0000],
-            [4.4721]])
-    """
-    for x, which in ((x1, "X1"), (x2, "X2")):
-        if array(x).dtype.kind != "f":
-            raise ScriptTypeError(f"cdist only supports floating-point dtypes, {which} got: {array(x).dtype.name}")
-        if x.ndim < 2:
-            raise ShapeError(f"cdist only supports at least 2D tensors, {which} got: {x.ndim}D")
-    if x1.shape[-1] != x2.shape[-1]:
-        raise ShapeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
-        )
-    if p < 0:
-        raise ScriptValueError("cdist only supports non-negative p values")
-    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
-    if compute_mode not in modes:
-        raise ScriptValueError(f"{compute_mode} is not a valid value for compute_mode")
-    many = x1.shape[-2] > 25 or x2.shape[-2] > 25
-    empty = 0 in x1.shape or 0 in x2.shape
-    if p == 2 and not empty and (compute_mode == modes[1] or (compute_mode == modes[0] and many)):
-        return op._cdist_by_products(x1, x2)
-    return op._cdist(x1, x2, p)
-
-
-def _pairs(n: int) -> tuple[Array, Array]:
-    return np.triu_indices(n, 1)
-
-
-_PDIST = NotImplementedRule("the derivative for '_pdist_backward' is not implemented.")
-
-
-@general(vjp={"g": _PDIST, "input": _PDIST}, grad_fn="PdistBackwardBackward0")
-def _pdist_backward(g: Tensor, input: Tensor, p: Number, distances: Any):
-    i, j = _pairs(input.shape[0])
-    slopes = _pair_slopes(input[i] - input[j], distances, p) * g[:, None]
-    made = np.zeros(input.shape, input.dtype)
-    np.add.at(made, i, slopes)
-    np.subtract.at(made, j, slopes)
-    return made
-
-
-@general(vjp=lambda g, y, input, p: op._pdist_backward(g, input, p, array(y)), grad_fn="PdistBackward0")
-def _pdist(input: Tensor, p: Number):
-    i, j = _pairs(input.shape[0])
-    return _distances(input[i], input[j], p)
-
-
-@composite()
-def pdist(input: Tensor, p: Number = 2):
-    """Distances between all pairs of rows, each pair once.
-
-    >>> pdist([[0., 0.], [3., 4.], [0., 1.]])
-    tensor([5.0000, 1.0000, 4.2426])
-    """
-    if input.ndim != 2:
-        raise ShapeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
-    if array(input).dtype.kind != "f":
-        raise ScriptTypeError("pdist only supports floating-point dtypes")
-    if p < 0:
-        raise ScriptValueError("pdist only supports non-negative p values")
-    return op._pdist(input, p)
-
-
-@nondiff()
-def _no_conditions(A: Tensor):
-    """The condition numbers of matrices without elements."""
-    return np.zeros(A.shape[:-2], A.dtype)

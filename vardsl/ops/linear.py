@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from math import prod
+
 import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import Array
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.addmm import fits
 from vardsl.ops.define import Bool, Index, Int, Number, Tensor, composite, general, nondiff, op
-from vardsl.ops.linalg import fits, laid_out, operands, same_matrix_types, show
+from vardsl.ops.linalg import laid_out, operands, same_matrix_types, show
 
-# ---- linear ----------------------------------------------------------------------------------------------------
+# ---- linear ------------------------------------------------------------------------------------------------
 
 
 def _flat(x):
@@ -37,7 +39,8 @@ def _linear(input: Array, weight: Array, bias: Array | None) -> Array:
     flat = laid_out(input).reshape(rows, input.shape[-1])
     if flat.shape[1] != weight.shape[1]:
         raise ShapeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({show(flat)} and {weight.shape[1]}x{weight.shape[0]})",
+            f"mat1 and mat2 shapes cannot be multiplied ({show(flat)} and "
+            f"{weight.shape[1]}x{weight.shape[0]})",
             operands=operands(input, weight),
         )
     same_matrix_types(input, weight)
@@ -98,7 +101,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None):
         y = op.matmul(input, weight)
         return y if bias is None else y + bias
     if input.ndim == 0 or weight.ndim != 2:
-        raise ShapeError(f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D")
+        raise ShapeError(
+            f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D"
+        )
     if bias is None:
         if input.ndim == 1:
             return op._linear_plain_vector(input, weight)
@@ -129,9 +134,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     tensor([[9.]])
     """
     if input1.ndim != input2.ndim:
-        raise ShapeError(
-            f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}"
-        )
+        raise ShapeError(f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}")
     for i in range(input1.ndim - 1):
         if input1.shape[i] != input2.shape[i]:
             raise ShapeError(
@@ -141,23 +144,27 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     for k, x in ((1, input1), (2, input2)):
         if x.shape[-1] != weight.shape[k]:
             raise ShapeError(
-                f"bilinear(): input{k} size does not match weight size: got {x.shape[-1]} but expected {weight.shape[k]}"
+                f"bilinear(): input{k} size does not match weight size: got {x.shape[-1]} but expected "
+                f"{weight.shape[k]}"
             )
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise ShapeError(
-            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}"
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected "
+            f"{weight.shape[0]}"
         )
     y = op._bilinear(input1, input2, weight)
     return y if bias is None else y + bias
 
 
-# ---- tables of rows --------------------------------------------------------------------------------------------
+# ---- tables of rows ----------------------------------------------------------------------------------------
 
 
 def in_table(indices: Array, rows: int) -> None:
     """Raises ScriptIndexError where an index has no row."""
     if indices.size and (indices.min() < 0 or indices.max() >= rows):
-        raise ScriptIndexError("index out of range in self", hint=f"the table has {rows} rows, 0 … {rows - 1}")
+        raise ScriptIndexError(
+            "index out of range in self", hint=f"the table has {rows} rows, 0 … {rows - 1}"
+        )
 
 
 def _embedding_vjp(g, input, weight_like, padding_idx, scale_grad_by_freq):
@@ -184,7 +191,9 @@ def _embedding_dense_backward(
     return made
 
 
-def _row_factor(flat: Array, padding_idx: int, rows: int, by_frequency: bool, dtype: np.dtype) -> Array | None:
+def _row_factor(
+    flat: Array, padding_idx: int, rows: int, by_frequency: bool, dtype: np.dtype
+) -> Array | None:
     factor = None
     if by_frequency:
         factor = 1 / np.bincount(flat, minlength=rows)[flat].astype(dtype)
@@ -200,7 +209,9 @@ def _row_factor(flat: Array, padding_idx: int, rows: int, by_frequency: bool, dt
     ),
     grad_fn="EmbeddingBackward0",
 )
-def _embedding_rows(input: Tensor, indices: Index, num_weights: Int, padding_idx: Int, scale_grad_by_freq: Bool):
+def _embedding_rows(
+    input: Tensor, indices: Index, num_weights: Int, padding_idx: Int, scale_grad_by_freq: Bool
+):
     """The adjoint of `_embedding_dense_backward`: rows by index, scaled as the gradient is."""
     flat = indices.reshape(-1)
     rows = input[flat]
@@ -228,7 +239,8 @@ def embedding(
 ):
     """Rows of a table by their indices.
 
-    The row `padding_idx` gets no gradient. With `max_norm` the rows that are used are first scaled down in place to
+    The row `padding_idx` gets no gradient. With `max_norm` the rows that are used are first scaled down in
+    place to
     that norm; with `scale_grad_by_freq` a row's gradient is divided by the number of its uses.
 
     Value: yᵢ = weight[inputᵢ]
@@ -240,7 +252,8 @@ def embedding(
     indices = input.array if isinstance(input, Value) else np.asarray(input)
     if indices.dtype.name not in ("int64", "int32"):
         raise ScriptTypeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
+            "but got "
             f"torch.{Value(indices).dtype.type_name}Tensor instead (while checking arguments for embedding)",
             hint="indices are integers: x.long()",
         )

@@ -1,4 +1,4 @@
-"""Losses between numbers: squared, absolute, Huber, binary cross entropy, and those made of other operations."""
+"""Losses between numbers: squared, absolute, Huber, and those made of other operations."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Number, Str, Tensor, composite, general, op
 
-# ---- reductions ------------------------------------------------------------------------------------------------
+# ---- reductions --------------------------------------------------------------------------------------------
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """The reduction, also where it is given in PyTorch's older way. Raises ScriptValueError for other words."""
+    """The reduction, also where it is given in the older way. Raises ScriptValueError for other words."""
     if size_average is not None or reduce is not None:
         if reduce is False:
             return "none"
         return "mean" if size_average in (None, True) else "sum"
     if reduction not in ("mean", "sum", "none"):
-        raise ScriptValueError(f"{reduction} is not a valid value for reduction", hint='"mean", "sum" or "none"')
+        raise ScriptValueError(
+            f"{reduction} is not a valid value for reduction", hint='"mean", "sum" or "none"'
+        )
     return reduction
 
 
@@ -72,7 +74,17 @@ def weighed(losses, weight, input, reduction):
     return op.sum(losses) / op.sum(weight) if reduction == "mean" else over(losses, reduction)
 
 
-# ---- differences -----------------------------------------------------------------------------------------------
+def no_gradient(name, **given):
+    """Raises GradError for arguments that PyTorch does not differentiate."""
+    for key, x in given.items():
+        if isinstance(x, Value) and x.requires_grad and state.ctx.grad_enabled:
+            raise GradError(
+                f"The function '{name}' is not differentiable with respect to argument '{key}'. "
+                "This input cannot have requires_grad True."
+            )
+
+
+# ---- differences -------------------------------------------------------------------------------------------
 
 
 def _mse_vjp(g, input, target, reduction):
@@ -157,10 +169,12 @@ def _huber_slope(input, target, delta):
 
 @general(
     vjp={
-        "input": lambda g, input, target, reduction, delta: _huber_slope(input, target, delta)
-        * share(g, input_size(input), reduction),
-        "target": lambda g, input, target, reduction, delta: _huber_slope(target, input, delta)
-        * share(g, input_size(input), reduction),
+        "input": lambda g, input, target, reduction, delta: (
+            _huber_slope(input, target, delta) * share(g, input_size(input), reduction)
+        ),
+        "target": lambda g, input, target, reduction, delta: (
+            _huber_slope(target, input, delta) * share(g, input_size(input), reduction)
+        ),
     },
     promote="same",
     grad_fn="HuberLossBackward0",
@@ -199,10 +213,12 @@ def _smooth_slope(input, target, beta):
 
 @general(
     vjp={
-        "input": lambda g, input, target, reduction, beta: _smooth_slope(input, target, beta)
-        * share(g, input_size(input), reduction),
-        "target": lambda g, input, target, reduction, beta: _smooth_slope(target, input, beta)
-        * share(g, input_size(input), reduction),
+        "input": lambda g, input, target, reduction, beta: (
+            _smooth_slope(input, target, beta) * share(g, input_size(input), reduction)
+        ),
+        "target": lambda g, input, target, reduction, beta: (
+            _smooth_slope(target, input, beta) * share(g, input_size(input), reduction)
+        ),
     },
     promote="same",
     grad_fn="SmoothL1LossBackward0",
@@ -263,135 +279,13 @@ def soft_margin_loss(
     tensor(0.8133)
     """
     reduction = reduction_of(size_average, reduce, reduction)
-    _no_gradient("soft_margin_loss", target=target)
+    no_gradient("soft_margin_loss", target=target)
     if input.shape != target.shape:
         input, target = op.broadcast_tensors([input, target])
     return op._soft_margin(input, target, reduction)
 
 
-# ---- binary cross entropy --------------------------------------------------------------------------------------
-
-
-def _bce_vjp(g, input, target, weight, reduction):
-    slope = (input - target) / op.clamp_min((1 - input) * input, 1e-12)
-    slope = slope * share(g, input_size(input), reduction)
-    return slope if weight is None else slope * weight
-
-
-def _bce_target_vjp(g, input, weight, reduction):
-    slope = (op.log(1 - input) - op.log(input)) * share(g, input_size(input), reduction)
-    return slope if weight is None else slope * weight
-
-
-@general(vjp={"input": _bce_vjp, "target": _bce_target_vjp}, grad_fn="BinaryCrossEntropyBackward0")
-def _bce(input: Tensor, target: Tensor, weight: Tensor | None, reduction: Str):
-    if input.size and not ((input >= 0) & (input <= 1)).all():
-        raise ScriptValueError(
-            "all elements of input should be between 0 and 1",
-            hint="for scores without a sigmoid there is binary_cross_entropy_with_logits",
-        )
-    with np.errstate(divide="ignore"):
-        loss = (target - 1) * np.maximum(np.log1p(-input), -100) - target * np.maximum(np.log(input), -100)
-    return reduced(loss if weight is None else loss * weight, reduction)
-
-
-def _no_gradient(name, **given):
-    for key, x in given.items():
-        if isinstance(x, Value) and x.requires_grad and state.ctx.grad_enabled:
-            raise GradError(
-                f"The function '{name}' is not differentiable with respect to argument '{key}'. "
-                "This input cannot have requires_grad True."
-            )
-
-
-@composite()
-def binary_cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-):
-    """Cross entropy of probabilities and targets between 0 and 1. Logarithms are cut off at −100.
-
-    Value: −target log(input) − (1 − target) log(1 − input)
-
-    >>> binary_cross_entropy([0.5, 0.9], [1., 1.])
-    tensor(0.3993)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        raise ScriptValueError(
-            f"Using a target size (torch.Size({list(target.shape)})) that is different to the input size "
-            f"(torch.Size({list(input.shape)})) is deprecated. Please ensure they have the same size."
-        )
-    if weight is not None:
-        _no_gradient("binary_cross_entropy", weight=weight)
-        weight = op.expand(weight, np.broadcast_shapes(target.shape, weight.shape))
-    return op._bce(input, target, weight, reduction)
-
-
-def _logits_vjp(g, input, target, weight, pos_weight, reduction):
-    s = op.sigmoid(input)
-    if pos_weight is None:
-        slope = s - target
-    else:
-        t = pos_weight * target
-        slope = (t + 1 - target) * s - t
-    slope = slope * share(g, input_size(input), reduction)
-    return slope if weight is None else slope * weight
-
-
-def _logits_target_vjp(g, input, weight, pos_weight, reduction):
-    slope = -input if pos_weight is None else op.logsigmoid(-input) - pos_weight * op.logsigmoid(input)
-    slope = slope * share(g, input_size(input), reduction)
-    return slope if weight is None else slope * weight
-
-
-@general(
-    vjp={"input": _logits_vjp, "target": _logits_target_vjp}, grad_fn="BinaryCrossEntropyWithLogitsBackward0"
-)
-def _bce_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: Str
-):
-    # log(1 + exp(-x)) = log1p(exp(-|x|)) + max(-x, 0)
-    loss = np.log1p(np.exp(-np.abs(input))) - np.minimum(input, 0)
-    if pos_weight is not None:
-        loss = loss * ((pos_weight - 1) * target + 1)
-    loss += (1 - target) * input
-    return reduced(loss if weight is None else loss * weight, reduction)
-
-
-@composite()
-def binary_cross_entropy_with_logits(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-    pos_weight: Tensor | None = None,
-):
-    """Cross entropy of scores, whose sigmoids are probabilities, and targets between 0 and 1.
-
-    Value: (1 − target) input + log(1 + exp(−input))
-    Derivative: g (sigmoid(input) − target)
-
-    >>> binary_cross_entropy_with_logits([0., 2.], [1., 1.])
-    tensor(0.4100)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        raise ScriptValueError(
-            f"Target size (torch.Size({list(target.shape)})) must be the same as input size "
-            f"(torch.Size({list(input.shape)}))"
-        )
-    _no_gradient("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
-    return op._bce_logits(input, target, weight, pos_weight, reduction)
-
-
-# ---- made of other operations ----------------------------------------------------------------------------------
+# ---- made of other operations ------------------------------------------------------------------------------
 
 
 @composite()
@@ -447,7 +341,10 @@ def gaussian_nll_loss(
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = op.unsqueeze(var, -1)
-        elif input.ndim != var.ndim or sum(q for p, q in zip(input.shape, var.shape, strict=True) if p != q) != 1:
+        elif (
+            input.ndim != var.ndim
+            or sum(q for p, q in zip(input.shape, var.shape, strict=True) if p != q) != 1
+        ):
             raise ScriptValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ScriptValueError(f"{reduction} is not valid")
@@ -539,13 +436,9 @@ def cosine_embedding_loss(
 
 
 def _check_cosine(input1, input2, target):
-    sizes = (
-        f"input1 ({list(input1.shape)}), input2 ({list(input2.shape)}), target ({list(target.shape)})"
-    )
+    sizes = f"input1 ({list(input1.shape)}), input2 ({list(input2.shape)}), target ({list(target.shape)})"
     if target.ndim not in (0, 1):
-        raise ShapeError(
-            "0D or 1D target tensor expected, multi-target not supported"
-        )
+        raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
     if target.ndim == 1 and (input1.ndim != 2 or input2.ndim != 2):
         raise ShapeError(
             "1D target tensor expects 2D input tensors, but found inputs with sizes "
@@ -610,7 +503,8 @@ def triplet_margin_loss(
         raise ScriptValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise ShapeError(
-            f"The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, "
+            "but got: "
             f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
         )
     near = op.pairwise_distance(anchor, positive, p, eps)

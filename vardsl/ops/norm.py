@@ -11,7 +11,7 @@ from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import bump, write
 from vardsl.engine.tiles import add_up
 from vardsl.engine.value import Value
-from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.errors import ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Int, Ints, Number, Tensor, array, composite, general, op
 from vardsl.ops.dims import wrap_dim
 
@@ -50,7 +50,7 @@ def _back_through_standard(h, standard, rstd, axes, n):
     return (h - mean - standard * along) * rstd
 
 
-# ---- layer norm ------------------------------------------------------------------------------------------------
+# ---- layer norm --------------------------------------------------------------------------------------------
 
 
 def _restandard(input, axes, eps):
@@ -85,7 +85,9 @@ def _rows_back(
         h = rows * (rows.dtype.type(1) if weight is None else weight.reshape(1, -1))
         standard *= (np.einsum("ij,ij->i", h, standard) / n)[:, None]
         h -= standard
-        h -= (np.add.reduce(rows, 1) / n if weight is None else np.matmul(rows, weight.reshape(-1)) / n)[:, None]
+        h -= (np.add.reduce(rows, 1) / n if weight is None else np.matmul(rows, weight.reshape(-1)) / n)[
+            :, None
+        ]
         h *= rstd.reshape(-1, 1)
         dx = h.reshape(x.shape)
     return dx, dw, db
@@ -134,19 +136,22 @@ def _layer_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, dims:
 def _check_normalized(input, shape, spelled="*, ", **given):
     if len(shape) == 0:
         raise ShapeError(
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, "
+            "but got "
             "normalized_shape = []"
         )
     for name, x in given.items():
         if x is not None and x.shape != shape:
             raise ShapeError(
-                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(x.shape)} "
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(x.shape)} "
                 f"and normalized_shape = {list(shape)}"
             )
     if input.ndim < len(shape) or input.shape[input.ndim - len(shape) :] != shape:
         expected = ", ".join(map(str, shape))
         raise ShapeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [{spelled}{expected}], but got input of size"
+            f"Given normalized_shape={list(shape)}, expected input with shape [{spelled}{expected}], but got "
+            "input of size"
             f"{list(input.shape)}"
         )
 
@@ -188,7 +193,7 @@ def rms_norm(input: Tensor, normalized_shape: Ints, weight: Tensor | None = None
     return y if weight is None else y * weight
 
 
-# ---- batch norm ------------------------------------------------------------------------------------------------
+# ---- batch norm --------------------------------------------------------------------------------------------
 
 
 def _column(x, ndim):
@@ -227,7 +232,13 @@ def _batch_norm_vjp(g, y, input, weight, needs, mean, var, training, eps):
 
 @general(shared=_batch_norm_vjp, grad_fn="NativeBatchNormBackward0")
 def _batch_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Any | None, var: Any | None, training: Bool, eps: Number
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Any | None,
+    var: Any | None,
+    training: Bool,
+    eps: Number,
 ):
     shape = (1, -1) + (1,) * (input.ndim - 2)
     if training:
@@ -333,7 +344,7 @@ def _batch(input, running_mean, running_var, weight, bias, training, momentum, e
     return y
 
 
-# ---- instances and groups --------------------------------------------------------------------------------------
+# ---- instances and groups ----------------------------------------------------------------------------------
 
 
 @composite()
@@ -358,7 +369,9 @@ def instance_norm(
     if len(shape) < 3:
         wrap_dim(1, len(shape))
     if not use_input_stats and (running_mean is None or running_var is None):
-        raise ScriptValueError("Expected running_mean and running_var to be defined when use_input_stats is false")
+        raise ScriptValueError(
+            "Expected running_mean and running_var to be defined when use_input_stats is false"
+        )
     n, c = shape[:2]
     flat = op.reshape(input, (1, n * c, *shape[2:]))
     stats = [None if r is None else Value(np.tile(array(r), n)) for r in (running_mean, running_var)]
@@ -426,7 +439,11 @@ def _group_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, num_g
 
 @composite()
 def group_norm(
-    input: Tensor, num_groups: Int, weight: Tensor | None = None, bias: Tensor | None = None, eps: Number = 1e-05
+    input: Tensor,
+    num_groups: Int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: Number = 1e-05,
 ):
     """Each group of channels of each sample with mean 0 and variance 1, then times `weight` plus `bias`.
 
@@ -447,14 +464,17 @@ def group_norm(
     for name, x in (("weight", weight), ("bias", bias)):
         if x is not None and (x.ndim != 1 or x.shape[0] != channels):
             raise ShapeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got "
+                f"{name} of "
                 f"shape {list(x.shape)} and input of shape {list(shape)}"
             )
     return op._group_norm(input, weight, bias, num_groups, eps)[0]
 
 
 @composite()
-def local_response_norm(input: Tensor, size: Int, alpha: Number = 0.0001, beta: Number = 0.75, k: Number = 1.0):
+def local_response_norm(
+    input: Tensor, size: Int, alpha: Number = 0.0001, beta: Number = 0.75, k: Number = 1.0
+):
     """Each element divided by a power of the mean square of `size` neighbouring channels.
 
     Value: x / (k + alpha · mean x²)^beta
@@ -465,7 +485,9 @@ def local_response_norm(input: Tensor, size: Int, alpha: Number = 0.0001, beta: 
     """
     dim = input.ndim
     if dim < 3:
-        raise ScriptValueError(f"Expected 3D or higher dimensionality                          input (got {dim} dimensions)")
+        raise ScriptValueError(
+            f"Expected 3D or higher dimensionality                          input (got {dim} dimensions)"
+        )
     if 0 in input.shape:
         return input
     shape = tuple(input.shape)

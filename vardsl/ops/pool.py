@@ -1,4 +1,4 @@
-"""Pooling over windows: largest elements with their places, means, and putting elements back to their places."""
+"""Pooling over windows: largest elements with their places, and means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import Array
 from vardsl.engine.value import Value
-from vardsl.errors import ScriptIndexError, ScriptValueError, ShapeError
+from vardsl.errors import ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Index, Int, Ints, Tensor, composite, general, op
 from vardsl.ops.dims import wrap_dim
 
@@ -23,10 +23,10 @@ def named(y: Any, grad_fn: str) -> Any:
     return y
 
 
-# ---- windows ---------------------------------------------------------------------------------------------------
+# ---- windows -----------------------------------------------------------------------------------------------
 
 
-def _spread(name: str, value: Any, dims: int, default: Sizes | None = None) -> Sizes:
+def spread(name: str, value: Any, dims: int, default: Sizes | None = None) -> Sizes:
     """A number for each dimension, from one or several."""
     if value is None or (not isinstance(value, int) and len(value) == 0):
         assert default is not None
@@ -56,28 +56,33 @@ def _padded(x: Array, far: Sizes, padding: Sizes, fill: float) -> Array:
     spatial = x.shape[1:]
     if not any(padding) and all(f <= n for f, n in zip(far, spatial, strict=True)):
         return x
-    made = np.full((x.shape[0], *(max(f, n + p) for f, n, p in zip(far, spatial, padding, strict=True))), fill, x.dtype)
+    made = np.full(
+        (x.shape[0], *(max(f, n + p) for f, n, p in zip(far, spatial, padding, strict=True))), fill, x.dtype
+    )
     made[(slice(None), *(slice(p, p + n) for p, n in zip(padding, spatial, strict=True)))] = x
     return made
 
 
 def _reach(out: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
-    return tuple((o - 1) * s + d * (k - 1) + 1 for o, k, s, d in zip(out, kernel, stride, dilation, strict=True))
+    return tuple(
+        (o - 1) * s + d * (k - 1) + 1 for o, k, s, d in zip(out, kernel, stride, dilation, strict=True)
+    )
 
 
 def _places(offset: Sizes, out: Sizes, stride: Sizes, dilation: Sizes) -> tuple[slice, ...]:
     """Where in the padded input the element at `offset` of every window lies."""
     return tuple(
-        slice(k * d, k * d + (o - 1) * s + 1, s) for k, o, s, d in zip(offset, out, stride, dilation, strict=True)
+        slice(k * d, k * d + (o - 1) * s + 1, s)
+        for k, o, s, d in zip(offset, out, stride, dilation, strict=True)
     )
 
 
-def _planes(x: Array, dims: int) -> Array:
+def as_planes(x: Array, dims: int) -> Array:
     lead = prod(x.shape[: x.ndim - dims])
     return x.reshape(lead, *x.shape[x.ndim - dims :])
 
 
-# ---- places in planes ------------------------------------------------------------------------------------------
+# ---- places in planes --------------------------------------------------------------------------------------
 
 
 @general(
@@ -89,7 +94,9 @@ def _scatter_planes(input: Tensor, indices: Index, size: Ints):
     dims = len(size)
     lead = input.shape[: input.ndim - dims]
     planes, area = prod(lead), prod(size)
-    places = indices.reshape(planes, -1) + np.arange(planes)[:, None] * area if planes else indices.reshape(-1)
+    places = (
+        indices.reshape(planes, -1) + np.arange(planes)[:, None] * area if planes else indices.reshape(-1)
+    )
     sums = np.bincount(places.reshape(-1), weights=input.reshape(-1), minlength=planes * area)
     return sums.astype(input.dtype, copy=False).reshape(*lead, *size)
 
@@ -107,12 +114,12 @@ def _gather_planes(input: Tensor, indices: Index, size: Ints):
     return np.take_along_axis(input.reshape(lead, area), flat, 1).reshape(indices.shape)
 
 
-def _by_places(g, y, input_like, dims):
+def by_places(g, y, input_like, dims):
     shape = input_like.shape
     return op._scatter_planes(g[0], y[1], shape[len(shape) - dims :])
 
 
-# ---- the largest of a window -----------------------------------------------------------------------------------
+# ---- the largest of a window -------------------------------------------------------------------------------
 
 
 def _first_inside(n_out: int, s: int, p: int, d: int) -> Array:
@@ -121,7 +128,7 @@ def _first_inside(n_out: int, s: int, p: int, d: int) -> Array:
     return np.where(start < 0, start + -(start // d) * d, start)
 
 
-def _flat_places(rows: list[Array], size: Sizes) -> Array:
+def flat_places(rows: list[Array], size: Sizes) -> Array:
     """Indices into a plane from indices for each of its dimensions."""
     flat = np.zeros((1,) * len(size), np.int64)
     for k, (r, n) in enumerate(zip(rows, size, strict=True)):
@@ -132,12 +139,12 @@ def _flat_places(rows: list[Array], size: Sizes) -> Array:
 
 
 @general(
-    vjp=lambda g, y, input_like, kernel: _by_places(g, y, input_like, len(kernel)),
+    vjp=lambda g, y, input_like, kernel: by_places(g, y, input_like, len(kernel)),
     grad_fn="MaxPool2DWithIndicesBackward0",
 )
 def _max_pool(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, out: Ints):
     dims = len(kernel)
-    x = _planes(input, dims)
+    x = as_planes(input, dims)
     size = x.shape[1:]
     low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     padded = _padded(x, _reach(out, kernel, stride, dilation), padding, low)
@@ -154,11 +161,13 @@ def _max_pool(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation
         else:
             np.maximum(best, candidate, out=best)
         np.copyto(jump, sum(k * d * f for k, d, f in zip(offset, dilation, steps, strict=True)), where=better)
-    first = _flat_places([np.arange(o) * s - p for o, s, p in zip(out, stride, padding, strict=True)], size)
+    first = flat_places([np.arange(o) * s - p for o, s, p in zip(out, stride, padding, strict=True)], size)
     where = first + jump
     if (jump < 0).any():
-        inside = [_first_inside(o, s, p, d) for o, s, p, d in zip(out, stride, padding, dilation, strict=True)]
-        where = np.where(jump < 0, _flat_places(inside, size), where)
+        inside = [
+            _first_inside(o, s, p, d) for o, s, p, d in zip(out, stride, padding, dilation, strict=True)
+        ]
+        where = np.where(jump < 0, flat_places(inside, size), where)
     shape = (*input.shape[: input.ndim - dims], *out)
     return best.reshape(shape), where.reshape(shape)
 
@@ -205,7 +214,8 @@ def _check_rank(name, dims, input, average):
                 )
             return
         raise ShapeError(
-            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but "
+            "got:"
             f"{list(input.shape)}"
         )
     if n not in (dims + 1, dims + 2):
@@ -219,17 +229,18 @@ def _check_rank(name, dims, input, average):
             f"length, but input has a shape of {list(input.shape)} and non-batch dimension 0 has length zero!"
         )
     raise ShapeError(
-        f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:"
+        f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
+        "but got:"
         f"{list(input.shape)}"
     )
 
 
 def _max(dims, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
     name = f"max_pool{dims}d"
-    kernel = _spread(f"{name}: kernel_size", kernel_size, dims)
-    steps = _spread(f"{name}: stride", stride, dims, kernel)
-    pads = _spread(f"{name}: padding", padding, dims)
-    gaps = _spread(f"{name}: dilation", dilation, dims)
+    kernel = spread(f"{name}: kernel_size", kernel_size, dims)
+    steps = spread(f"{name}: stride", stride, dims, kernel)
+    pads = spread(f"{name}: padding", padding, dims)
+    gaps = spread(f"{name}: dilation", dilation, dims)
     if dims == 1:
         _check_rank(name, dims, input, False)
         _check_line(input, kernel[0], steps[0], pads[0], gaps[0], ceil_mode, return_indices)
@@ -258,7 +269,8 @@ def _check_line(input, k, s, p, d, ceil_mode, return_indices):
                                torch=f"pad must be non-negative, but got pad: {p}")  # fmt: skip
     if p > k // 2:
         raise ScriptValueError(
-            f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}"
+            f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and "
+            f"kernel_size={k}"
         )
     if d <= 0:
         raise ScriptValueError(f"max_pool1d() dilation must be greater than zero, but got {d}")
@@ -306,7 +318,7 @@ def max_pool3d(
     return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-# ---- the mean of a window --------------------------------------------------------------------------------------
+# ---- the mean of a window ----------------------------------------------------------------------------------
 
 
 def _divisors(
@@ -336,7 +348,7 @@ def _avg_pool(
     input: Tensor, out: Ints, kernel: Ints, stride: Ints, padding: Ints, include: Bool, override: Int
 ):
     dims = len(kernel)
-    x = _planes(input, dims)
+    x = as_planes(input, dims)
     one = (1,) * dims
     padded = _padded(x, _reach(out, kernel, stride, one), padding, 0)
     total = np.zeros((x.shape[0], *out), x.dtype)
@@ -360,11 +372,13 @@ def _avg_pool_adjoint(
     input: Tensor, size: Ints, kernel: Ints, stride: Ints, padding: Ints, include: Bool, override: Int
 ):
     dims = len(kernel)
-    g = _planes(input, dims)
+    g = as_planes(input, dims)
     out, one = g.shape[1:], (1,) * dims
     g = g / _divisors(size, kernel, stride, padding, out, include, override).astype(g.dtype)
     far = _reach(out, kernel, stride, one)
-    made = np.zeros((g.shape[0], *(max(f, n + p) for f, n, p in zip(far, size, padding, strict=True))), g.dtype)
+    made = np.zeros(
+        (g.shape[0], *(max(f, n + p) for f, n, p in zip(far, size, padding, strict=True))), g.dtype
+    )
     for offset in np.ndindex(*kernel):
         made[(slice(None), *_places(offset, out, stride, one))] += g
     made = made[(slice(None), *(slice(p, p + n) for p, n in zip(padding, size, strict=True)))]
@@ -373,9 +387,9 @@ def _avg_pool_adjoint(
 
 def _average(dims, input, kernel_size, stride, padding, ceil_mode, include, override):
     name = f"avg_pool{dims}d"
-    kernel = _spread(f"{name}: kernel_size", kernel_size, dims)
-    steps = _spread(f"{name}: stride", stride, dims, kernel)
-    pads = _spread(f"{name}: padding", padding, dims)
+    kernel = spread(f"{name}: kernel_size", kernel_size, dims)
+    steps = spread(f"{name}: stride", stride, dims, kernel)
+    pads = spread(f"{name}: padding", padding, dims)
     if override == 0:
         raise ScriptValueError("divisor must be not zero")
     if dims == 1:
@@ -428,220 +442,3 @@ def avg_pool3d(
     tensor([[[[1.]]]])
     """
     return _average(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-
-
-# ---- back to their places --------------------------------------------------------------------------------------
-
-
-@general(vjp=lambda g, indices, size: op._gather_planes(g, indices, size), grad_fn="MaxUnpool2DBackward0")
-def _max_unpool(input: Tensor, indices: Index, size: Ints):
-    dims = len(size)
-    lead = input.shape[: input.ndim - dims]
-    planes, area = prod(lead), prod(size)
-    made = np.zeros((planes, area), input.dtype)
-    if input.size:
-        flat = indices.reshape(planes, -1)
-        bad = (flat < 0) | (flat >= area)
-        if bad.any():
-            shown = (*size, 1) if dims == 1 else size
-            raise ScriptIndexError(
-                f"Found an invalid max index: {flat[bad].flat[0]} (output volumes are of size "
-                f"{'x'.join(map(str, shown))})"
-            )
-        np.put_along_axis(made, flat, input.reshape(planes, -1), 1)
-    return made.reshape(*lead, *size)
-
-
-def _unpool(dims, input, indices, kernel_size, stride, padding, output_size):
-    kernel = _spread("kernel_size", kernel_size, dims)
-    steps = _spread("stride", stride, dims, kernel)
-    pads = _spread("padding", padding, dims)
-    size = tuple(
-        (n - 1) * s + k - 2 * p
-        for n, s, k, p in zip(input.shape[input.ndim - dims :], steps, kernel, pads, strict=True)
-    )
-    if output_size is not None:
-        given = tuple(output_size)
-        given = given[2:] if len(given) == dims + 2 else given
-        if len(given) != dims:
-            raise ScriptValueError(
-                f"output_size should be a sequence containing {dims} or {dims + 2} elements, but it has a length of "
-                f"'{len(given)}'"
-            )
-        for d, (o, n, s) in enumerate(zip(given, size, steps, strict=True)):
-            if not n - s < o < n + s:
-                raise ScriptValueError(
-                    f'invalid output_size "{list(given)}" (dim {d} must be between {n - s} and {n + s})'
-                )
-        size = given
-    if tuple(indices.shape) != tuple(input.shape):
-        one = [1] if dims == 1 else []
-        raise ShapeError(
-            "Expected shape of indices to be same as that of the input tensor "
-            f"({list(input.shape) + one}) but got indices tensor with shape: {list(indices.shape) + one}"
-        )
-    y = op._max_unpool(input, indices, size)
-    return named(y, ("SqueezeBackward1", "MaxUnpool2DBackward0", "MaxUnpool3DBackward0")[dims - 1])
-
-
-@composite()
-def max_unpool1d(
-    input: Tensor, indices: Index, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
-    output_size: Ints | None = None,
-):  # fmt: skip
-    """Puts the elements that `max_pool1d` took back to their places, and zeros elsewhere.
-
-    >>> max_unpool1d([[3., 4.]], [[1, 3]], 2)
-    tensor([[0., 3., 0., 4.]])
-    """
-    return _unpool(1, input, indices, kernel_size, stride, padding, output_size)
-
-
-@composite()
-def max_unpool2d(
-    input: Tensor, indices: Index, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
-    output_size: Ints | None = None,
-):  # fmt: skip
-    """Puts the elements that `max_pool2d` took back to their places, and zeros elsewhere.
-
-    >>> max_unpool2d([[[4.]]], [[[3]]], 2)
-    tensor([[[0., 0.],
-             [0., 4.]]])
-    """
-    return _unpool(2, input, indices, kernel_size, stride, padding, output_size)
-
-
-@composite()
-def max_unpool3d(
-    input: Tensor, indices: Index, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0,
-    output_size: Ints | None = None,
-):  # fmt: skip
-    """Puts the elements that `max_pool3d` took back to their places, and zeros elsewhere.
-
-    >>> max_unpool3d([[[[4.]]]], [[[[0]]]], (1, 1, 2))
-    tensor([[[[4., 0.]]]])
-    """
-    return _unpool(3, input, indices, kernel_size, stride, padding, output_size)
-
-
-# ---- adaptive pooling ------------------------------------------------------------------------------------------
-
-
-def adaptive_windows(n: int, o: int) -> tuple[Array, Array]:
-    """First element and length of `o` windows that together cover `n` elements."""
-    i = np.arange(o)
-    start = i * n // max(o, 1)
-    return start, -(-(i + 1) * n // max(o, 1)) - start
-
-
-@general(
-    vjp=lambda g, y, input_like, out: _by_places(g, y, input_like, len(out)), grad_fn="AdaptiveMaxPool2DBackward0"
-)
-def _adaptive_max(input: Tensor, out: Ints):
-    dims = len(out)
-    x = _planes(input, dims)
-    size = x.shape[1:]
-    windows = [adaptive_windows(n, o) for n, o in zip(size, out, strict=True)]
-    low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    best = np.full((x.shape[0], *out), low, x.dtype)
-    where = np.broadcast_to(_flat_places([start for start, _ in windows], size), best.shape).copy()
-    for offset in np.ndindex(*(int(length.max(initial=0)) for _, length in windows)):
-        rows = [np.minimum(start + t, n - 1) for (start, _), t, n in zip(windows, offset, size, strict=True)]
-        inside = np.ones((1,) * dims, bool)
-        for k, ((_, length), t) in enumerate(zip(windows, offset, strict=True)):
-            shape = [1] * dims
-            shape[k] = -1
-            inside = inside & (t < length).reshape(shape)
-        candidate = x[(slice(None), *np.ix_(*rows))]
-        better = candidate > best
-        if x.dtype.kind == "f":
-            better |= np.isnan(candidate)
-        better &= inside
-        np.copyto(best, candidate, where=better)
-        np.copyto(where, np.broadcast_to(_flat_places(rows, size), best.shape), where=better)
-    shape = (*input.shape[: input.ndim - dims], *out)
-    return best.reshape(shape), where.reshape(shape)
-
-
-def adaptive_size(name: str, dims: int, input: Any, output_size: Any) -> Sizes:
-    """The size of the result, where none in a tuple stands for that of the input. Raises ShapeError."""
-    n = input.ndim
-    sizes = tuple(input.shape[n - dims :])
-    values = (output_size,) * dims if isinstance(output_size, int) or output_size is None else tuple(output_size)
-    if dims == 1:
-        if n not in (2, 3):
-            raise ShapeError(
-                f"Expected 2 to 3 dimensions, but got {n}-dimensional tensor for argument #1 'self' "
-                f"(while checking arguments for {name})"
-            )
-        if len(values) != 1:
-            raise ScriptValueError(f"{name}() argument 'output_size' should contain one int (got {len(values)})")
-    elif n < dims + 1 or n > dims + 2:
-        if dims == 3 or n < 2:
-            raise ShapeError(f"Input dimension should be at least {dims + 1}")
-        colon = ":" if "max" in name else ""
-        raise ShapeError(f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got{colon} {list(input.shape)}",
-                         notes=[f"Input dimension should be at least {dims + 1}"])  # fmt: skip
-    if len(values) != dims:
-        if "max" in name:
-            raise ScriptValueError(f"{name}(): internal error: output_size.size() must be {dims}")
-        raise ScriptValueError(f"{name}: output_size must be {dims}")
-    out = tuple(m if v is None else int(v) for v, m in zip(values, sizes, strict=True))
-    if min(out) < 0:
-        if "max" in name:
-            lead = list(input.shape[: n - dims])
-            shown = [*lead, *((1, *out) if dims == 1 else out)]
-            raise ShapeError(f"Trying to create tensor with negative dimension {min(out)}: {shown}")
-        shown_out = (1, *out) if dims == 1 else out
-        text = ", ".join(map(str, shown_out[:2])) + "".join(f",{v}" for v in shown_out[2:])
-        raise ScriptValueError(
-            f"adaptive_avg_pool{max(dims, 2)}d: elements of output_size must be greater than or equal to 0 but received "
-            f"{{{text}}}"
-        )
-    for k in range(n - dims, n):
-        if input.shape[k] == 0:
-            raise ShapeError(
-                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
-                f"{list(input.shape)} with dimension {k} being empty"
-            )
-    return out
-
-
-def _adaptive(dims, input, output_size, return_indices):
-    out = adaptive_size(f"adaptive_max_pool{dims}d", dims, input, output_size)
-    y, places = op._adaptive_max(input, out)
-    names = ("SqueezeBackward1", "AdaptiveMaxPool2DBackward0", "AdaptiveMaxPool3DBackward0")
-    named(y, names[dims - 1])
-    return (y, places) if return_indices else y
-
-
-@composite()
-def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: Bool = False):
-    """The largest element of each of `output_size` windows that cover a sequence.
-
-    >>> adaptive_max_pool1d([[1., 3., 2., 4.]], 2)
-    tensor([[3., 4.]])
-    """
-    return _adaptive(1, input, output_size, return_indices)
-
-
-@composite()
-def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: Bool = False):
-    """The largest element of each of `output_size` windows that cover an image.
-
-    >>> adaptive_max_pool2d([[[1., 3.], [2., 4.]]], 1)
-    tensor([[[4.]]])
-    """
-    return _adaptive(2, input, output_size, return_indices)
-
-
-@composite()
-def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: Bool = False):
-    """The largest element of each of `output_size` windows that cover a volume.
-
-    >>> adaptive_max_pool3d(ones(1, 2, 2, 2), 1)
-    tensor([[[[1.]]]])
-    """
-    return _adaptive(3, input, output_size, return_indices)
-
-

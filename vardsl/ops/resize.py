@@ -1,26 +1,30 @@
 """Resizing by separable weights: interpolation, and means over adaptive windows.
 
-Along each dimension an output element is a weighted sum of a few input elements, its taps. The derivative is the
+Along each dimension an output element is a weighted sum of a few input elements, its taps. The derivative is
+the
 transposed map, and so is the derivative of that.
 """
 
 from __future__ import annotations
 
-from math import prod
 import math
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from vardsl.engine.dtypes import Array
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.adaptive import adaptive_size, adaptive_windows
 from vardsl.ops.define import Bool, Int, Ints, Str, Tensor, array, composite, general, op
-from vardsl.ops.pool import adaptive_size, adaptive_windows, named
+from vardsl.ops.pool import named
 
-Taps = tuple[Array, Array | None]  # [tap, output]: indices into the input, and weights (None: a single tap of 1)
+Taps = tuple[
+    Array, Array | None
+]  # [tap, output]: indices into the input, and weights (None: a single tap of 1)
 
 
-# ---- the map and its transpose ---------------------------------------------------------------------------------
+# ---- the map and its transpose -----------------------------------------------------------------------------
 
 
 def _gather(x: Array, taps: Taps, axis: int) -> Array:
@@ -74,7 +78,7 @@ def _resized_back(input: Tensor, plan: Any, size: Ints):
     return g
 
 
-# ---- taps ------------------------------------------------------------------------------------------------------
+# ---- taps --------------------------------------------------------------------------------------------------
 
 
 def _scale(n: int, o: int, align: bool, factor: float | None) -> float:
@@ -164,7 +168,7 @@ def _mean_taps(n: int, o: int) -> Taps:
     return np.minimum(start + j, n - 1), (j < length) / np.maximum(length, 1)
 
 
-# ---- adaptive means --------------------------------------------------------------------------------------------
+# ---- adaptive means ----------------------------------------------------------------------------------------
 
 
 def _adaptive_mean(dims, input, output_size):
@@ -211,7 +215,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any):
     return _adaptive_mean(3, input, output_size)
 
 
-# ---- interpolation ---------------------------------------------------------------------------------------------
+# ---- interpolation -----------------------------------------------------------------------------------------
 
 _DIMS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3, "lanczos": 2}
 _NAMES = {
@@ -236,7 +240,9 @@ def _numbers(value: Any, dims: int) -> list[Any]:
     return list(a) if isinstance(a, list) else [a] * dims
 
 
-def _sizes(input: Any, size: Any, scale_factor: Any, recompute: bool | None, area: bool) -> tuple[list[int], list[Any]]:
+def _sizes(
+    input: Any, size: Any, scale_factor: Any, recompute: bool | None, area: bool
+) -> tuple[list[int], list[Any]]:
     """Output sizes, and the factors where they say more than those do."""
     dims = input.ndim - 2
     if size is not None and scale_factor is not None:
@@ -248,13 +254,16 @@ def _sizes(input: Any, size: Any, scale_factor: Any, recompute: bool | None, are
         out = _numbers(size, dims)
         if len(out) != dims:
             raise ScriptValueError(
-                "Input and output must have the same number of spatial dimensions, but got input with spatial "
-                f"dimensions of {spatial} and output size of {size}. Please provide input tensor in (N, C, d1, d2, "
+                "Input and output must have the same number of spatial dimensions, but got input with "
+                "spatial "
+                f"dimensions of {spatial} and output size of {size}. Please provide input tensor in (N, C, "
+                "d1, d2, "
                 "...,dK) format and output size in (o1, o2, ...,oK) format."
             )
         if not all(isinstance(v, int) for v in out):
             raise ScriptTypeError(
-                "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got "
+                "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], "
+                "but got "
                 f"size with types {[type(v) for v in out]}"
             )
         if recompute:
@@ -263,8 +272,10 @@ def _sizes(input: Any, size: Any, scale_factor: Any, recompute: bool | None, are
     factors = _numbers(scale_factor, dims)
     if len(factors) != dims:
         raise ScriptValueError(
-            "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial "
-            f"dimensions of {spatial} and scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, "
+            "Input and scale_factor must have the same number of spatial dimensions, but got input with "
+            "spatial "
+            f"dimensions of {spatial} and scale_factor of shape {scale_factor}. Please provide input tensor "
+            "in (N, C, "
             "d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
         )
     out = [math.floor(n * f) for n, f in zip(spatial, factors, strict=True)]
@@ -272,15 +283,15 @@ def _sizes(input: Any, size: Any, scale_factor: Any, recompute: bool | None, are
 
 
 def _check_mode(input: Any, mode: str, align: bool | None, antialias: bool) -> None:
-    if mode in ("nearest", "area", "nearest-exact"):
-        if align is not None:
-            raise ScriptValueError(
-                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
-                "trilinear"
-            )
+    if mode in ("nearest", "area", "nearest-exact") and align is not None:
+        raise ScriptValueError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear | "
+            "bicubic | trilinear"
+        )
     if antialias and not (mode in FILTERS and input.ndim == 4):
         raise ScriptValueError(
-            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D "
+            "tensor as input"
         )
 
 
@@ -293,7 +304,8 @@ def _check_rank(input: Any, mode: str) -> None:
     if mode in ("linear", "bilinear", "trilinear") and 3 <= n <= 5:
         raise ShapeError(f"Got {n}D input, but {mode} mode needs {_DIMS[mode] + 2}D input")
     raise ShapeError(
-        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {n}D) for the modes: nearest | linear | "
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {n}D) for the modes: nearest | linear "
+        "| "
         f"bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
     )
 
@@ -310,7 +322,8 @@ def interpolate(
 ):
     """Sequences, images or volumes [batch, channel, …] in another size.
 
-    `mode` is "nearest", "nearest-exact", "area", "linear" (sequences), "bilinear", "bicubic" (images) or "trilinear"
+    `mode` is "nearest", "nearest-exact", "area", "linear" (sequences), "bilinear", "bicubic" (images) or
+    "trilinear"
     (volumes). With `align_corners` the corner elements keep their places.
 
     >>> interpolate([[[1., 2.]]], scale_factor=2)
@@ -325,11 +338,14 @@ def interpolate(
     if mode == "lanczos" and not antialias:
         raise ScriptValueError("Lanczos mode requires antialias=True")
     if mode == "area":
-        return (op.adaptive_avg_pool1d, op.adaptive_avg_pool2d, op.adaptive_avg_pool3d)[input.ndim - 3](input, out)
+        return (op.adaptive_avg_pool1d, op.adaptive_avg_pool2d, op.adaptive_avg_pool3d)[input.ndim - 3](
+            input, out
+        )
     spatial = input.shape[2:]
     if min(out) <= 0 or 0 in spatial:
         raise ShapeError(
-            f"Input and output sizes should be greater than 0, but got input ({_shown(spatial)}) output ({_shown(out)})"
+            f"Input and output sizes should be greater than 0, but got input ({_shown(spatial)}) output "
+            f"({_shown(out)})"
         )
     taps = [
         _taps(mode, n, o, bool(align_corners), f, antialias, array(input).dtype)
@@ -344,7 +360,9 @@ def _shown(size: Any) -> str:
     return ", ".join(parts)
 
 
-def _taps(mode: str, n: int, o: int, align: bool, factor: float | None, smooth: bool, dtype: np.dtype) -> Taps:
+def _taps(
+    mode: str, n: int, o: int, align: bool, factor: float | None, smooth: bool, dtype: np.dtype
+) -> Taps:
     if smooth:
         return _smoothed(n, o, align, factor, mode)
     if mode in ("nearest", "nearest-exact"):
@@ -372,13 +390,14 @@ def upsample_bilinear(input: Tensor, size: Any | None = None, scale_factor: Any 
     return op.interpolate(input, size, scale_factor, "bilinear", True)
 
 
-# ---- channels and pixels ---------------------------------------------------------------------------------------
+# ---- channels and pixels -----------------------------------------------------------------------------------
 
 
 def _check_pixels(name, input, factor, which):
     if input.ndim < 3:
         raise ShapeError(
-            f"{name} expects input to have at least 3 dimensions, but got input with {input.ndim} dimension(s)"
+            f"{name} expects input to have at least 3 dimensions, but got input with {input.ndim} "
+            "dimension(s)"
         )
     if factor <= 0:
         raise ScriptValueError(f"{name} expects a positive {which}, but got {factor}")
@@ -399,7 +418,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: Int):
     *lead, c, h, w = input.shape
     if c % (r * r):
         raise ShapeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+            "upscale_factor, "
             f"but input.size(-3)={c} is not divisible by {r * r}"
         )
     n = len(lead)
@@ -423,7 +443,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: Int):
     for size, which, k in ((h, "height", -2), (w, "width", -1)):
         if size % r:
             raise ShapeError(
-                f"pixel_unshuffle expects {which} to be divisible by downscale_factor, but input.size({k})={size} is "
+                f"pixel_unshuffle expects {which} to be divisible by downscale_factor, but "
+                f"input.size({k})={size} is "
                 f"not divisible by {r}"
             )
     n = len(lead)
@@ -443,7 +464,9 @@ def channel_shuffle(input: Tensor, groups: Int):
              [4.]]])
     """
     if input.ndim <= 2:
-        raise ShapeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}")
+        raise ShapeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}"
+        )
     if groups <= 0:
         raise ScriptValueError(
             f"Number of groups to divide channels in must be positive. Value of groups:{groups}"

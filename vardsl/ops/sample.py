@@ -17,7 +17,7 @@ MODES = ("bilinear", "nearest", "bicubic")
 PADDINGS = ("zeros", "border", "reflection")
 
 
-# ---- coordinates -----------------------------------------------------------------------------------------------
+# ---- coordinates -------------------------------------------------------------------------------------------
 
 
 def _unnormalized(x, n, align):
@@ -67,7 +67,7 @@ def _whole(x: Array) -> Array:
     return np.where(np.isfinite(x), x, -100).clip(-(2**31), 2**31).astype(np.int64)
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------
+# ---- reading -----------------------------------------------------------------------------------------------
 
 
 def _read(flat, size, corner, shape):
@@ -110,7 +110,9 @@ def _sampled(input, grid, mode, padding, align):
     if mode == 1:
         corner = [_whole(np.rint(array(x))) for x in coordinates]
         made = _read(flat, size, corner, shape)
-        made = op.where(np.zeros((), bool), op.sum(grid), made)  # the derivative in the grid is zero, not missing
+        made = op.where(
+            np.zeros((), bool), op.sum(grid), made
+        )  # the derivative in the grid is zero, not missing
     elif mode == 0:
         made = _linear(flat, size, shape, coordinates)
     else:
@@ -155,7 +157,10 @@ def _cubic_parts(t):
     if isinstance(t, np.ndarray):
         return cubic_weights(t)
     a = -0.75
-    far, near = (lambda x: ((a * x - 5 * a) * x + 8 * a) * x - 4 * a), (lambda x: ((a + 2) * x - (a + 3)) * x * x + 1)
+    far, near = (
+        (lambda x: ((a * x - 5 * a) * x + 8 * a) * x - 4 * a),
+        (lambda x: ((a + 2) * x - (a + 3)) * x * x + 1),
+    )
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
@@ -169,14 +174,15 @@ def _sample_volumes(input: Tensor, grid: Tensor, mode: Int, padding: Int, align:
     return _sampled(input, grid, mode, padding, align)
 
 
-# ---- operations ------------------------------------------------------------------------------------------------
+# ---- operations --------------------------------------------------------------------------------------------
 
 
 def _check(input: Any, grid: Any, mode: int) -> None:
     dims = input.ndim - 2
     if array(input).dtype != array(grid).dtype:
         raise ScriptTypeError(
-            f"grid_sampler(): expected input and grid to have same dtype, but input has {array(input).dtype.name} and "
+            "grid_sampler(): expected input and grid to have same dtype, but input has "
+            f"{array(input).dtype.name} and "
             f"grid has {array(grid).dtype.name}"
         )
     if input.shape[0] != grid.shape[0]:
@@ -186,7 +192,8 @@ def _check(input: Any, grid: Any, mode: int) -> None:
         )
     if dims not in (2, 3) or grid.ndim != input.ndim:
         raise ShapeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with "
+            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input "
+            "with "
             f"sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
         )
     if grid.shape[-1] != dims:
@@ -212,9 +219,10 @@ def grid_sample(
     padding_mode: Str = "zeros",
     align_corners: Bool | None = None,
 ):
-    """Images or volumes read at points: [batch, channel, …] at [batch, …, coordinates], from −1 to 1, x first.
+    """Images or volumes [batch, channel, …] read at points [batch, …, coordinates], from −1 to 1, x first.
 
-    `mode` is "bilinear", "nearest" or "bicubic"; beyond the border there are zeros, the border, or a reflection.
+    `mode` is "bilinear", "nearest" or "bicubic"; beyond the border there are zeros, the border, or a
+    reflection.
 
     >>> grid_sample([[[[1., 3.]]]], [[[[0., 0.]]]], align_corners=true)
     tensor([[[[2.]]]])
@@ -226,12 +234,14 @@ def grid_sample(
         )
     if padding_mode not in PADDINGS:
         raise ScriptValueError(
-            f"{name}: expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'"
+            f"{name}: expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            f"'{padding_mode}'"
         )
     if align_corners is None:
         state.ctx.warn(
             "default",
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. "
+            "Please "
             "specify align_corners=True if the old behavior is desired.",
             "align_corners=false says that this is meant",
         )
@@ -244,7 +254,9 @@ def _grid_sampler(input, grid, mode, padding, align):
 
 
 @composite()
-def grid_sampler_2d(input: Tensor, grid: Tensor, interpolation_mode: Int, padding_mode: Int, align_corners: Bool):
+def grid_sampler_2d(
+    input: Tensor, grid: Tensor, interpolation_mode: Int, padding_mode: Int, align_corners: Bool
+):
     """`grid_sample` of images, with numbers for the modes in the order of their names there.
 
     >>> grid_sampler_2d([[[[1., 3.]]]], [[[[0., 0.]]]], 0, 0, true)
@@ -254,7 +266,9 @@ def grid_sampler_2d(input: Tensor, grid: Tensor, interpolation_mode: Int, paddin
 
 
 @composite()
-def grid_sampler_3d(input: Tensor, grid: Tensor, interpolation_mode: Int, padding_mode: Int, align_corners: Bool):
+def grid_sampler_3d(
+    input: Tensor, grid: Tensor, interpolation_mode: Int, padding_mode: Int, align_corners: Bool
+):
     """`grid_sample` of volumes, with numbers for the modes in the order of their names there.
 
     >>> grid_sampler_3d([[[[[1., 3.]]]]], [[[[[0., 0., 0.]]]]], 0, 0, true)

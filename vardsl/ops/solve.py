@@ -1,8 +1,8 @@
-"""Inverses, determinants, linear equations and matrix functions."""
+"""Inverses, determinants and linear equations."""
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
 
 import numpy as np
 
@@ -13,14 +13,25 @@ from vardsl.ops.decompose import (
     check_matrix,
     check_real,
     check_square,
-    eliminate,
     lower,
     swap,
     upper,
 )
-from vardsl.ops.define import Bool, Index, Int, Ints, Number, Str, Tensor, array, composite, fused, general, op
+from vardsl.ops.define import (
+    Bool,
+    Index,
+    Int,
+    Ints,
+    Tensor,
+    array,
+    composite,
+    fused,
+    general,
+    op,
+)
+from vardsl.ops.lu import eliminate
 
-# ---- inverse ---------------------------------------------------------------------------------------------------
+# ---- inverse -----------------------------------------------------------------------------------------------
 
 
 def _first_zero_pivot(a: Array) -> tuple[int, int]:
@@ -40,7 +51,8 @@ def _inverse(name: str, a: Array) -> Array:
         batch, pivot = _first_zero_pivot(a)
         where = f"{name}: (Batch element {batch})" if a.ndim > 2 else name
         raise ScriptValueError(
-            f"{where}: The diagonal element {pivot} is zero, the inversion could not be completed because the input "
+            f"{where}: The diagonal element {pivot} is zero, the inversion could not be completed because "
+            "the input "
             "matrix is singular.",
             hint="linalg.pinv gives a pseudoinverse of singular matrices too",
         ) from None
@@ -65,7 +77,7 @@ def linalg_inv(A: Tensor):
     return _inverse("linalg.inv", A)
 
 
-# ---- determinants ----------------------------------------------------------------------------------------------
+# ---- determinants ------------------------------------------------------------------------------------------
 
 
 def _without_two(s: Array) -> Array:
@@ -181,7 +193,7 @@ def logdet(input: Tensor):
     return op.where(sign == -1, float("nan"), size)
 
 
-# ---- linear equations ------------------------------------------------------------------------------------------
+# ---- linear equations --------------------------------------------------------------------------------------
 
 
 def _is_vector(a_shape, b_shape) -> bool:
@@ -237,13 +249,15 @@ def linalg_solve(A: Tensor, B: Tensor, *, left: Bool = True):
     a, b = array(A), array(B)
     if a.dtype != b.dtype:
         raise ScriptTypeError(
-            f"linalg.solve: Expected A and B to have the same dtype, but found A of type {BY_NP[a.dtype].type_name} and "
+            "linalg.solve: Expected A and B to have the same dtype, but found A of type "
+            f"{BY_NP[a.dtype].type_name} and "
             f"B of type {BY_NP[b.dtype].type_name} instead"
         )
     vector = _is_vector(A.shape, B.shape)
     if vector and not left:
         raise ScriptValueError(
-            "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
+            "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In "
+            "this case "
             "linalg.solve is equivalent to B / A.squeeze(-1)"
         )
     if not vector:
@@ -310,7 +324,9 @@ def _triangular(A: Tensor, B: Tensor, upper: Bool, left: Bool, unitriangular: Bo
 
 
 @composite()
-def linalg_solve_triangular(A: Tensor, B: Tensor, *, upper: Bool, left: Bool = True, unitriangular: Bool = False):
+def linalg_solve_triangular(
+    A: Tensor, B: Tensor, *, upper: Bool, left: Bool = True, unitriangular: Bool = False
+):
     """The solution X of A X = B (X A = B with `left=false`) where A is a triangle; the other one is not read.
 
     >>> linalg.solve_triangular([[2., 0.], [1., 1.]], [[2.], [3.]], upper=false)
@@ -325,7 +341,7 @@ def linalg_solve_triangular(A: Tensor, B: Tensor, *, upper: Bool, left: Bool = T
     return op._triangular(A, B, upper, left, unitriangular)
 
 
-# ---- solving with factors --------------------------------------------------------------------------------------
+# ---- solving with factors ----------------------------------------------------------------------------------
 
 
 def _cholesky_solve_matrix(g, y, L, upper):
@@ -350,12 +366,15 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: Bool = False):
     """
     for x, which in ((B, "b"), (L, "u")):
         if x.ndim < 2:
-            raise ShapeError(f"{which} should have at least 2 dimensions, but has {x.ndim} dimensions instead")
+            raise ShapeError(
+                f"{which} should have at least 2 dimensions, but has {x.ndim} dimensions instead"
+            )
     if L.shape[-1] != L.shape[-2]:
         check_square("cholesky_solve", L)
     if L.shape[-2] != B.shape[-2]:
         raise ShapeError(
-            f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by {L.shape[-1]} but each b "
+            f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by {L.shape[-1]} "
+            "but each b "
             f"matrix is {B.shape[-2]} by {B.shape[-1]}"
         )
     low = np.swapaxes(np.triu(L), -1, -2) if upper else np.tril(L)
@@ -384,7 +403,8 @@ def cholesky_inverse(L: Tensor, upper: Bool = False):
         batch, pivot = (int(k) for k in np.argwhere(zero.reshape(-1, low.shape[-1]))[0])
         where = f"cholesky_inverse: (Batch element {batch})" if L.ndim > 2 else "cholesky_inverse"
         raise ScriptValueError(
-            f"{where}: The diagonal element {pivot + 1} is zero, the inversion could not be completed because the "
+            f"{where}: The diagonal element {pivot + 1} is zero, the inversion could not be completed "
+            "because the "
             "input matrix is singular."
         )
     half = np.linalg.inv(low)
@@ -444,221 +464,7 @@ def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Index):
     return op._lu_solve(LU_data, LU_pivots, b, True, False)
 
 
-# ---- pseudoinverse, least squares ------------------------------------------------------------------------------
-
-
-def _pinv_vjp(g, y, A):
-    # A⁺ moves by −A⁺ dA A⁺ + A⁺ A⁺ᵀ dAᵀ (I − A A⁺) + (I − A⁺ A) dAᵀ A⁺ᵀ A⁺
-    yt, gt = swap(y), swap(g)
-    outer = op.matmul(gt, op.matmul(y, yt))
-    inner = op.matmul(op.matmul(yt, y), gt)
-    made = -op.matmul(op.matmul(yt, g), yt)
-    made = made + outer - op.matmul(A, op.matmul(y, outer))
-    return made + inner - op.matmul(op.matmul(inner, y), A)
-
-
-def _tolerance(s: Array, m: int, n: int, atol: float | None, rtol: float | None) -> Array:
-    """Below which singular values count as zero."""
-    top = np.max(s, axis=-1, keepdims=True, initial=0)
-    low = 0.0 if atol is None else atol
-    if rtol is None:
-        rtol = float(np.finfo(s.dtype).eps) * max(m, n) if not low > 0 else 0.0
-    return np.maximum(low, rtol * top)
-
-
-@general(vjp=_pinv_vjp, grad_fn="LinalgPinvBackward0")
-def _pinv(A: Tensor, atol: Any | None, rtol: Any | None, hermitian: Bool):
-    m, n = A.shape[-2:]
-    if A.size == 0:
-        return np.zeros((*A.shape[:-2], n, m), A.dtype)
-    if hermitian:
-        values, vectors = np.linalg.eigh(A)
-        u, s, vt = vectors, values, np.swapaxes(vectors, -1, -2)
-    else:
-        u, s, vt = np.linalg.svd(A, full_matrices=False)
-    kept = np.abs(s) > _tolerance(np.abs(s), m, n, atol, rtol)
-    inverse = np.where(kept, 1 / np.where(kept, s, 1), s.dtype.type(0)).astype(A.dtype)
-    return np.matmul(np.swapaxes(vt, -1, -2) * inverse[..., None, :], np.swapaxes(u, -1, -2))
-
-
-def _bound(x: Any) -> Any:
-    """A tolerance as a number, or as one for each matrix."""
-    if x is None or isinstance(x, (int, float)):
-        return x
-    a = array(x)
-    return float(a) if a.ndim == 0 else a[..., None]
-
-
-def _check_pinv(A):
-    a = array(A)
-    if a.ndim < 2 or a.dtype.kind != "f":
-        raise ShapeError(
-            f"linalg.pinv({BY_NP[a.dtype].type_name}{{{list(a.shape)}}}): expected a tensor with 2 or more dimensions "
-            "of float, double, cfloat or cdouble types"
-        )
-
-
-@composite()
-def linalg_pinv(
-    A: Tensor,
-    rcond: Any | None = None,
-    hermitian: Bool = False,
-    *,
-    atol: Any | None = None,
-    rtol: Any | None = None,
-):
-    """Pseudoinverse: what is closest to an inverse, for matrices of any shape and rank.
-
-    Singular values below max(atol, rtol · largest) count as zero.
-
-    >>> linalg.pinv([[2., 0.], [0., 0.]])
-    tensor([[0.5000, 0.0000],
-            [0.0000, 0.0000]])
-    """
-    _check_pinv(A)
-    return op._pinv(A, _bound(atol), _bound(rcond if rtol is None else rtol), hermitian)
-
-
-@composite()
-def pinverse(input: Tensor, rcond: Number = 1e-15):
-    """Pseudoinverse, as `linalg.pinv`.
-
-    >>> pinverse([[2., 0.], [0., 4.]])
-    tensor([[0.5000, 0.0000],
-            [0.0000, 0.2500]])
-    """
-    _check_pinv(input)
-    return op._pinv(input, None, rcond, False)
-
-
-@fused(grad_fn="LinalgLstsqBackward0")
-def _least_squares(A: Tensor, B: Tensor, vector: Bool, residuals: Bool):
-    b = op.unsqueeze(B, -1) if vector else B
-    x = op.matmul(op._pinv(A, None, None, False), b)
-    if residuals:
-        rest = op.sum(op.pow(op.matmul(A, x) - b, 2), -2)
-    else:
-        rest = op.narrow(op.reshape(x, (_size(x.shape),)), 0, 0, 0)
-    return (op.squeeze(x, -1) if vector else x), rest
-
-
-@composite(fields="solution residuals rank singular_values")
-def linalg_lstsq(A: Tensor, B: Tensor, rcond: Number | None = None, *, driver: Str | None = None):
-    """The X for which A X is closest to B: solution, sums of squared residuals, rank and singular values.
-
-    Residuals are given where A has more rows than columns and full rank; singular values by the drivers "gelsd" and
-    "gelss".
-
-    >>> linalg.lstsq([[1., 0.], [0., 1.], [0., 0.]], [[1.], [2.], [3.]]).solution
-    tensor([[1.],
-            [2.]])
-    """
-    a, b = array(A), array(B)
-    _check_lstsq(a, b)
-    vector = a.ndim - 1 == b.ndim and a.shape[:-1] == b.shape
-    driver = "gelsy" if driver is None else driver
-    if driver not in ("gels", "gelsy", "gelsd", "gelss"):
-        raise ScriptValueError(
-            "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
-        )
-    m, n = a.shape[-2:]
-    s = np.linalg.svd(a, compute_uv=False) if a.size else np.zeros((*a.shape[:-2], min(m, n)), a.dtype)
-    bound = float(np.finfo(a.dtype).eps) * max(m, n) if rcond is None else rcond
-    rank = np.count_nonzero(s > bound * np.max(s, axis=-1, keepdims=True, initial=0), axis=-1)
-    full = bool(np.all(rank == n))
-    with_residuals = m > n and (driver == "gels" or (full and driver != "gelsy"))
-    x, rest = op._least_squares(A, B, vector, with_residuals)
-    ranks = np.zeros(0, np.int64) if driver == "gels" else np.asarray(rank, np.int64)
-    values = s if driver in ("gelsd", "gelss") else np.zeros(0, a.dtype)
-    return x, rest, _of(A, ranks), _of(A, values)
-
-
-def _of(like, a):
-    """An array as the kind of thing that `like` is."""
-    return a if isinstance(like, np.ndarray) else type(like)(a)
-
-
-def _check_lstsq(a: Array, b: Array) -> None:
-    if a.ndim < 2:
-        raise ShapeError("torch.linalg.lstsq: input must have at least 2 dimensions.")
-    if b.ndim < 1:
-        raise ShapeError("torch.linalg.lstsq: other must have at least 1 dimension.")
-    if a.dtype != b.dtype:
-        raise ScriptTypeError(
-            "torch.linalg.lstsq: input and other must have the same dtype, but got "
-            f"{BY_NP[a.dtype].type_name} and {BY_NP[b.dtype].type_name}"
-        )
-    vector = a.ndim - 1 == b.ndim and a.shape[:-1] == b.shape
-    if not vector and (b.ndim < 2 or a.shape[-2] != b.shape[-2]):
-        last = "input.size(-2) should match other.size(-1)" if b.ndim < 2 else "input.size(-2) should match other.size(-2)"
-        raise ShapeError(f"torch.linalg.lstsq: {last}")
-
-
-# ---- exponential -----------------------------------------------------------------------------------------------
-
-_PADE = (
-    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0,
-    10559470521600.0, 670442572800.0, 33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0,
-)  # fmt: skip
-_REACH = 5.371920351148152  # 1-norm up to which the approximant is exact to double precision
-
-
-def _exponential(a: Array) -> Array:
-    """exp of each matrix, by scaling, a Padé approximant of degree 13, and squaring."""
-    n = a.shape[-1]
-    if a.size == 0:
-        return a.copy()
-    x = a.astype(np.float64).reshape(-1, n, n)
-    size = np.max(np.add.reduce(np.abs(x), -2), -1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        squarings = np.where(size > _REACH, np.ceil(np.log2(size / _REACH)), 0)
-    squarings = np.where(np.isfinite(squarings), squarings, 0).astype(int)
-    x = x / (2.0**squarings)[:, None, None]
-    one = np.eye(n)
-    x2 = x @ x
-    x4 = x2 @ x2
-    x6 = x4 @ x2
-    b = _PADE
-    odd = x @ (x6 @ (b[13] * x6 + b[11] * x4 + b[9] * x2) + b[7] * x6 + b[5] * x4 + b[3] * x2 + b[1] * one)
-    even = x6 @ (b[12] * x6 + b[10] * x4 + b[8] * x2) + b[6] * x6 + b[4] * x4 + b[2] * x2 + b[0] * one
-    y = np.linalg.solve(even - odd, even + odd)
-    for k in range(int(squarings.max(initial=0))):
-        more = squarings > k
-        y[more] = y[more] @ y[more]
-    return y.reshape(a.shape).astype(a.dtype)
-
-
-def _exp_vjp(g, input):
-    # the exponential of [[Aᵀ, g], [0, Aᵀ]] has the derivative in its upper right corner
-    n = input.shape[-1]
-    t = swap(input)
-    block = op.cat([op.cat([t, g], -1), op.cat([op.zeros_like(t), t], -1)], -2)
-    return op.narrow(op.narrow(op.matrix_exp(block), -2, 0, n), -1, n, n)
-
-
-@general(vjp=_exp_vjp, grad_fn="LinalgMatrixExpBackward0")
-def matrix_exp(input: Tensor):
-    """Exponential of a square matrix.
-
-    Value: Σ Aᵏ / k!
-
-    >>> matrix_exp([[0., 1.], [0., 0.]])
-    tensor([[1., 1.],
-            [0., 1.]])
-    """
-    check_real("linalg.matrix_exp", input)
-    check_square("linalg.matrix_exp", input)
-    return _exponential(input)
-
-
-# ---- tensors as matrices ---------------------------------------------------------------------------------------
-
-
-def _size(shape) -> int:
-    n = 1
-    for k in shape:
-        n *= k
-    return n
+# ---- tensors as matrices -----------------------------------------------------------------------------------
 
 
 @general(vjp=lambda g, input_like: op.reshape(g, input_like.shape), grad_fn="ReshapeAliasBackward0")
@@ -676,12 +482,13 @@ def linalg_tensorinv(A: Tensor, ind: Int = 2):
     if ind <= 0:
         raise ScriptValueError(f"Expected a strictly positive integer for 'ind', but got {ind}")
     first, last = tuple(A.shape[:ind]), tuple(A.shape[ind:])
-    if _size(last) != _size(first):
+    if prod(last) != prod(first):
         raise ShapeError(
-            "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
-            f"{_size(last)} != {_size(first)}"
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but "
+            "got "
+            f"{prod(last)} != {prod(first)}"
         )
-    return op._realiased(op.linalg_inv(op.reshape(A, (_size(first), _size(last)))), (*last, *first))
+    return op._realiased(op.linalg_inv(op.reshape(A, (prod(first), prod(last)))), (*last, *first))
 
 
 @composite()
@@ -695,13 +502,12 @@ def linalg_tensorsolve(A: Tensor, B: Tensor, dims: Ints | None = None):
         n = A.ndim
         A = op.movedim(A, tuple(dims), tuple(range(n - len(dims), n)))
     shape = tuple(A.shape[B.ndim :])
-    size = _size(shape)
-    if size != _size(A.shape[: B.ndim]):
+    size = prod(shape)
+    if size != prod(A.shape[: B.ndim]):
         raise ShapeError(
-            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), "
-            f"but got {size} != {_size(A.shape[: B.ndim])}"
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            "prod(self.shape[:other.ndim]), "
+            f"but got {size} != {prod(A.shape[: B.ndim])}"
         )
-    flat = op.linalg_solve(op.reshape(A, (_size(B.shape), size)), op.reshape(B, (_size(B.shape),)))
+    flat = op.linalg_solve(op.reshape(A, (prod(B.shape), size)), op.reshape(B, (prod(B.shape),)))
     return op.view(flat, shape)
-
-
