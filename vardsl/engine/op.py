@@ -250,6 +250,7 @@ class Op:
         tail = [p.default for p in signature.parameters[1:]]
         plain = self.arrays[:1] == (0,) and signature.parameters[0].kind == "Tensor"
         self.tail: list[Any] | None = tail if plain and all(d is not REQUIRED for d in tail) else None
+        self.bare = family == "composite"  # a composite whose other parameters have their defaults is its body
         # on bare arrays (in a rule) the kernel is all that happens
         self.direct = family in ("general", "view", "nondiff") and bool(self.arrays) and not signature.has_lists
         self.light = family in ("elementwise", "general", "nondiff") and self.arrays == (0,)
@@ -289,6 +290,11 @@ class Op:
             if len(args) == 1 and self.tail is not None:
                 a = args[0]
                 if type(a) is Value:
+                    if type(self) is Op:
+                        if self.light:
+                            return self._unary([a, *self.tail])
+                        if self.bare:
+                            return self.fn(a)
                     return self.run([a, *self.tail])
                 if self.direct and type(a) is ndarray:
                     return self.kernel(a, *self.tail)

@@ -366,7 +366,7 @@ def _name_fields(o: Op, fields: str | None) -> None:
         return y
 
     o.run = named  # type: ignore[method-assign]
-    o.light = False
+    o.light = o.bare = False
 
 
 def result_type(fields: str, name: str = "result") -> Any:

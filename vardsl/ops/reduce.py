@@ -39,7 +39,7 @@ def _accumulator(input, dtype):
     stream="sum",
     into=lambda out, scratch, input, dim, keepdim, dtype: sum_into(out, input, wrap_dims(dim, input.ndim), keepdim),
 )
-def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, dtype: Dtype | None = None):
     return add_up(input, wrap_dims(dim, input.ndim), _accumulator(input, dtype), keepdim)
 
 
@@ -49,7 +49,7 @@ def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, d
     stream="sum",
     into=lambda out, scratch, input, dtype: sum_into(out, input, None, False),
 )
-def _sum_all(input: Tensor, *, dtype: Dtype | None = None):
+def _sum_all(input: Tensor, dtype: Dtype | None = None):
     return add_up(input, None, _accumulator(input, dtype), False)
 
 
@@ -85,7 +85,7 @@ def _refuse_integers(name, input, dtype):
     stream="mean",
     into=lambda out, scratch, input, dtype: mean_into(out, input, None, False),
 )
-def _mean_all(input: Tensor, *, dtype: Dtype | None = None):
+def _mean_all(input: Tensor, dtype: Dtype | None = None):
     if input.dtype.kind != "f":
         _refuse_integers("mean", input, dtype)
     total = add_up(input, None, dtype or input.dtype, False)
@@ -100,7 +100,7 @@ def _mean_all(input: Tensor, *, dtype: Dtype | None = None):
     stream="mean",
     into=lambda out, scratch, input, dim, keepdim, dtype: mean_into(out, input, wrap_dims(dim, input.ndim), keepdim),
 )
-def _mean_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
+def _mean_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, dtype: Dtype | None = None):
     _refuse_integers("mean", input, dtype)
     total = add_up(input, wrap_dims(dim, input.ndim), dtype or input.dtype, keepdim)
     return np.divide(total, counted(input.shape, dim), dtype=total.dtype)
