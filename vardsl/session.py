@@ -128,7 +128,7 @@ class Session:
     ) -> Any:
         """Runs source text; the value of its last statement if that is an expression, else None.
 
-        complete  whether this is a whole program, whose functions may only use names that are bound somewhere in it
+        complete  whether this is a whole program: its functions may only use names that it binds somewhere
         shown     whether the values of expressions at the top level are shown, as in a REPL
         """
         text = source if isinstance(source, Source) else Source(filename, source)
@@ -169,7 +169,7 @@ class Session:
         return "".join(parts)
 
     def program(self, source: Source) -> ast.Program:
-        """The program in a text, found to be right as far as that can be told before it runs; nothing is run."""
+        """The program in a text, right as far as that can be told before it runs; nothing is run."""
         with self._active():
             try:
                 program = parse(source)

@@ -35,7 +35,7 @@ class ValueTexts:
             if name not in known:
                 raise ScriptTypeError(
                     f"set_printoptions() got an unexpected keyword argument '{name}'",
-                    hint="it takes precision, threshold, edgeitems, linewidth, sci_mode, profile, numpy_legacy",
+                    hint=f"it takes {', '.join(sorted(known))}",
                 )
         ctx.print_options = before.changed(**options)
 

@@ -1,7 +1,8 @@
 """What can be known to be wrong before anything runs, and what every name means.
 
-One pass over the tree resolves names to slots (for the compiler) and collects all errors: unknown names, arity and
-keywords of builtins and of functions known by name, `return`, `break`, `continue` out of place, parameters named twice.
+One pass over the tree resolves names to slots (for the compiler) and collects all errors: unknown names,
+arity and keywords of builtins and of functions known by name, `return`, `break`, `continue` out of place,
+parameters named twice.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Checked:
 
 @dataclass
 class _Call:
-    """A call of a script's function by name, to be held against its parameters when all bindings are known."""
+    """A call of a script's function by name, held against its parameters when all bindings are known."""
 
     node: ast.Call
     slot: AnySlot
@@ -403,8 +404,12 @@ class _Checker:
         slot = self._lookup(e.id)
         if slot is not None:
             self.result.names[e.span.start] = slot
-        elif e.id not in self.builtins and not self.anything and (self.complete or self.function.outer is None):
+        elif e.id not in self.builtins and not self.anything and not self._waits():
             self._unknown(e)
+
+    def _waits(self) -> bool:
+        """Whether names and calls here are looked at when the function is called, not before."""
+        return not self.complete and self.function.outer is not None
 
     def _call(self, e: ast.Call, extra: int = 0) -> None:
         f = e.function
@@ -421,7 +426,7 @@ class _Checker:
             elif late:
                 self._error(ScriptSyntaxError("an argument without a name follows one with a name"), a.span)
             self._expr(a.value)
-        if not self.complete and self.function.outer is not None:
+        if self._waits():
             return
         if isinstance(f, ast.Name):
             slot = self.result.names.get(f.span.start)
@@ -470,7 +475,8 @@ class _Checker:
         if given > len(positional) and not spread:
             self._error(
                 ScriptTypeError(
-                    f"{name}() takes {len(positional)} positional {_arguments(len(positional))} but {given} were given",
+                    f"{name}() takes {len(positional)} positional {_arguments(len(positional))} "
+                    f"but {given} were given",
                     hint=f"{name}({signature})",
                 ),
                 e.span,

@@ -1,7 +1,7 @@
 """Building Python syntax that carries a script's positions; every name in it is ours or mangled.
 
-Names of the script's file are keys `:name` of its namespace, our helpers are keys that begin with a point, and
-locals are the script's names with a number: none of them can be spelled as another.
+Names of the script's file are keys `:name` of its namespace, our helpers are keys that begin with a point,
+and locals are the script's names with a number: none of them can be spelled as another.
 """
 
 from __future__ import annotations

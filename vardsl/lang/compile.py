@@ -1,9 +1,10 @@
 """A checked program as Python code whose positions are the script's.
 
-The statements of the file become module code, a few at a time. What is nested in the file (loops, branches) becomes a
-function of its own, so that the file's variables are Python locals while it runs; they are written back when it is
-left, by an error too. Functions of the script are Python functions. Loops go through their range in pieces, between
-which interrupts and limits are looked at, so that a turn costs nothing extra.
+The statements of the file become module code, a few at a time. What is nested in the file (loops, branches)
+becomes a function of its own, so that the file's variables are Python locals while it runs; they are
+written back when it is left, by an error too. Functions of the script are Python functions. Loops go
+through their range in pieces, between which interrupts and limits are looked at, so that a turn costs
+nothing extra.
 """
 
 from __future__ import annotations
@@ -439,7 +440,7 @@ class Compiler(Expressions):
         return self.unit.blocks >= MAX_BLOCKS or _closes_over_turn(s, self.checked)
 
     def _turn_function(self, b: ast.Block, target: ast.Expr | None, item: str, p: P) -> Stmts:
-        """Calls a function of its own for each turn, so that closures made in it keep that turn's variables."""
+        """Calls a function for each turn, so that closures made in it keep that turn's variables."""
         name, answer = self.fresh("turn"), self.fresh("a")
         outer, self.unit = self.unit, Unit(self.unit, "turn")
         self.unit.loops = ["turn"]
@@ -701,13 +702,15 @@ def _is_leaf(body: ast.Expr | ast.Block) -> bool:
 
 
 _AUGMENTED = {
-    "+": "iadd", "-": "isub", "*": "imul", "/": "idiv", "//": "ifloordiv", "%": "imod", "**": "ipow", "@": "imatmul",
+    "+": "iadd", "-": "isub", "*": "imul", "/": "idiv", "//": "ifloordiv", "%": "imod", "**": "ipow",
+    "@": "imatmul",
 }  # fmt: skip
 _BUSY = frozenset({
     ast.Call, ast.Pipe, ast.AugAssign, ast.Update, ast.Backward, ast.Minimize, ast.Import, ast.ZeroGrad,
 })  # fmt: skip
 _JOURNALED = frozenset({
-    ast.Let, ast.Assign, ast.AugAssign, ast.Update, ast.Print, ast.ExprStmt, ast.Backward, ast.ZeroGrad, ast.Assert,
+    ast.Let, ast.Assign, ast.AugAssign, ast.Update, ast.Print, ast.ExprStmt, ast.Backward, ast.ZeroGrad,
+    ast.Assert,
 })  # fmt: skip
 _STATEMENTS: dict[type, Callable[[Compiler, Any], Stmts]] = {
     ast.Let: Compiler._let,

@@ -1,4 +1,4 @@
-"""Which statements need a journal: those in which something lasting can happen before something else fails."""
+"""Which statements need a journal: where something lasting can happen before something else fails."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from vardsl.lang.scope import sub_nodes
 from vardsl.syntax import ast
 
 RANDOM = frozenset(
-    ["rand", "randn", "randint", "randperm", "bernoulli", "multinomial", "normal", "uniform", "exponential", "poisson", "rand_like", "randn_like", "randint_like", "dropout", "manual_seed", "seed"]
+    "rand randn randint randperm bernoulli multinomial normal uniform exponential poisson rand_like "  # noqa: SIM905
+    "randn_like randint_like dropout manual_seed seed".split()
 )
 CALLING = frozenset(
-    ["jacobian", "hessian", "vjp", "jvp", "hvp", "check_grad", "checkpoint", "clip_grad_norm", "clip_grad_value"]
+    "jacobian hessian vjp jvp hvp check_grad checkpoint clip_grad_norm clip_grad_value".split()  # noqa: SIM905
 )
 IsBuiltin = Callable[[ast.Name], bool]
 
@@ -33,7 +34,9 @@ def needs_journal(statement: ast.Stmt, is_builtin: IsBuiltin) -> bool:
     A lasting call that is the last thing to happen needs nothing: it happens wholly or not at all by itself.
     """
     last: ast.Expr | None = None
-    if (isinstance(statement, (ast.Let, ast.Assign)) and isinstance(statement.target, ast.Name)) or isinstance(statement, (ast.ExprStmt, ast.Return)):
+    if isinstance(statement, (ast.ExprStmt, ast.Return)) or (
+        isinstance(statement, (ast.Let, ast.Assign)) and isinstance(statement.target, ast.Name)
+    ):
         last = statement.value
     while isinstance(last, ast.Paren):
         last = last.inner

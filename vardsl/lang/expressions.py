@@ -36,7 +36,8 @@ _BINARY: dict[str, type[py.operator]] = {
 }  # fmt: skip
 _GUARDED = {"+": "add", "*": "mul", "%": "mod", "|": "or", "&": "and"}
 _COMPARE: dict[str, type[py.cmpop]] = {
-    "==": py.Eq, "!=": py.NotEq, "<": py.Lt, "<=": py.LtE, ">": py.Gt, ">=": py.GtE, "in": py.In, "not in": py.NotIn,
+    "==": py.Eq, "!=": py.NotEq, "<": py.Lt, "<=": py.LtE, ">": py.Gt, ">=": py.GtE, "in": py.In,
+    "not in": py.NotIn,
 }  # fmt: skip
 
 
@@ -425,7 +426,7 @@ def numeric(e: ast.Expr) -> bool:
 
 
 def fractional(e: ast.Expr) -> bool:
-    """Whether the value is certainly a real or a tensor, and so no huge integer comes of a product with it."""
+    """Whether the value is certainly a real or a tensor: no huge integer comes of a product with it."""
     while isinstance(e, ast.Paren):
         e = e.inner
     if isinstance(e, ast.Number):

@@ -1,4 +1,4 @@
-"""What a failed statement takes back: undo functions, each with the depth of the call in which it was recorded."""
+"""What a failed statement takes back: undo functions, each with the depth of the call that recorded it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Undo = Callable[[], None]
 class Journal(list[Undo]):
     """The effects of one simple statement, in order.
 
-    A function that the statement called and that failed keeps what its finished statements did; all else is undone.
+    A called function that failed keeps what its finished statements did; all else is undone.
     """
 
     def __init__(self, level: list[int]) -> None:
@@ -29,7 +29,7 @@ class Journal(list[Undo]):
         self.depths.extend(inner.depths if isinstance(inner, Journal) else [self.level[0]] * len(inner))
 
     def undo(self, *, in_call: bool = False) -> None:
-        """Takes everything back, the last first; `in_call`: except what the call at the end did, which failed."""
+        """Takes everything back, the last first; `in_call`: except what the failed call at the end did."""
         end = len(self)
         while in_call and end and self.depths[end - 1] > self.depth:
             end -= 1

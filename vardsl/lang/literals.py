@@ -1,4 +1,5 @@
-"""`[…]` literals: what tensor they make. Of plain numbers alone they are packed when compiled, else made at run time."""
+"""`[…]` literals and the tensors they make: of plain numbers alone packed when compiled, else made at run
+time."""
 
 from __future__ import annotations
 
@@ -92,7 +93,7 @@ def tensor(items: list[Any]) -> Value:
 
 
 def raw(items: Any, dtype: NpDType | None) -> Any:
-    """An array of a literal's numbers in `dtype` itself, not through the default; None where tensors are among them."""
+    """An array of a literal's numbers in `dtype`, not through the default one; None where tensors are among them."""
     leaves: list[Any] = []
     shape = _shape(items, leaves)
     if any(type(x) is Value or isinstance(x, np.ndarray) for x in leaves):
@@ -193,7 +194,7 @@ def _stack(item: Any, dtype: NpDType) -> Value:
 
 
 def var(x: Any, dtype_name: str | None, grad: bool) -> Value:
-    """`var x DTYPE grad`: a new leaf that owns a copy; what is not of a real dtype becomes the default one."""
+    """`var x DTYPE grad`: a new leaf with a copy; what is not of a real dtype becomes the default one."""
     dtype = None if dtype_name is None else BY_NAME[dtype_name].np
     default = state.ctx.default_dtype
     array: Any = None

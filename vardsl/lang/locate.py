@@ -1,4 +1,4 @@
-"""From an exception that left generated code to the error a user sees: its place, its words, what the operands were."""
+"""From an exception that left generated code to the error a user sees: place, words, what the operands were."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MAX_ROLE = 32
 
 
 def located(error: BaseException, known: Iterable[str] = (), builtins: Iterable[str] = ()) -> Error:
-    """The error with its place in the script, its calls and its operands. `known` are names for did-you-mean."""
+    """The error with its place, its calls and its operands. `known` are names for did-you-mean."""
     entries = script_entries(error.__traceback__)
     facts = _Facts(entries, known, builtins)
     found = error if isinstance(error, Error) else _translated(error, facts)
@@ -191,7 +191,7 @@ def _node_at(source: Source, start: int, end: int) -> ast.Node | None:
 
 # ---- better words --------------------------------------------------------------------------------
 def _improve(error: Error, facts: _Facts) -> None:
-    """Names the operands as the script does, and says in our words what PyTorch's sentence says in its own."""
+    """Names the operands as the script does, and says in our words what PyTorch says in its own."""
     if error.message.startswith("_") and isinstance(facts.node, ast.Call):
         _public_name(error, facts.node.function)
     if not isinstance(error, ShapeError):
@@ -319,8 +319,11 @@ def _called(facts: _Facts) -> str:
     return text if text and _short(text) else "this"
 
 
+_TENSORS = (Value, np.ndarray, np.generic, type(None))
+
+
 def _misused(error: BaseException) -> Error | None:
-    """PyTorch's sentence for an operation that was given something else where it takes a tensor, and broke on it."""
+    """PyTorch's sentence for an operation that broke on what is no tensor."""
     tb = error.__traceback__
     while tb is not None:
         here = tb.tb_frame.f_locals
@@ -329,7 +332,7 @@ def _misused(error: BaseException) -> Error | None:
             for i in op.arrays:
                 p = op.signature.parameters[i]
                 given = bound[i] if i < len(bound) else None
-                if p.kind in ("Tensor", "Index") and not isinstance(given, (Value, np.ndarray, np.generic, type(None))):
+                if p.kind in ("Tensor", "Index") and not isinstance(given, _TENSORS):
                     return ScriptTypeError(
                         f"{op.name.lstrip('_')}(): argument '{p.name}' (position {i + 1}) must be Tensor, "
                         f"not {type(given).__name__}"
@@ -363,7 +366,10 @@ def _bindings(facts: _Facts, name: str) -> Iterator[ast.Node]:
     stack: list[ast.Node] = list(program.body)
     while stack:
         n = stack.pop()
-        if (isinstance(n, (ast.Let, ast.Assign)) and isinstance(n.target, ast.Name) and n.target.id == name) or (isinstance(n, ast.FnDef) and n.name == name):
+        target = n.target if isinstance(n, (ast.Let, ast.Assign)) else None
+        if (isinstance(target, ast.Name) and target.id == name) or (
+            isinstance(n, ast.FnDef) and n.name == name
+        ):
             yield n
         stack.extend(sub_nodes(n))
 
@@ -375,8 +381,8 @@ def word(python_type: str) -> str:
 
 def _clean(message: str) -> str:
     for python_type, ours in _WORDS.items():
-        message = message.replace(f"'{python_type}' object", ours).replace(f"object of type '{python_type}'", ours)
-        message = message.replace(f"'{python_type}'", ours)
+        for form in ("'{}' object", "object of type '{}'", "'{}'"):
+            message = message.replace(form.format(python_type), ours)
     return message
 
 
@@ -424,7 +430,8 @@ def _arity(m: re.Match[str], facts: _Facts) -> Error:
     found = re.match(r"missing \d+ required positional arguments?: (.*)", rest)
     if found:
         names = found[1].replace("'", "")
-        return ScriptTypeError(f"{name}() misses its argument{'s' if ' and ' in names else ''} {names}", hint=hint)
+        plural = "s" if " and " in names else ""
+        return ScriptTypeError(f"{name}() misses its argument{plural} {names}", hint=hint)
     found = re.match(r"takes (?:from \d+ to )?(\d+) positional arguments? but (\d+) (\w+) given", rest)
     if found:
         plural = "" if found[1] == "1" else "s"
@@ -492,7 +499,8 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
             ),
             (
                 re.compile(
-                    r"(string|tuple|range object) (?:indices|index) must be integers(?: or slices)?, not '?([\w.]+)'?"
+                    r"(string|tuple|range object) (?:indices|index) must be integers"
+                    r"(?: or slices)?, not '?([\w.]+)'?"
                 ),
                 lambda m, f: ScriptTypeError(
                     f"a {m[1].split()[0]} is indexed by integers and slices, not by {word(m[2])}"

@@ -193,11 +193,7 @@ def detach_(input: Any) -> Value:
     """Takes the tensor itself out of the graph."""
     v = _value(input, "detach_")
     if v.base is not None and v.chain is not None:
-        raise GradError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
-            "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
-            "detach_() cannot be called on these gradients."
-        )
+        raise GradError("Can't detach views in-place. Use detach() instead.")
     v._node, v.index, v._requires = None, 0, False
     EPOCH[0] += 1
     return v
@@ -282,8 +278,8 @@ def data(input: Any) -> Value:
 METHODS: dict[str, Method] = {
     f.__name__: f
     for f in (
-        tolist, size, numpy, retain_grad, requires_grad_, detach_, zero_grad, backward, register_hook, element_size,
-        is_contiguous, ndim, data,
+        tolist, size, numpy, retain_grad, requires_grad_, detach_, zero_grad, backward, register_hook,
+        element_size, is_contiguous, ndim, data,
     )
 }  # fmt: skip
 METHODS["ndimension"] = ndim
@@ -371,7 +367,7 @@ def get(x: Any, name: str) -> Any:
 
 def _works_on_numbers(name: str) -> bool:
     found = define.get(name)
-    return name == "item" or getattr(found, "family", "") == "elementwise" or bool(found.facts.get("pointwise"))
+    return name == "item" or found.family == "elementwise" or bool(found.facts.get("pointwise"))
 
 
 def tensor_members() -> list[str]:
@@ -446,8 +442,9 @@ def _set_grad(v: Value, g: Any) -> None:
             raise GradError("can't assign Variable as its own grad")
         if g.array.dtype != v.array.dtype:
             raise ScriptTypeError(
-                f"attempting to assign a gradient with dtype '{_C_NAMES[g.dtype.name]}' to a tensor with grad_dtype "
-                f"'{v.dtype.type_name}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype)."
+                f"attempting to assign a gradient with dtype '{_C_NAMES[g.dtype.name]}' to a tensor with "
+                f"grad_dtype '{v.dtype.type_name}'. The gradient must match the tensor's grad_dtype "
+                "(defaults to the tensor's dtype)."
             )
         if g.array.shape != v.array.shape:
             raise ShapeError(

@@ -1,7 +1,8 @@
 """From running code back to the script: which expression an instruction belongs to.
 
-Generated code carries the script's lines and columns, and its file name *is* the source: a `FileName` knows it. So a
-graph node's `(code, lasti)` and every frame of a traceback lead to a span for nothing while nobody asks.
+Generated code carries the script's lines and columns, and its file name *is* the source: a `FileName` knows
+it. So a graph node's `(code, lasti)` and every frame of a traceback lead to a span for nothing while nobody
+asks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What generated code calls: guarded operators, assignments in place, loops in pieces, printing, journals.
 
-One `Runtime` belongs to a session. `helpers()` are the names, beginning with a point, under which generated code finds
-all this in the namespace of its file.
+One `Runtime` belongs to a session. `helpers()` are the names, beginning with a point, under which generated
+code finds all this in the namespace of its file.
 """
 
 from __future__ import annotations
@@ -240,11 +240,11 @@ class Runtime:
         self.ctx = ctx
         self.texts = texts
         self.emit = emit
-        # how deep the calls are, and from where on a call must ask: a list, so that generated code can reach it
+        # how deep the calls are, and from where on a call must ask: generated code reads and writes it
         self.level = [0, MAX_DEPTH]
         self.limited = False
         self.services: dict[str, Service] = {}
-        # the loops that are running, the outermost first: turns done, turns of the present piece, turns in all
+        # the running loops, the outermost first: turns done, turns of the present piece, turns in all
         self.loops: list[list[int]] = []
 
     # ---- safe points -----------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Runtime:
         self.loops.clear()
 
     def interrupt(self) -> None:
-        """Asks the script to stop at its next safe point; may be called from another thread or a signal handler."""
+        """Asks the script to stop at its next safe point; from any thread, or a signal handler."""
         self.ctx.cancel = True
         self.level[1] = -1
 
@@ -446,7 +446,7 @@ class Runtime:
         return self.text(object)
 
     def set_printoptions(self, **options: Any) -> None:
-        """Sets how tensors and arrays print: precision, threshold, edgeitems, linewidth, sci_mode, profile, numpy_legacy."""
+        """Sets how values print: precision, threshold, edgeitems, linewidth, sci_mode, profile, numpy_legacy."""
         self.texts.set_printoptions(self.ctx, **options)
 
     def no_grad(self) -> bool:
@@ -465,7 +465,8 @@ class Runtime:
             return
         if gradients and len(gradients) != len(roots):
             raise ScriptValueError(
-                f"backward has {len(roots)} root{'s' if len(roots) > 1 else ''} and {len(gradients)} gradients after with"
+                f"backward has {len(roots)} root{'s' if len(roots) > 1 else ''} "
+                f"and {len(gradients)} gradients after with"
             )
         for r in roots:
             if type(r) is not Value:

@@ -5,19 +5,19 @@
     block       `let`, `fn`, `import … as` and loop variables, each from the end of its own statement on
     builtins    outermost, never rebound
 
-Name resolution is lexical. A `Slot` becomes a Python local or cell; a name of the file stays a key of its namespace.
+Name resolution is lexical. A `Slot` becomes a Python local or cell; a name of the file stays a key of its
+namespace.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from vardsl.source import Span
 from vardsl.syntax import ast
 
 
 class Slot:
-    """A variable inside a function or block; `py` is its name in the generated code, where no script can reach."""
+    """A variable inside a function or block; `py` is its name in the generated code, out of scripts' reach."""
 
     __slots__ = ("block", "function", "name", "py")
 
@@ -44,7 +44,7 @@ AnySlot = Slot | FileSlot
 
 
 class BlockScope:
-    """A block of a function, or one nested in the file; `owner` is set by the compiler: whose local the slots are."""
+    """A block of a function, or one nested in the file; the compiler sets `owner`: whose locals its slots are."""
 
     __slots__ = ("function", "later", "outer", "owner", "slots")
 
@@ -108,7 +108,7 @@ def blocks_of(s: ast.Stmt) -> Iterator[tuple[ast.Block, tuple[str, ...]]]:
 def assigned_in(
     body: Iterable[ast.Stmt], hidden: frozenset[str], builtin: Iterable[str] = ()
 ) -> Iterator[str]:
-    """Names that `=` binds in these statements, where no `let` of a block around the assignment is in force."""
+    """Names that `=` binds in these statements, where no `let` of a block around them is in force."""
     seen = set(hidden)
     for s in body:
         if isinstance(s, ast.Assign):
@@ -156,6 +156,6 @@ def where(node: ast.Node) -> int:
 
 
 __all__ = [
-    "AnySlot", "BlockScope", "FileSlot", "FunctionScope", "Slot", "Span", "assigned_in", "blocks_of", "declared_in",
+    "AnySlot", "BlockScope", "FileSlot", "FunctionScope", "Slot", "assigned_in", "blocks_of", "declared_in",
     "names_in_functions", "sub_nodes", "target_names", "where",
 ]  # fmt: skip
