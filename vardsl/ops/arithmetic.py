@@ -10,7 +10,7 @@ import numpy as np
 from vardsl.engine.op import Op, cast, mismatch
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import NotImplementedRule, Number, Str, Tensor, array, composite, elementwise, op
-from vardsl.ops.kinds import Overloads, TensorFirst, is_number, refuse
+from vardsl.ops.kinds import Overloads, TensorFirst, is_number, overload, refuse
 
 TWO_BOOLS = (
     "Subtraction, the `-` operator, with two bool tensors is not supported. "
@@ -224,7 +224,7 @@ def div(input: Tensor, other: Tensor, *, rounding_mode: Str | None = None):
 def _div_exact(input: Tensor, other: Tensor): ...
 
 
-div.overload(number=true_divide, tensor=true_divide, reverse=true_divide)
+overload(div, number=true_divide, tensor=true_divide, reverse=true_divide)
 
 
 @composite()
@@ -414,5 +414,5 @@ def _is_bool(x: Any) -> bool:
 
 
 _rsub_number.infix(lambda input, other: np.subtract(other, input))
-rsub.overload(number=_rsub_number, tensor=_rsub_tensor, reverse=_rsub_tensor)
-remainder.overload(number=_remainder_number, tensor=_remainder_tensor, reverse=_number_remainder)
+overload(rsub, number=_rsub_number, tensor=_rsub_tensor, reverse=_rsub_tensor)
+overload(remainder, number=_remainder_number, tensor=_remainder_tensor, reverse=_number_remainder)

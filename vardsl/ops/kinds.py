@@ -83,6 +83,7 @@ class Overloads(Op):
         number, tensor, reverse = self.facts["overloads"]
         return (number if is_number(b) else reverse if is_number(a) else tensor).binary(a, b)
 
-    def overload(self, *, number: Op, tensor: Op, reverse: Op) -> None:
-        """Names the operations."""
-        self.facts["overloads"] = (number, tensor, reverse)
+
+def overload(of: Op, *, number: Op, tensor: Op, reverse: Op) -> None:
+    """Names the operations behind an infix one: with a number on the right, with none, with one on the left."""
+    of.facts["overloads"] = (number, tensor, reverse)

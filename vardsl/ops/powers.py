@@ -10,7 +10,7 @@ import numpy as np
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptValueError
 from vardsl.ops.define import Tensor, array, composite, elementwise, op
-from vardsl.ops.kinds import Overloads, Reals, check_fits, is_number, refuse
+from vardsl.ops.kinds import Overloads, Reals, check_fits, is_number, overload, refuse
 
 LN2 = math.log(2)
 LN10 = math.log(10)
@@ -382,4 +382,4 @@ def xlogy(input: Tensor, other: Tensor):
 
 for _overload in (_pow_number, _pow_tensor, _number_pow):
     _overload.infix(_power)
-pow_.overload(number=_pow_number, tensor=_pow_tensor, reverse=_number_pow)
+overload(pow_, number=_pow_number, tensor=_pow_tensor, reverse=_number_pow)
