@@ -85,5 +85,5 @@ class Overloads(Op):
 
 
 def overload(of: Op, *, number: Op, tensor: Op, reverse: Op) -> None:
-    """Names the operations behind an infix one: with a number on the right, with none, with one on the left."""
+    """Names the operations behind an infix one: a number on the right, no number, one on the left."""
     of.facts["overloads"] = (number, tensor, reverse)
