@@ -71,6 +71,9 @@ class _Custom:
     def saves(self, node: Node) -> bool:
         return True
 
+    def pull(self, node: Node, g: Any) -> Sequence[Any]:
+        return self.pullback(node, g, False)
+
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         check_versions(node)
         g = _cotangent(node, g, as_values)
@@ -202,6 +205,9 @@ class _Checkpoint:
 
     def saves(self, node: Node) -> bool:
         return True
+
+    def pull(self, node: Node, g: Any) -> Sequence[Any]:
+        return self.pullback(node, g, False)
 
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         check_versions(node)

@@ -40,7 +40,6 @@ def needs_journal(statement: ast.Stmt, is_builtin: IsBuiltin) -> bool:
         last = statement.value
     while isinstance(last, ast.Paren):
         last = last.inner
-    found = 0
     stack: list[ast.Node] = [statement]
     while stack:
         node = stack.pop()
@@ -48,6 +47,5 @@ def needs_journal(statement: ast.Stmt, is_builtin: IsBuiltin) -> bool:
             continue
         if type(node) is ast.Call and node is not last and lasting(node, is_builtin):
             return True
-        found += 1
         stack.extend(sub_nodes(node))
     return False

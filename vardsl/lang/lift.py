@@ -29,6 +29,9 @@ class _Alias:
     def saves(self, node: Node) -> bool:
         return False
 
+    def pull(self, node: Node, g: Any) -> Sequence[Any]:
+        return self.pullback(node, g, False)
+
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         return (g,)
 

@@ -12,6 +12,7 @@ namespace.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from vardsl.syntax import ast
 
@@ -124,16 +125,26 @@ def assigned_in(
                 yield from assigned_in(block.body, frozenset(seen.union(names)), builtin)
 
 
-def sub_nodes(node: object) -> Iterator[ast.Node]:
+_PLAIN = frozenset({"Span", "str", "bool", "int | float", "str | None", "tuple[str, ...]"})
+
+
+@cache
+def _children(kind: type) -> tuple[str, ...]:
+    """The fields of a class of nodes that may hold nodes."""
+    annotated = {k: v for c in reversed(kind.__mro__) for k, v in getattr(c, "__annotations__", {}).items()}
+    return tuple(k for k, v in annotated.items() if v not in _PLAIN and not v.startswith("tuple[int"))
+
+
+def sub_nodes(node: ast.Node) -> list[ast.Node]:
     """The nodes directly below a node."""
-    for field in getattr(type(node), "__match_args__", ()):
-        value = getattr(node, field)
-        if isinstance(value, ast.Node):
-            yield value
-        elif type(value) is tuple:
-            for item in value:
-                if isinstance(item, ast.Node):
-                    yield item
+    found: list[ast.Node] = []
+    for name in _children(type(node)):
+        value = getattr(node, name)
+        if type(value) is tuple or type(value) is list:
+            found += [v for v in value if type(v) is not str]
+        elif value is not None:
+            found.append(value)
+    return found
 
 
 def names_in_functions(body: Iterable[ast.Node], resolved: Mapping[int, AnySlot]) -> set[str]:
