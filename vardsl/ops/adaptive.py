@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.dtypes import Array
-from vardsl.errors import ScriptIndexError, ScriptValueError, ShapeError
-from vardsl.ops.define import Bool, Index, Ints, Tensor, composite, general, op
+from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.define import Bool, Index, Ints, Tensor, array, composite, general, op
 from vardsl.ops.pool import Sizes, as_planes, by_places, flat_places, named, spread
 
 # ---- back to their places ----------------------------------------------------------------------------------
@@ -62,6 +62,10 @@ def _unpool(dims, input, indices, kernel_size, stride, padding, output_size):
         raise ShapeError(
             "Expected shape of indices to be same as that of the input tensor "
             f"({list(input.shape) + one}) but got indices tensor with shape: {list(indices.shape) + one}"
+        )
+    if array(indices).dtype != np.int64:
+        raise ScriptTypeError(
+            f"elements in indices should be type int64 but got: {BY_NP[array(indices).dtype].type_name}"
         )
     y = op._max_unpool(input, indices, size)
     return named(y, ("SqueezeBackward1", "MaxUnpool2DBackward0", "MaxUnpool3DBackward0")[dims - 1])

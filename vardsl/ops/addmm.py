@@ -27,17 +27,16 @@ def blend(input: Array, made: Array, beta: float, alpha: float) -> Array:
     if beta == 0:
         return made
     if np.broadcast_shapes(input.shape, made.shape) != made.shape:
-        raise ShapeError(expanding(input.shape, made.shape))
+        raise ShapeError(expanding(input.shape, made.shape, type_of(input)))
     return made + (input if beta == 1 else input * kind(beta))
 
 
-def expanding(shape: tuple[int, ...], target: tuple[int, ...]) -> str:
+def expanding(shape: tuple[int, ...], target: tuple[int, ...], kind: str) -> str:
     """PyTorch's sentence for a tensor that cannot be expanded to `target`."""
     if len(shape) > len(target):
         return (
-            f"The number of sizes provided ({len(target)}) must be greater or equal to the number of "
-            "dimensions "
-            f"in the tensor ({len(shape)})"
+            f"expand(torch.{kind}Tensor{{{list(shape)}}}, size={list(target)}): the number of sizes provided "
+            f"({len(target)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     lead = len(target) - len(shape)
     for k in range(len(target) - 1, lead - 1, -1):
@@ -53,7 +52,7 @@ def expanding(shape: tuple[int, ...], target: tuple[int, ...]) -> str:
 
 def fits(input: Array, shape: tuple[int, ...]) -> None:
     """Raises ShapeError where `input` cannot be expanded to `shape`."""
-    sentence = expanding(input.shape, shape)
+    sentence = expanding(input.shape, shape, type_of(input))
     if sentence:
         raise ShapeError(sentence)
 
@@ -71,7 +70,8 @@ def _input_of_sum(g, input_like, beta):
         "input": _input_of_sum,
         "mat1": lambda g, mat2, alpha: scaled(op.mm(g, op._swapped(mat2)), alpha),
         "mat2": lambda g, mat1, alpha: scaled(op.mm(op._swapped(mat1), g), alpha),
-    }
+    },
+    inplace=True,
 )
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1):
     """A matrix plus the product of two others.
@@ -107,7 +107,8 @@ def _same_self(a: Array, b: Array) -> None:
         "input": _input_of_sum,
         "mat": lambda g, vec, alpha: scaled(op.reshape(g, (g.shape[0], 1)) * vec, alpha),
         "vec": lambda g, mat, alpha: scaled(op.mv(op._swapped(mat), g), alpha),
-    }
+    },
+    inplace=True,
 )
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1):
     """A vector plus the product of a matrix and a vector.
@@ -132,6 +133,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
         "vec2": lambda g, vec1, alpha: scaled(op.mv(op._swapped(g), vec1), alpha),
     },
     promote="same",
+    inplace=True,
 )
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1):
     """A matrix plus the outer product of two vectors.
@@ -158,7 +160,8 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
         "input": _input_of_sum,
         "batch1": lambda g, batch2, alpha: scaled(op.matmul(g, op._swapped(batch2)), alpha),
         "batch2": lambda g, batch1, alpha: scaled(op.matmul(op._swapped(batch1), g), alpha),
-    }
+    },
+    inplace=True,
 )
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1):
     """A matrix plus the sum of the products of two stacks of matrices.
@@ -175,10 +178,10 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, a
         raise ShapeError(
             f"batch1 and batch2 must have same number of batches, got {batch1.shape[0]} and {batch2.shape[0]}"
         )
+    fits(input, (batch1.shape[1], batch2.shape[2]))
     if batch1.shape[2] != batch2.shape[1]:
         p, q = f"{batch1.shape[1]}x{batch1.shape[2]}", f"{batch2.shape[1]}x{batch2.shape[2]}"
         raise ShapeError(f"Incompatible matrix sizes for bmm ({p} and {q})")
-    fits(input, (batch1.shape[1], batch2.shape[2]))
     n, p, k = batch1.shape
     left = np.swapaxes(batch1, 0, 1).reshape(p, n * k)
     return blend(input, product(left, batch2.reshape(n * k, batch2.shape[2])), beta, alpha)
@@ -189,7 +192,8 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, a
         "input": _input_of_sum,
         "batch1": lambda g, batch2, alpha: scaled(op.bmm(g, op._swapped(batch2)), alpha),
         "batch2": lambda g, batch1, alpha: scaled(op.bmm(op._swapped(batch1), g), alpha),
-    }
+    },
+    inplace=True,
 )
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1):
     """A stack of matrices plus the products of two stacks.

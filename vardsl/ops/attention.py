@@ -21,7 +21,7 @@ from vardsl.ops.define import (
     general,
     op,
 )
-from vardsl.ops.linalg import product
+from vardsl.ops.linalg import C_NAMES, product, type_of
 
 # ---- dropout -----------------------------------------------------------------------------------------------
 
@@ -129,6 +129,10 @@ def _repeated(x, heads):
     return x if n == heads else op.repeat_interleave(x, heads // n, x.ndim - 3)
 
 
+def _c_name(x):
+    return C_NAMES[type_of(array(x))]
+
+
 def _check_attention(query, key, value, mask, is_causal, gqa):
     name = "scaled_dot_product_attention"
     types = {array(x).dtype for x in (query, key, value)}
@@ -136,7 +140,7 @@ def _check_attention(query, key, value, mask, is_causal, gqa):
         raise ScriptTypeError(
             "Expected query, key, and value to have the same dtype, but got query.dtype: "
             + " ".join(
-                f"{which}{array(x).dtype.name}"
+                f"{which}{_c_name(x)}"
                 for which, x in (("", query), ("key.dtype: ", key), ("and value.dtype: ", value))
             )
             + " instead."
@@ -144,7 +148,7 @@ def _check_attention(query, key, value, mask, is_causal, gqa):
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise ShapeError(
             "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
-            f"{query.ndim}, key.dim: {key.ndim} and value.dim: {value.ndim} instead."
+            f"{query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} instead."
         )
     if mask is not None:
         if is_causal:
@@ -156,7 +160,7 @@ def _check_attention(query, key, value, mask, is_causal, gqa):
             raise ScriptTypeError(
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
                 "attn_mask.dtype: "
-                f"{a.dtype.name} and  query.dtype: {array(query).dtype.name} instead.",
+                f"{_c_name(a)} and  query.dtype: {_c_name(query)} instead.",
                 notes=[name],
             )
     if gqa and (query.ndim < 3 or query.shape[-3] % key.shape[-3]):

@@ -103,7 +103,7 @@ def _nll_vjp(g, input, target, weight, reduction, ignore_index):
 
 
 def _plain_rows(input: Array, target: Array, weight: Array | None, ignore_index: int) -> Array | None:
-    """Where in the flat scores each sample's class stands, in the usual case that every sample counts as one."""
+    """Where in the flat scores each sample's class stands, where every sample counts as one."""
     if weight is not None or input.ndim != 2 or not input.size or not input.flags.c_contiguous:
         return None
     classes = input.shape[1]
@@ -171,6 +171,8 @@ def _check_nll(input, target, weight):
             raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
     elif input.shape[2:] != target.shape[1:] or target.ndim != n - 1:
         expected = [input.shape[0], *input.shape[2:]]
+        if n == 4 and target.ndim == 3:
+            raise ShapeError(f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}")
         raise ShapeError(f"Expected target size {expected}, got {list(target.shape)}")
     a = array(target)
     if a.dtype.name not in ("int64", "uint8"):

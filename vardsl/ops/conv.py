@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
-from vardsl.ops.define import Int, Ints, Tensor, composite, general, op
+from vardsl.ops.define import Int, Ints, Tensor, array, composite, general, op
 from vardsl.ops.windows import Sizes, convolved, scattered, weight_of
 
 # ---- the three maps ----------------------------------------------------------------------------------------
@@ -114,31 +112,42 @@ def _check_numbers(stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) 
     if min(stride) <= 0:
         raise ScriptValueError("non-positive stride is not supported")
     if min(dilation) <= 0:
-        raise ScriptValueError("dilation should be greater than zero")
+        raise ScriptValueError(f"dilation should be greater than zero, but got {list(dilation)}")
     if groups <= 0:
         raise ScriptValueError("non-positive groups is not supported")
 
 
 def _check_types(input: Any, weight: Any, bias: Any) -> None:
-    for name, x in (("weight", weight), ("bias", bias)):
-        if x is not None and x.dtype != input.dtype:
-            raise ScriptTypeError(
-                f"Input type ({_c_type(input)}) and {name} type ({_c_type(x)}) should be the same",
-                hint="cast one of them: x.double(), x.float()",
-            )
+    a = array(input).dtype
+    if array(weight).dtype != a:
+        raise ScriptTypeError(
+            f"expected scalar type {BY_NP[a].type_name} but found {BY_NP[array(weight).dtype].type_name}",
+            hint="cast one of them: x.double(), x.float()",
+        )
+    if bias is not None and array(bias).dtype != a:
+        raise ScriptTypeError(
+            f"Input type ({_c_type(input)}) and bias type ({_c_type(bias)}) should be the same",
+            hint="cast one of them: x.double(), x.float()",
+        )
 
 
 def _c_type(x: Any) -> str:
-    name = BY_NP[x.dtype].type_name if isinstance(x.dtype, np.dtype) else x.dtype.type_name
+    name = BY_NP[array(x).dtype].type_name
     return {"Long": "long int", "Double": "double", "Float": "float"}.get(name, name.lower())
 
 
-def _check_rank(name: str, input: Any, weight: Any, dims: int) -> None:
+def _check_rank(name: str, input: Any, weight: Any, dims: int, stride: Sizes | None) -> None:
     if input.ndim not in (dims + 1, dims + 2):
         raise ShapeError(
             f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got input of "
             "size: "
             f"{list(input.shape)}"
+        )
+    if stride is not None and weight.ndim not in (dims + 2, 2, 1, 0):
+        steps = list(stride) * dims if len(stride) == 1 else list(stride)
+        raise ShapeError(
+            f"expected stride to be a single integer value or a list of {weight.ndim - 2} values to match "
+            f"the convolution dimensions, but got stride={steps}"
         )
     if weight.ndim != dims + 2:
         raise ShapeError(
@@ -221,7 +230,7 @@ def _padding_of(
 
 
 def _convolve(name, dims, input, weight, bias, stride, padding, dilation, groups):
-    _check_rank(name, input, weight, dims)
+    _check_rank(name, input, weight, dims, None if isinstance(padding, str) else stride)
     stride, dilation = _spread("stride", stride, dims), _spread("dilation", dilation, dims)
     padding, missing = _padding_of(padding, weight, stride, dilation, dims)
     _check_types(input, weight, bias)
@@ -290,7 +299,7 @@ def _ints(value: Any) -> Sizes:
 
 
 def _transposed(name, dims, input, weight, bias, stride, padding, output_padding, groups, dilation):
-    _check_rank(name, input, weight, dims)
+    _check_rank(name, input, weight, dims, stride)
     stride, dilation = _spread("stride", stride, dims), _spread("dilation", dilation, dims)
     padding = _spread("padding", padding, dims)
     extra = _spread("output_padding", output_padding, dims)

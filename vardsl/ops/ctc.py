@@ -210,8 +210,8 @@ def ctc_loss(
     if not 0 <= blank < labels:
         raise ScriptValueError("blank must be in label range")
     t = array(targets)
-    if t.dtype.kind not in "iu":
-        raise ScriptTypeError("targets must be integral")
+    if t.dtype.kind == "f":
+        t = t.astype(np.int64)
     times, lengths = (
         _lengths("input_lengths", input_lengths, n),
         _lengths("target_lengths", target_lengths, n),

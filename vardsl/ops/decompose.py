@@ -354,7 +354,8 @@ def _check_eigh(A, uplo):
 def linalg_eigh(A: Tensor, UPLO: Str = "L"):
     """Eigenvalues, ascending, and orthonormal eigenvectors of a symmetric matrix.
 
-    Only the triangle `UPLO` is read.     The derivative in the eigenvectors exists only where the eigenvalues differ.
+    Only the triangle `UPLO` is read. The derivative in the eigenvectors exists only where the eigenvalues
+    differ.
 
     >>> linalg.eigh([[2., 0.], [0., 1.]]).eigenvalues
     tensor([1., 2.])
@@ -366,7 +367,7 @@ def linalg_eigh(A: Tensor, UPLO: Str = "L"):
 def linalg_eigvalsh(A: Tensor, UPLO: Str = "L"):
     """Eigenvalues of a symmetric matrix, ascending.
 
-    >>> linalg.eigvalsh([[2., 1.], [1., 2.]])
-    tensor([1.0000, 3.0000])
+    >>> linalg.eigvalsh([[5., 0.], [0., 2.]])
+    tensor([2., 5.])
     """
     return op._eigh(A, _check_eigh(A, UPLO))[0]

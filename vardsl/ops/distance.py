@@ -135,7 +135,7 @@ def _check_reducible(name, x, p, dim):
             )
         bad = next(k for k in axes if x.shape[k] == 0)
         raise ShapeError(
-            f"{name} cannot compute the {which} norm on the dimension {bad} because this dimension is empty "
+            f"{name} cannot compute the {which} norm on the dimension {bad}because this dimension is empty "
             "and the "
             "operation does not have an identity"
         )
@@ -231,7 +231,7 @@ def linalg_norm(
     if (dim is not None and len(dim) == 2) or (dim is None and A.ndim == 2):
         return op.linalg_matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     if isinstance(ord, str):
-        raise ScriptValueError(f"linalg.matrix_norm: Order {ord} not supported.")
+        return op.linalg_matrix_norm(A, ord, (-2, -1), keepdim, dtype=dtype)
     return op.linalg_vector_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
@@ -251,6 +251,8 @@ def linalg_cond(A: Tensor, p: Any | None = None):
         n = s.shape[-1]
         first, last = op.narrow(s, -1, 0, 1), op.narrow(s, -1, n - 1, 1)
         return op.squeeze(last / first if p == -2 else first / last, -1)
+    if isinstance(p, str) and p not in ("fro", "nuc"):
+        raise ScriptValueError(f"linalg.cond got an invalid norm type: {p}")
     check_square(f"linalg.cond(ord={p if isinstance(p, str) else f'{p:g}'})", A)
     if p == "nuc":
         s = op.linalg_svdvals(A)
@@ -336,7 +338,7 @@ def _renorm(input: Tensor, p: Number, dim: Int, maxnorm: Number):
     return input * op.where(norm > maxnorm, maxnorm / (norm + 1e-7), op.ones_like(norm))
 
 
-@composite()
+@composite(inplace=True)
 def renorm(input: Tensor, p: Number, dim: Int, maxnorm: Number):
     """The slices along `dim`, each scaled down to norm `maxnorm` where it is longer.
 
@@ -423,4 +425,6 @@ def dist(input: Tensor, other: Tensor, p: Number = 2):
     >>> dist([0., 0.], [3., 4.])
     tensor(5.)
     """
+    if input.shape != other.shape:
+        input, other = op.broadcast_tensors([input, other])
     return op._dist(input, other, p)

@@ -77,7 +77,7 @@ def _sublists(equation: str, operands: list[Any]) -> tuple[list[Labels], Labels]
         elif named != x.ndim:
             raise ShapeError(_count_sentence(term, named, x.ndim, k, False))
     labels = [_expanded(term, x.ndim, widest) for term, x in zip(terms, operands, strict=True)]
-    return labels, _result_labels(right if arrow else None, labels, widest)
+    return labels, _result_labels(right if arrow else None, labels, widest, len(left) + 2)
 
 
 def _check_letters(left: str, terms: list[str]) -> None:
@@ -121,7 +121,7 @@ def _expanded(term: str, ndim: int, widest: int) -> Labels:
     return (*before, *(f"…{widest - n + i}" for i in range(n)), *after)
 
 
-def _result_labels(text: str | None, labels: list[Labels], widest: int) -> Labels:
+def _result_labels(text: str | None, labels: list[Labels], widest: int, start: int) -> Labels:
     every = [c for term in labels for c in term]
     dots = tuple(f"…{i}" for i in range(widest))
     if text is None:
@@ -138,7 +138,7 @@ def _result_labels(text: str | None, labels: list[Labels], widest: int) -> Label
             continue
         if not (c.isascii() and c.isalpha()):
             raise ScriptValueError(
-                f"einsum(): invalid subscript given at index {len(result)} in the equation string, "
+                f"einsum(): invalid subscript given at index {start + bare.index(c)} in the equation string, "
                 "subscripts must be in [a-zA-Z]"
             )
         if c in result:
@@ -151,7 +151,7 @@ def _result_labels(text: str | None, labels: list[Labels], widest: int) -> Label
     return tuple(result)
 
 
-def _diagonals(x: Any, labels: Labels) -> tuple[Any, Labels]:
+def _diagonals(x: Any, labels: Labels, number: int) -> tuple[Any, Labels]:
     """Repeated labels become one: the diagonal of their dimensions."""
     k = 0
     while k < len(labels):
@@ -160,7 +160,7 @@ def _diagonals(x: Any, labels: Labels) -> tuple[Any, Labels]:
         if j < k:
             if x.shape[j] != x.shape[k]:
                 raise ShapeError(
-                    f"einsum(): subscript {c} is repeated for operand but the sizes don't match, "
+                    f"einsum(): subscript {c} is repeated for operand {number} but the sizes don't match, "
                     f"{x.shape[k]} != {x.shape[j]}"
                 )
             x = op.movedim(op.diagonal(x, 0, j, k), -1, j)
@@ -222,7 +222,7 @@ def einsum(equation: Str, operands: Varargs):
     if not values:
         raise ScriptValueError("einsum(): must provide at least one operand")
     labels, out = _sublists(equation, values)
-    pairs = [_diagonals(x, term) for x, term in zip(values, labels, strict=True)]
+    pairs = [_diagonals(x, term, k) for k, (x, term) in enumerate(zip(values, labels, strict=True))]
     _check_sizes(pairs)
     x, current = pairs[0]
     for k in range(1, len(pairs)):

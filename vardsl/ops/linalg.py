@@ -348,6 +348,11 @@ def _stacks(a: Array, b: Array) -> Array:
             f"mat1 and mat2 shapes cannot be multiplied ({_rows(a.shape)}x{a.shape[-1]} and {show(b)})",
             operands=operands(a, b),
         )
+    if a.dtype != b.dtype and a.ndim > 2 and b.ndim > 2:
+        raise ScriptTypeError(
+            f"expected scalar type {type_of(a)} but found {type_of(b)}",
+            hint="cast one of them: x.double(), x.float(), x.long()",
+        )
     same_matrix_types(a, b)
     _broadcastable(a, b)
     if a.shape[-1] != k:
@@ -370,14 +375,7 @@ def _broadcastable(a: Array, b: Array) -> None:
 
 
 def _inner_sizes(a: Array, b: Array) -> str:
-    if a.ndim == 1:
-        n = prod(b.shape[:-2]) * b.shape[-1]
-        return f"size mismatch, got input ({n}), mat ({n}x{b.shape[-2]}), vec ({a.shape[0]})"
-    if a.ndim == 2:
-        n = prod(b.shape[:-2]) * b.shape[-1]
-        return f"mat1 and mat2 shapes cannot be multiplied ({n}x{b.shape[-2]} and {a.shape[1]}x{a.shape[0]})"
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    n = prod(batch)
+    n = prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]))
     return (
         f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: "
         f"[{n}, {b.shape[-2]}]."

@@ -97,6 +97,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None):
     >>> linear([1., 2.], [[1., 0.], [1., 1.]], [10., 20.])
     tensor([11., 23.])
     """
+    if weight.ndim == 1 and bias is not None and input.ndim == 2:
+        raise ShapeError(f"mat2 must be a matrix, got {weight.ndim}-D tensor")
     if weight.ndim == 1:
         y = op.matmul(input, weight)
         return y if bias is None else y + bias

@@ -173,12 +173,15 @@ def _max_pool(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation
 
 
 def _check_window(kernel, stride, padding, dilation):
-    if min(kernel) <= 0:
-        raise ScriptValueError("kernel size should be greater than zero, but got kH: %d" % kernel[0])  # noqa: UP031
-    if min(stride) <= 0:
-        raise ScriptValueError("stride should be greater than zero, but got dH: %d" % stride[0])  # noqa: UP031
-    if min(dilation) <= 0:
-        raise ScriptValueError("dilation should be greater than zero")
+    if 0 in stride:
+        raise ScriptValueError("stride should not be zero")
+    for what, name, values in (
+        ("kernel size", "k", kernel), ("stride", "d", stride), ("dilation", "dilation", dilation)
+    ):  # fmt: skip
+        if min(values) <= 0:
+            named_values = zip("THW"[-len(values) :], values, strict=True)
+            shown = " ".join(f"{name}{letter}: {v}" for letter, v in named_values)
+            raise ScriptValueError(f"{what} should be greater than zero, but got {shown}")
     if min(padding) < 0:
         raise ScriptValueError(f"pad must be non-negative, but got pad: {min(padding)}")
     for k, p, d in zip(kernel, padding, dilation, strict=True):
@@ -189,8 +192,14 @@ def _check_window(kernel, stride, padding, dilation):
             )
 
 
-def _check_result(dims, input, out):
+def _check_result(dims, input, out, kernel, average):
     if min(out) < 1:
+        if dims == 3 and average:
+            sizes = zip("THW", input.shape[-3:], kernel, strict=True)
+            image, windows = zip(*((f"{c}: {n}", f"k{c}: {k}") for c, n, k in sizes), strict=True)
+            raise ShapeError(
+                f"input image ({' '.join(image)}) smaller than kernel size ({' '.join(windows)})"
+            )
         channels = (input.shape[input.ndim - dims - 1],)
         before, after = (channels + tuple(input.shape[input.ndim - dims :])), channels + out
         if dims == 1:
@@ -250,7 +259,7 @@ def _max(dims, input, kernel_size, stride, padding, dilation, ceil_mode, return_
         _out_size(n, k, s, p, d, ceil_mode)
         for n, k, s, p, d in zip(input.shape[input.ndim - dims :], kernel, steps, pads, gaps, strict=True)
     )
-    _check_result(dims, input, out)
+    _check_result(dims, input, out, kernel, False)
     y, places = op._max_pool(input, kernel, steps, pads, gaps, out)
     names = ("SqueezeBackward1", "MaxPool2DWithIndicesBackward0", "MaxPool3DWithIndicesBackward0")
     named(y, names[dims - 1])
@@ -400,7 +409,7 @@ def _average(dims, input, kernel_size, stride, padding, ceil_mode, include, over
         _out_size(n, k, s, p, 1, ceil_mode)
         for n, k, s, p in zip(input.shape[input.ndim - dims :], kernel, steps, pads, strict=True)
     )
-    _check_result(dims, input, out)
+    _check_result(dims, input, out, kernel, True)
     y = op._avg_pool(input, out, kernel, steps, pads, include, override or 0)
     return named(y, ("SqueezeBackward1", "AvgPool2DBackward0", "AvgPool3DBackward0")[dims - 1])
 

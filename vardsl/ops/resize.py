@@ -433,7 +433,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: Int):
     """r by r pixels become r² channels: [C, H r, W r] as [C r², H, W].
 
     >>> pixel_unshuffle([[[1., 2.], [3., 4.]]], 2).shape
-    (4, 1, 1)
+    [4, 1, 1]
     """
     r = downscale_factor
     _check_pixels("pixel_unshuffle", input, r, "downscale_factor")

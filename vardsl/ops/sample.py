@@ -192,9 +192,8 @@ def _check(input: Any, grid: Any, mode: int) -> None:
         )
     if dims not in (2, 3) or grid.ndim != input.ndim:
         raise ShapeError(
-            "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input "
-            "with "
-            f"sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
+            f"grid_sampler(): expected {4 if input.ndim == 4 else 5}D input and grid with same number of "
+            f"dimensions, but got input with sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
         )
     if grid.shape[-1] != dims:
         raise ShapeError(

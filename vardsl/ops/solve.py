@@ -444,7 +444,8 @@ def _check_lu_solve(name, LU, pivots, B, left):
 def linalg_lu_solve(LU: Tensor, pivots: Index, B: Tensor, *, left: Bool = True, adjoint: Bool = False):
     """The solution X of A X = B, from `lu(A)`; of X A = B with `left=false`, of Aᵀ X = B with `adjoint`.
 
-    >>> linalg.lu_solve(*lu([[0., 2.], [4., 0.]]), [[2.], [4.]])
+    >>> f = lu([[0., 2.], [4., 0.]])
+    >>> linalg.lu_solve(f[0], f[1], [[2.], [4.]])
     tensor([[1.],
             [1.]])
     """
@@ -456,7 +457,8 @@ def linalg_lu_solve(LU: Tensor, pivots: Index, B: Tensor, *, left: Bool = True, 
 def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Index):
     """The solution X of A X = b, from `lu(A)`.
 
-    >>> lu_solve([[2.], [4.]], *lu([[0., 2.], [4., 0.]]))
+    >>> f = lu([[0., 2.], [4., 0.]])
+    >>> lu_solve([[2.], [4.]], f[0], f[1])
     tensor([[1.],
             [1.]])
     """
@@ -477,7 +479,7 @@ def linalg_tensorinv(A: Tensor, ind: Int = 2):
     """Inverse of a tensor as a map from its last dimensions to its first `ind` ones.
 
     >>> linalg.tensorinv(eye(4).reshape(2, 2, 4)).shape
-    (4, 2, 2)
+    [4, 2, 2]
     """
     if ind <= 0:
         raise ScriptValueError(f"Expected a strictly positive integer for 'ind', but got {ind}")
