@@ -148,6 +148,10 @@ def weights(values: Sequence[Value], order: int) -> list[Value]:
     ]
 
 
+PRINTED = re.compile(r"(?<=in the tensor list but got: ).*")
+"""What a sentence says by printing a tensor as C++ does."""
+
+
 def refusal(error: Exception, sentence: str | None, what: str, kind: str | None = None) -> list[str]:
     """Nothing, where PyTorch refuses too with that sentence; of wrong signatures, whatever the error says."""
     if not isinstance(error, Error):
@@ -159,7 +163,7 @@ def refusal(error: Exception, sentence: str | None, what: str, kind: str | None 
     said = "\n".join([str(error), error.torch or "", *error.notes])
     if what.endswith("gradient") and not MEANT.search(sentence):
         return []
-    first = sentence.split(". ")[0].rstrip(".")
+    first = PRINTED.split(sentence.split(". ")[0])[0].rstrip(".")
     return (
         []
         if first in said or kind == "TypeError"

@@ -306,7 +306,7 @@ def tensor(data: Any | None, *, dtype: Dtype | None = None, requires_grad: Bool 
     >>> tensor([1, 2])
     tensor([1, 2])
     >>> tensor(3, dtype=float64)
-    tensor(3., dtype=float64)
+    tensor(3., dtype=torch.float64)
     """
     if type(data) is Value or isinstance(data, (np.ndarray, np.generic)):
         a = array(data)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
+from vardsl.engine.inplace import change, check_may_change
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
-from vardsl.ops.define import Bool, Index, Int, NotImplementedRule, Sizes, Str, Tensor, composite, general, op
+from vardsl.ops.define import Bool, Index, Int, NotImplementedRule, Sizes, Str, Tensor, composite, general, inplace_op, op
 from vardsl.ops.dims import wrap_dim
 from vardsl.ops.indexing import add_at
 
@@ -142,11 +143,16 @@ def _scatter_value(input: Tensor, dim: Int, index: Index, value: Any):
     return out
 
 
-_NOT_SCATTER = NotImplementedRule("derivative for aten::scatter is not implemented")
+
+
+def _no(name: str) -> NotImplementedRule:
+    return NotImplementedRule(f"derivative for aten::{name} is not implemented")
+
+
 _UFUNCS = {"add": np.add, "multiply": np.multiply}
 
 
-@general(vjp={"input": _NOT_SCATTER, "src": _NOT_SCATTER}, grad_fn="NotImplemented")
+@general(vjp={"input": _no("scatter"), "src": _no("scatter")}, grad_fn="NotImplemented")
 def _scatter_with(input: Tensor, dim: Int, index: Index, src: Tensor, reduce: Str):
     axis = _check("scatter", input, dim, index, src if np.ndim(src) else None)
     out, target = _start(input)
@@ -156,7 +162,27 @@ def _scatter_with(input: Tensor, dim: Int, index: Index, src: Tensor, reduce: St
     return out
 
 
-@composite(inplace=True)
+@general(vjp={"input": _no("scatter_"), "src": _no("scatter_")}, grad_fn="NotImplemented")
+def _scatter_with_in_place(input: Tensor, dim: Int, index: Index, src: Tensor, reduce: Str):
+    return op._scatter_with.kernel(input, dim, index, src, reduce)
+
+
+def _scattered(input, dim, index, src, value, reduce, with_):
+    source = value if src is None else src
+    if reduce is not None:
+        if reduce not in _UFUNCS:
+            raise ScriptValueError("reduce argument must be either add or multiply.")
+        return with_(input, dim, index, source, reduce)
+    if type(source) is Value or isinstance(source, np.ndarray):
+        if source.ndim == 0 and input.ndim and src is None:
+            return op._scatter_value(input, dim, index, source.item())
+        return op._scatter_src(input, dim, index, source)
+    if not isinstance(source, (int, float)):
+        raise ScriptTypeError(f"scatter(): argument 'src' must be Tensor, not {type(source).__name__}")
+    return op._scatter_value(input, dim, index, source)
+
+
+@composite()
 def scatter(
     input: Tensor, dim: Int, index: Index, src: Any = None, *, value: Any = None, reduce: Str | None = None
 ):
@@ -167,18 +193,20 @@ def scatter(
     >>> scatter(zeros(3), 0, [0, 2], tensor([1., 2.]))
     tensor([1., 0., 2.])
     """
-    source = value if src is None else src
-    if reduce is not None:
-        if reduce not in _UFUNCS:
-            raise ScriptValueError("reduce argument must be either add or multiply.")
-        return op._scatter_with(input, dim, index, source, reduce)
-    if type(source) is Value or isinstance(source, np.ndarray):
-        if source.ndim == 0 and input.ndim and src is None:
-            return op._scatter_value(input, dim, index, source.item())
-        return op._scatter_src(input, dim, index, source)
-    if not isinstance(source, (int, float)):
-        raise ScriptTypeError(f"scatter(): argument 'src' must be Tensor, not {type(source).__name__}")
-    return op._scatter_value(input, dim, index, source)
+    return _scattered(input, dim, index, src, value, reduce, op._scatter_with)
+
+
+@inplace_op(name="scatter_")
+def scatter_(
+    input: Tensor, dim: Int, index: Index, src: Any = None, *, value: Any = None, reduce: Str | None = None
+):
+    """Puts elements of `src` (or a number) where `index` points along `dim`.
+
+    >>> zeros(3).scatter_(0, [0, 2], 5)
+    tensor([5., 0., 5.])
+    """
+    check_may_change(input)
+    return change(input, _scattered(input, dim, index, src, value, reduce, op._scatter_with_in_place))
 
 
 @general(vjp={"input": lambda g: g, "src": _source_vjp}, inplace=True)

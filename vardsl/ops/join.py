@@ -228,7 +228,6 @@ def meshgrid(tensors: Varargs, *, indexing: Str | None = None):
         lined = op.view(x, tuple([n if j == k else 1 for j, n in enumerate(sizes)]))
         grids.append(op.expand(lined, sizes))
     if swap:
-        grids = [op.swapdims(x, 0, 1) for x in grids]
         grids = [grids[1], grids[0], *grids[2:]]
     return tuple(grids)
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
+from vardsl.engine.inplace import check_may_change, reshape_in_place
 from vardsl.engine.value import Value
 from vardsl.errors import ShapeError
-from vardsl.ops.define import Int, Ints, Sizes, Tensor, Varargs, composite, general, op, view
+from vardsl.ops.define import Int, Ints, Sizes, Tensor, Varargs, composite, general, inplace_op, op, view
 from vardsl.ops.dims import infer_size, wrap_dim, wrap_dims
 
 NOT_VIEWABLE = (
@@ -193,7 +194,7 @@ def mT(input: Tensor):
     return op.transpose.run([input, -2, -1])
 
 
-@view(vjp=lambda g: op.t(g), grad_fn="TBackward0", inplace=1)
+@view(vjp=lambda g: op.t(g), grad_fn="TBackward0")
 def t(input: Tensor):
     """The transpose of a matrix; vectors and 0-d tensors stay as they are.
 
@@ -204,6 +205,21 @@ def t(input: Tensor):
     if input.ndim > 2:
         raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
     return input.T
+
+
+@inplace_op(name="t_")
+def t_(input: Tensor):
+    """Turns a matrix into its transpose, without moving its elements.
+
+    >>> x = tensor([[1., 2.], [3., 4.]])
+    >>> x.t_()
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    check_may_change(input)
+    if input.ndim > 2:
+        raise ShapeError(f"t_() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return reshape_in_place(input, op.t(input), 1)
 
 
 @composite(aliases=("moveaxis",))
