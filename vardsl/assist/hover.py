@@ -209,7 +209,7 @@ def resolve(path: str, names: Mapping[str, Any]) -> Any:
         elif isinstance(value, Module) and name in value.space:
             value = value.space.get(name)
         elif isinstance(value, tuple) and name in getattr(value, "_fields", ()):
-            value = value[type(value)._fields.index(name)]
+            value = members.get(value, name)
         else:
             raise KeyError(path)
     return value

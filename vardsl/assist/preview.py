@@ -1,4 +1,4 @@
-"""What an expression would give, found while it is typed: quickly, and only where nothing can happen by it."""
+"""What an expression would give, found while it is typed: quickly, and only where nothing can happen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PLAIN = frozenset(
 _METHODS = frozenset(
     ["item", "numel", "size", "dim", "detach", "is_floating_point", "element_size", "nelement", "ndimension"]
 )
-# Besides what draws random numbers: what changes an argument, or leaves memory as it happens to be.
+# Besides what draws random numbers: what changes an argument, or leaves memory as it is.
 _NEVER = RANDOM | CALLING | {"batch_norm", "instance_norm", "rrelu", "empty", "empty_like"}
 _PURE_NODES = (
     ast.Name, ast.Number, ast.Bool, ast.NoneLit, ast.String, ast.NumberRow, ast.ListLit, ast.TupleExpr, ast.Paren,
@@ -52,7 +52,7 @@ class Preview:
 
 
 def expression_of(text: str) -> tuple[Source, ast.Expr] | None:
-    """The expression that the last statement of a text computes, its brackets closed; None where there is none."""
+    """The expression that the last statement of a text computes, its brackets closed, or None."""
     if len(text) > LONGEST:
         return None
     closers = "".join({"(": ")", "[": "]", "{": "}"}[text[at]] for at in reversed(open_brackets(text)))
@@ -125,7 +125,7 @@ def _used(e: ast.Expr, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Previews:
-    """Computes previews in a session of their own, which sees the names of another and leaves them as they are."""
+    """Computes previews in a session of its own, which sees the names of another and leaves them alone."""
 
     def __init__(self, names: Callable[[], Mapping[str, Any]], dtype: Callable[[], Any]) -> None:
         self.names = names

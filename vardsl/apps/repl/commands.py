@@ -80,7 +80,9 @@ def run(c: Conversation, text: str) -> None:
     found = COMMANDS.get(_ALIASES.get(word, word))
     if found is None:
         near = get_close_matches(word, [*COMMANDS, *_ALIASES], 1, 0.5)
-        c.say(f"there is no command :{word}" + (f"; did you mean :{near[0]}?" if near else "; :help lists them"))
+        c.say(
+            f"there is no command :{word}" + (f"; did you mean :{near[0]}?" if near else "; :help lists them")
+        )
         return
     try:
         found.run(c, argument)
@@ -140,7 +142,9 @@ def _complete_setting(c: Conversation, text: str, at: int) -> list[Completion]:
     name, blank, value = text.partition(" ")
     if not blank:
         return [Completion(n, at, _text(_shown(v))) for n, v in c.settings.items() if n.startswith(name)]
-    choices = CHOICES.get(name) or (("on", "off") if isinstance(getattr(c.settings, name, None), bool) else ())
+    choices = CHOICES.get(name) or (
+        ("on", "off") if isinstance(getattr(c.settings, name, None), bool) else ()
+    )
     return [Completion(v, at + len(name) + 1) for v in choices if v.startswith(value)]
 
 
@@ -175,7 +179,9 @@ def help_on(c: Conversation, name: str) -> None:
     else:
         known = [*names, *doc.documented(), *pages.STATEMENTS, *COMMANDS]
         near = get_close_matches(bare, known, 3)
-        raise CommandError(f"there is nothing about {bare}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        raise CommandError(
+            f"there is nothing about {bare}" + (f"; did you mean {', '.join(near)}?" if near else "")
+        )
 
 
 @command("[skip | stop | N]")
@@ -444,5 +450,3 @@ def quit_(c: Conversation, argument: str) -> None:
     if argument and not argument.isdecimal():
         raise CommandError(f"{argument} is no exit status")
     c.status = int(argument or 0) & 0xFF
-
-

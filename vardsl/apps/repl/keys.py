@@ -82,7 +82,7 @@ def bindings(recall: Recall, times: Times, show_help: Callable[[str], None]) -> 
     _brackets(keys, inserting)
     _tab(keys, inserting)
 
-    @keys.add("escape", "_", filter=typing & emacs_mode)
+    @keys.add("escape", "_", filter=typing & emacs_mode, save_before=lambda event: False)
     def _redo(event: KeyPressEvent) -> None:
         event.current_buffer.redo()
 

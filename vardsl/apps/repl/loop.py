@@ -34,6 +34,7 @@ class Behind:
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="vardsl-start", daemon=True)
         self.started = False
+        self.ready = threading.Event()
         self.when_ready: list[Callable[[Any], None]] = []
 
     def start(self) -> None:
@@ -45,10 +46,13 @@ class Behind:
     def _run(self) -> None:
         try:
             self.found = self.make()
-            for act in self.when_ready:
-                act(self.found)
         except BaseException as error:
             self.error = error
+            return
+        finally:
+            self.ready.set()
+        for act in self.when_ready:
+            act(self.found)
 
     @property
     def conversation(self) -> Any:
@@ -58,7 +62,7 @@ class Behind:
     def wait(self) -> Any:
         """The conversation, when it is there."""
         self.start()
-        self.thread.join()
+        self.ready.wait()
         if self.error is not None:
             raise self.error
         return self.found
@@ -133,9 +137,7 @@ def _conversation(
 ) -> Any:
     if session is None:
         session = make() if make is not None else import_module("vardsl.session").Session()
-    return import_module("vardsl.apps.repl.conversation").Conversation(
-        session, settings, colour, plain=plain
-    )
+    return import_module("vardsl.apps.repl.conversation").Conversation(session, settings, colour, plain=plain)
 
 
 def _run_file(conversation: Any, path: Path) -> None:

@@ -78,64 +78,67 @@ def _minimize(names: dict[str, Any], entry: Entry) -> bool:
 STEPS: tuple[Step, ...] = (
     Step(
         "A tensor",
-        "Brackets make a tensor: rows of numbers. Give it the name x. (A name alone shows its value: x)",
+        """Brackets make a tensor: rows of numbers. Give it the name x. (A name alone shows its value: x)""",
         "let x = [[1, 2], [3, 4]]",
         _a_tensor,
     ),
     Step(
         "Arithmetic",
-        "Operators go element by element; ** is the power, @ the matrix product. sum, mean and hundreds more are "
-        "functions: ?mean tells about one. Let y be twice the squares of x.",
+        """Operators go element by element; ** is the power, @ the matrix product. sum, mean and hundreds more
+        are functions: ?mean tells about one. Let y be twice the squares of x.""",
         "let y = 2 * x**2",
         _arithmetic,
     ),
     Step(
         "A variable",
-        "A variable with grad remembers what is computed from it. Make one, v, with the same numbers.",
+        """A variable with grad remembers what is computed from it. Make one, v, with the same numbers.""",
         "let v = var [[1, 2], [3, 4]] grad",
         _a_variable,
     ),
     Step(
         "A graph",
-        "Everything computed from v knows how. Let out be the mean of v*v, and look at it: grad_fn says what made it.",
+        """Everything computed from v knows how. Let out be the mean of v*v, and look at it: grad_fn says what
+        made it.""",
         "out = mean(v*v)",
         _a_graph,
     ),
     Step(
         "Backward",
-        "backward goes through the graph from out to v, and leaves the derivative of out for each element in v.grad. "
-        "Afterwards look at v.grad.",
+        """backward goes through the graph from out to v, and leaves the derivative of out for each element in
+        v.grad. Afterwards look at v.grad.""",
         "backward out",
         _backward,
     ),
     Step(
         "Functions, and derivatives of them",
-        "fn defines a function; grad(f) is the function that computes its derivative, and grad(grad(f)) the second. "
-        "Define f(x) = x**3, then show f'(2) with grad(f)(2.0).",
+        """fn defines a function; grad(f) is the function that computes its derivative, and grad(grad(f)) the
+        second. Define f(x) = x**3, then show f'(2) with grad(f)(2.0).""",
         "fn f(x) = x**3; grad(f)(2.0)",
         _functions,
     ),
     Step(
         "Training by hand",
-        "Walk downhill: compute a loss, go backward, step against the gradient. update changes a variable outside the "
-        "graph, zero_grad forgets the old gradient. Find the w that makes (w - 3)**2 least.",
-        "let w = var 0.0 grad\n"
-        "for i in range(50) {\n"
-        "  zero_grad w\n"
-        "  backward (w - 3)**2\n"
-        "  update w -= 0.1 * w.grad\n"
-        "}",
+        """Walk downhill: compute a loss, go backward, step against the gradient. update changes a variable
+        outside the graph, zero_grad forgets the old gradient. Find the w that makes (w - 3)**2 least.""",
+        """let w = var 0.0 grad
+for i in range(50) {
+  zero_grad w
+  backward (w - 3)**2
+  update w -= 0.1 * w.grad
+}""",
         _by_hand,
     ),
     Step(
         "minimize",
-        "That loop is a statement of its own. Fit the line a*t + b to points on 2*t - 1: a and b will be found.",
-        "let t = linspace(-1, 1, 20)\n"
-        "let a = var 0.0 grad; let b = var 0.0 grad\n"
-        "minimize mean((a*t + b - (2*t - 1))**2) over a, b using adam(lr=0.1) steps 300",
+        """That loop is a statement of its own. Fit the line a*t + b to points on 2*t - 1: a and b will be
+        found.""",
+        """let t = linspace(-1, 1, 20)
+let a = var 0.0 grad; let b = var 0.0 grad
+minimize mean((a*t + b - (2*t - 1))**2) over a, b using adam(lr=0.1) steps 300""",
         _minimize,
     ),
 )
+END = "That was all: :help lists the commands, ?NAME tells about a name, :save keeps the session."
 
 
 class Tutorial:
@@ -150,7 +153,7 @@ class Tutorial:
         step = STEPS[self.at]
         self.c.out("")
         self.c.out(f"Step {self.at + 1} of {len(STEPS)}: {step.title}")
-        self.c.out(textwrap.fill(step.text, width=78))
+        self.c.out(textwrap.fill(" ".join(step.text.split()), width=78))
         self.c.out("")
         self.c.out(textwrap.indent(step.example, "    "))
         self.c.out("")
@@ -169,7 +172,7 @@ class Tutorial:
         if self.at < len(STEPS):
             self.show()
         else:
-            self.c.out("That was all: :help lists the commands, ?NAME tells about a name, :save keeps the session.")
+            self.c.out(END)
             self.stop()
 
     def stop(self) -> None:
