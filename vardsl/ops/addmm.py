@@ -36,7 +36,8 @@ def expanding(shape: tuple[int, ...], target: tuple[int, ...], kind: str) -> str
     if len(shape) > len(target):
         return (
             f"expand(torch.{kind}Tensor{{{list(shape)}}}, size={list(target)}): the number of sizes provided "
-            f"({len(target)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
+            f"({len(target)}) must be greater or equal to the number of dimensions in the tensor "
+            f"({len(shape)})"
         )
     lead = len(target) - len(shape)
     for k in range(len(target) - 1, lead - 1, -1):
