@@ -28,46 +28,24 @@ from vardsl.lang.code import (
     global_name,
     helper,
     load,
-    local_name,
     put,
     store,
     tuple_of,
 )
-from vardsl.lang.effects import needs_journal
-from vardsl.lang.expressions import Expressions
+from vardsl.lang.loops import Loops
 from vardsl.lang.places import FileName
 from vardsl.lang.regions import Run, split
-from vardsl.lang.scope import FileSlot, Slot, blocks_of, sub_nodes
+from vardsl.lang.scope import FileSlot, sub_nodes
+from vardsl.lang.units import Unit, unwrapped
 from vardsl.source import Span
 from vardsl.syntax import ast
 
 P = dict[str, Any]
 CHUNK = 200
-# Python allows 20 nested blocks; deeper loops get a function of their own.
-MAX_BLOCKS = 12
 _TARGETS = (ast.Name, ast.TupleExpr, ast.Paren)
 
 
-class Unit:
-    """A Python function that is being built.
-
-    foreign   names that it stores and that are locals of a unit around it
-    hosted    its locals that only units inside it store
-    globals   names of the file that it stores
-    """
-
-    def __init__(self, outer: Unit | None, kind: str) -> None:
-        self.outer = outer
-        self.kind = kind  # "file", "compound", "function", "turn"
-        self.foreign: set[str] = set()
-        self.hosted: set[str] = set()
-        self.globals: set[str] = set()
-        self.loops: list[str] = []  # how each open loop is left: "here" or, at a turn's own function, "turn"
-        self.blocks = 0
-        self.counted = False  # whether the call was counted as a level of depth
-
-
-class Compiler(Expressions):
+class Compiler(Loops):
     """Compiles the statements of one program."""
 
     def __init__(self, checked: Checked, *, shown: bool = False, plan: bool = False) -> None:
@@ -75,12 +53,8 @@ class Compiler(Expressions):
         self.plan = plan
         self.regions: list[tuple[str, str]] = []  # the names of this program's regions, and what to call them
         self.file_name = FileName.of(checked.source)
-        self.unit = Unit(None, "file")
         self.shown = shown
-        self.owners: dict[int, Unit] = {}  # of blocks, by identity
-        self.local_owner: Unit | None = None
 
-    # ---- the file --------------------------------------------------------------------------------
     def chunks(self) -> Iterator[CodeType]:
         """The program's code, piece by piece; the value of a last expression is left under `.last`."""
         body = list(self._runs(self.checked.program.body))
@@ -187,45 +161,6 @@ class Compiler(Expressions):
     def _pairs(self, p: P) -> py.expr:
         return const(tuple((global_name(n), local) for n, local in self.localised.items()), p)
 
-    def _declarations(self) -> Stmts:
-        """`nonlocal` and `global` of the unit that is finished."""
-        out: Stmts = []
-        p: P = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
-        if self.unit.foreign:
-            out.append(py.Nonlocal(sorted(self.unit.foreign), **p))
-        if self.unit.globals:
-            out.append(py.Global(sorted(self.unit.globals), **p))
-        if self.unit.hosted:
-            # never run: it makes them locals of this function
-            never: Stmts = [put(name, const(None, p), p) for name in sorted(self.unit.hosted)]
-            out.append(py.If(const(False, p), never, [], **p))
-        return out
-
-    # ---- names that are bound --------------------------------------------------------------------
-    def _bind(self, name: str, offset: int) -> str:
-        """The Python name under which a value is stored, declared where it is another unit's."""
-        slot = self.checked.names.get(offset)
-        if isinstance(slot, Slot):
-            owner = self.owners.get(id(slot.block))
-            if owner is not None and owner is not self.unit:
-                self.unit.foreign.add(local_name(slot.py))
-                owner.hosted.add(local_name(slot.py))
-            return local_name(slot.py)
-        here = self.localised.get(name)
-        if here is not None:
-            if self.local_owner is not self.unit:
-                self.unit.foreign.add(here)
-            return here
-        if self.unit.kind != "file":
-            self.unit.globals.add(global_name(name))
-        return global_name(name)
-
-    def _own(self, key: int, table: dict[int, Any]) -> None:
-        scope = table.get(key)
-        if scope is not None:
-            self.owners[id(scope)] = self.unit
-
-    # ---- statements ------------------------------------------------------------------------------
     def statement(self, s: ast.Stmt) -> Stmts:
         method = _STATEMENTS.get(type(s))
         if method is None:
@@ -233,29 +168,6 @@ class Compiler(Expressions):
         if type(s) in _JOURNALED:
             return self._journaled(s, lambda: method(self, s))
         return self._with_before(lambda: method(self, s))
-
-    def _with_before(self, build: Callable[[], Stmts]) -> Stmts:
-        """The code of `build`, after the function bodies that it needs."""
-        outer, self.before = self.before, []
-        out = build()
-        out = [*self.before, *out]
-        self.before = outer
-        return out
-
-    def _journaled(self, s: ast.Stmt, build: Callable[[], Stmts]) -> Stmts:
-        if not needs_journal(s, self.is_builtin):
-            return self._with_before(build)
-        p = self.at(s.span)
-        outer, self.before = self.before, []
-        self.unit.blocks += 1
-        inner = build()
-        self.unit.blocks -= 1
-        before, self.before = self.before, outer
-        j = ".j"
-        undo: Stmts = [do(helper("rollback", [load(j, p)], p), p), py.Raise(None, None, **p)]
-        handler = py.ExceptHandler(load(".anything", p), None, undo, **p)
-        commit = do(helper("commit", [load(j, p)], p), p)
-        return [*before, put(j, helper("begin", [], p), p), py.Try(inner, [handler], [commit], [], **p)]
 
     def block(self, b: ast.Block) -> Stmts:
         """The statements of a nested block; never empty."""
@@ -267,7 +179,7 @@ class Compiler(Expressions):
 
     def _let(self, s: ast.Let | ast.Assign) -> Stmts:
         p = self.at(s.span)
-        target = _unwrapped(s.target)
+        target = unwrapped(s.target)
         value = self.expr(s.value)
         if isinstance(target, ast.Name):
             return [put(self._bind(target.id, target.span.start), value, p)]
@@ -278,7 +190,7 @@ class Compiler(Expressions):
             args = [value, self.expr(target.value), const(target.name, p)]
             return [do(helper("set_member", args, self.at(target.span)), p)]
         assert isinstance(target, ast.TupleExpr)
-        items = [_unwrapped(t) for t in target.items]
+        items = [unwrapped(t) for t in target.items]
         if all(isinstance(t, ast.Name) for t in items):
             names = [
                 store(self._bind(t.id, t.span.start), self.at(t.span))
@@ -298,7 +210,7 @@ class Compiler(Expressions):
         leaves: list[tuple[ast.Expr, str]] = []
 
         def temporary(t: ast.Expr) -> py.expr:
-            t = _unwrapped(t)
+            t = unwrapped(t)
             if isinstance(t, ast.TupleExpr):
                 return py.Tuple([temporary(k) for k in t.items], STORE, **self.at(t.span))
             name = self.fresh("u")
@@ -322,7 +234,7 @@ class Compiler(Expressions):
 
     def _augmented(self, s: ast.AugAssign) -> Stmts:
         p = self.at(s.span)
-        target = _unwrapped(s.target)
+        target = unwrapped(s.target)
         op = const(s.op, p)
         if isinstance(target, ast.Name):
             new = helper(_AUGMENTED[s.op], [self.expr(target), self.expr(s.value)], p)
@@ -384,228 +296,6 @@ class Compiler(Expressions):
     def _no_grad_block(self, s: ast.NoGrad) -> Stmts:
         return self._outside_graph(s.span, lambda: self.block(s.body))
 
-    # ---- loops -----------------------------------------------------------------------------------
-    def _for(self, s: ast.For) -> Stmts:
-        p, q = self.at(s.span), self.at(s.iterable.span)
-        pieces = helper("turns", [self.expr(s.iterable)], q)
-        if self._own_function(s):
-            item = self.fresh("i")
-            inner: Stmts = self._turn_function(s.body, s.target, item, p)
-            target: py.expr = store(item, p)
-        else:
-            self._own(s.body.span.start, self.checked.blocks)
-            target = self._loop_target(s.target)
-            inner = self._loop_body(s.body)
-        return self._pieces(pieces, target, inner, p)
-
-    def _loop_target(self, t: ast.Expr) -> py.expr:
-        t = _unwrapped(t)
-        p = self.at(t.span)
-        if isinstance(t, ast.TupleExpr):
-            return py.Tuple([self._loop_target(k) for k in t.items], STORE, **p)
-        assert isinstance(t, ast.Name)
-        return store(self._bind(t.id, t.span.start), p)
-
-    def _while(self, s: ast.While) -> Stmts:
-        p = self.at(s.span)
-        own = self._own_function(s)
-        stop: Stmts = [py.Break(**p)]
-
-        def condition() -> Stmts:
-            return [
-                py.If(
-                    py.UnaryOp(py.Not(), self.expr(s.condition), **self.at(s.condition.span)), stop, [], **p
-                )
-            ]
-
-        test = self._with_before(condition)
-        inner = self._turn_function(s.body, None, "", p) if own else self._loop_body(s.body)
-        return self._pieces(helper("forever", [], p), store(self.fresh("w"), p), [*test, *inner], p)
-
-    def _loop_body(self, b: ast.Block) -> Stmts:
-        self.unit.loops.append("here")
-        self.unit.blocks += 2
-        out = self.block(b)
-        self.unit.blocks -= 2
-        self.unit.loops.pop()
-        return out
-
-    def _pieces(self, pieces: py.expr, target: py.expr, inner: Stmts, p: P) -> Stmts:
-        piece = self.fresh("c")
-        turn = py.For(target, load(piece, p), inner, [py.Continue(**p)], None, **p)
-        return [py.For(store(piece, p), pieces, [turn, py.Break(**p)], [], None, **p)]
-
-    def _own_function(self, s: ast.For | ast.While) -> bool:
-        """Whether each turn needs variables of its own, or the nesting is too deep for Python."""
-        return self.unit.blocks >= MAX_BLOCKS or _closes_over_turn(s, self.checked)
-
-    def _turn_function(self, b: ast.Block, target: ast.Expr | None, item: str, p: P) -> Stmts:
-        """Calls a function for each turn, so that closures made in it keep that turn's variables."""
-        name, answer = self.fresh("turn"), self.fresh("a")
-        outer, self.unit = self.unit, Unit(self.unit, "turn")
-        self.unit.loops = ["turn"]
-        self._own(b.span.start, self.checked.blocks)
-        body: Stmts = []
-        if target is not None:
-            body.append(py.Assign([self._loop_target(target)], load(item + "p", p), **self.at(target.span)))
-        body += self.block(b)
-        body = [*self._declarations(), *body]
-        self.unit = outer
-        params = [item + "p"] if target is not None else []
-        self.before.append(function(name, params, body, p))
-        args = [load(item, p)] if target is not None else []
-        out: Stmts = [put(answer, py.Call(load(name, p), args, [], **p), p)]
-        done = py.Compare(load(answer, p), [py.IsNot()], [const(None, p)], **p)
-        left: Stmts = [
-            py.If(py.Compare(load(answer, p), [py.Is()], [const(True, p)], **p), [py.Break(**p)], [], **p)
-        ]
-        if self._in_function():
-            value = py.Subscript(load(answer, p), const(0, p), LOAD, **p)
-            left += self._leave(value, p)
-        return [*out, py.If(done, left, [], **p)]
-
-    def _in_function(self) -> bool:
-        unit: Unit | None = self.unit
-        while unit is not None:
-            if unit.kind == "function":
-                return True
-            unit = unit.outer
-        return False
-
-    def _break(self, s: ast.Break) -> Stmts:
-        p = self.at(s.span)
-        if self.unit.loops[-1] == "turn":
-            return [py.Return(const(True, p), **p)]
-        return [py.Break(**p)]
-
-    def _continue(self, s: ast.Continue) -> Stmts:
-        p = self.at(s.span)
-        if self.unit.loops[-1] == "turn":
-            return [py.Return(const(None, p), **p)]
-        return [py.Continue(**p)]
-
-    # ---- functions -------------------------------------------------------------------------------
-    def _fn_def(self, s: ast.FnDef) -> Stmts:
-        p = self.at(s.span)
-        made = self.make_function(s.name, s.span, s.params, s.body)
-        return [put(self._bind(s.name, s.name_span.start), made, p)]
-
-    def make_function(
-        self, name: str, span: Span, params: Sequence[ast.Param], body: ast.Expr | ast.Block
-    ) -> py.expr:
-        p = self.at(span)
-        defaults = [self.expr(d.default) for d in params if d.default is not None]
-        # the name of the code tells a call of the script's function from parts of one
-        python_name = f"{self.fresh('f')} {name}"
-        outer, self.unit = self.unit, Unit(self.unit, "function")
-        outer_before, self.before = self.before, []
-        self._own(span.start, self.checked.functions)
-        self.unit.counted = not _is_leaf(body)
-        code = self._function_body(body, p)
-        code = [*self._declarations(), *self._shadowing(span, body, p), *self._entry(p), *code]
-        self.unit, self.before = outer, outer_before
-        self.before.append(function(python_name, [local_name(a.name) for a in params], code, p))
-        text = ", ".join(self._param_text(a) for a in params)
-        args = [load(python_name, p), const(name, p), const(f"{name}({text})", p), *defaults]
-        return helper("function", args, p)
-
-    def _param_text(self, a: ast.Param) -> str:
-        if a.default is None:
-            return a.name
-        return f"{a.name}={self.checked.source.text[a.default.span.start : a.default.span.end]}"
-
-    def _shadowing(self, span: Span, body: ast.Expr | ast.Block, p: P) -> Stmts:
-        """Locals that are named as a builtin start as that builtin."""
-        scope = self.checked.functions.get(span.start)
-        out: Stmts = []
-        if scope is None or not isinstance(body, ast.Block):
-            return out
-        for slot in scope.slots.values():
-            if slot.name in self.builtin_names and slot.py != slot.name:
-                self.builtins_used.add(slot.name)
-                out.append(put(local_name(slot.py), load(global_name(slot.name), p), p))
-        return out
-
-    def _entry(self, p: P) -> Stmts:
-        """Counts the call, and looks whether it is one too many."""
-        if not self.unit.counted:
-            return []
-        level = py.Subscript(load(".level", p), const(0, p), LOAD, **p)
-        limit = py.Subscript(load(".level", p), const(1, p), LOAD, **p)
-        return [
-            put(".d", py.BinOp(level, py.Add(), const(1, p), **p), p),
-            py.If(
-                py.Compare(load(".d", p), [py.Gt()], [limit], **p),
-                [do(helper("too_deep", [load(".d", p)], p), p)], [], **p,
-            ),
-            self._set_level(load(".d", p), p),
-        ]  # fmt: skip
-
-    def _set_level(self, value: py.expr, p: P) -> py.stmt:
-        return py.Assign([py.Subscript(load(".level", p), const(0, p), STORE, **p)], value, **p)
-
-    def _function_body(self, body: ast.Expr | ast.Block, p: P) -> Stmts:
-        if isinstance(body, ast.Expr):
-            value = self.expr(body)
-            return [*self.before, *self._leave(value, self.at(body.span))]
-        self._own(body.span.start, self.checked.blocks)
-        out: Stmts = []
-        last = body.body[-1] if body.body else None
-        for s in body.body:
-            if s is last and isinstance(s, (ast.ExprStmt, ast.Minimize)):
-                out += self._last_value(s)
-            else:
-                out += self.statement(s)
-        return [*out, *self._leave(const(None, p), p)]
-
-    def _last_value(self, s: ast.ExprStmt | ast.Minimize) -> Stmts:
-        value = s.value if isinstance(s, ast.ExprStmt) else None
-        if value is not None:
-            return self._return(ast.Return(s.span, value))
-        assert isinstance(s, ast.Minimize)
-        p = self.at(s.span)
-        return self._with_before(lambda: self._leave(self._minimize_value(s), p))
-
-    def _return(self, s: ast.Return) -> Stmts:
-        p = self.at(s.span)
-        if s.value is None:
-            return self._leave(const(None, p), p)
-        value = s.value
-        if not needs_journal(s, self.is_builtin):
-            return self._with_before(lambda: self._leave(self.expr(value), p))
-        r = self.fresh("r")
-        as_statement = ast.ExprStmt(s.span, value)
-        out = self._journaled(as_statement, lambda: [put(r, self.expr(value), p)])
-        return [*out, *self._leave(load(r, p), p)]
-
-    def _leave(self, value: py.expr, p: P) -> Stmts:
-        """Returns from the script's function, out of a turn's own function if need be."""
-        if self.unit.kind == "turn":
-            return [py.Return(tuple_of([value], p), **p)]
-        if not self.unit.counted:
-            return [py.Return(value, **p)]
-        down = self._set_level(py.BinOp(load(".d", p), py.Sub(), const(1, p), **p), p)
-        if isinstance(value, (py.Constant, py.Name)):
-            return [down, py.Return(value, **p)]
-        return [put(".r", value, p), down, py.Return(load(".r", p), **p)]
-
-    # ---- the rest --------------------------------------------------------------------------------
-    def _minimize_value(self, s: ast.Minimize) -> py.expr:
-        p = self.at(s.span)
-        name = self.fresh("objective")
-        outer, self.unit = self.unit, Unit(self.unit, "turn")
-        outer_before, self.before = self.before, []
-        value = self.expr(s.objective)
-        body: Stmts = [*self.before, py.Return(value, **self.at(s.objective.span))]
-        self.unit, self.before = outer, outer_before
-        self.before.append(function(name, [], body, self.at(s.objective.span)))
-        over = tuple_of(self.exprs(s.over), p)
-        options = [const(None, p) if e is None else self.expr(e) for e in (s.using, s.steps, s.until)]
-        return helper("minimize", [load(name, p), over, *options], p)
-
-    def _minimize(self, s: ast.Minimize) -> Stmts:
-        return [do(self._minimize_value(s), self.at(s.span))]
-
     def _import(self, s: ast.Import) -> Stmts:
         p = self.at(s.path_span)
         if s.alias is None:
@@ -646,12 +336,6 @@ class Compiler(Expressions):
         return [do(helper("service", [const(word, p), tuple_of(args, p), *options], p), p)]
 
 
-def _unwrapped(e: ast.Expr) -> ast.Expr:
-    while isinstance(e, ast.Paren):
-        e = e.inner
-    return e
-
-
 def _file_names(s: ast.Node, checked: Checked) -> Iterator[str]:
     """Names of the file that a nested statement uses or binds."""
     stack: list[ast.Node] = [s]
@@ -664,50 +348,10 @@ def _file_names(s: ast.Node, checked: Checked) -> Iterator[str]:
             stack.extend(sub_nodes(node))
 
 
-def _closes_over_turn(s: ast.For | ast.While, checked: Checked) -> bool:
-    """Whether a function made in the loop's body uses a variable that each turn has anew."""
-    turn: set[int] = set()
-    blocks: list[ast.Block] = [s.body]
-    while blocks:
-        b = blocks.pop()
-        scope = checked.blocks.get(b.span.start)
-        if scope is not None:
-            turn.add(id(scope))
-        for inner in b.body:
-            if not isinstance(inner, (ast.For, ast.While)):
-                blocks += [block for block, _ in blocks_of(inner)]
-    stack: list[tuple[ast.Node, bool]] = [(s.body, False)]
-    while stack:
-        node, inside = stack.pop()
-        if type(node) is ast.Name:
-            slot = checked.names.get(node.span.start)
-            if inside and isinstance(slot, Slot) and id(slot.block) in turn:
-                return True
-        elif type(node) not in (ast.Number, ast.NumberRow, ast.String):
-            inside = inside or type(node) in (ast.FnDef, ast.Lambda)
-            stack.extend((n, inside) for n in sub_nodes(node))
-    return False
-
-
-def _is_leaf(body: ast.Expr | ast.Block) -> bool:
-    """Whether a function only computes: it calls nothing that could call it, and changes nothing."""
-    stack: list[ast.Node] = [body]
-    while stack:
-        node = stack.pop()
-        if type(node) in _BUSY or (type(node) is ast.Assign and not isinstance(node.target, ast.Name)):
-            return False
-        if type(node) not in (ast.Number, ast.NumberRow, ast.String, ast.Name):
-            stack.extend(sub_nodes(node))
-    return True
-
-
 _AUGMENTED = {
     "+": "iadd", "-": "isub", "*": "imul", "/": "idiv", "//": "ifloordiv", "%": "imod", "**": "ipow",
     "@": "imatmul",
 }  # fmt: skip
-_BUSY = frozenset({
-    ast.Call, ast.Pipe, ast.AugAssign, ast.Update, ast.Backward, ast.Minimize, ast.Import, ast.ZeroGrad,
-})  # fmt: skip
 _JOURNALED = frozenset({
     ast.Let, ast.Assign, ast.AugAssign, ast.Update, ast.Print, ast.ExprStmt, ast.Backward, ast.ZeroGrad,
     ast.Assert,
