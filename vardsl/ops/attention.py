@@ -61,6 +61,19 @@ def _causal(rows: int, columns: int) -> Array:
     return np.tril(np.ones((rows, columns), bool))
 
 
+def _safely(scores: Array) -> Array:
+    """Softmax over the last dimension, 0 where everything is minus infinity."""
+    top = np.maximum.reduce(scores, -1, keepdims=True, initial=-np.inf)
+    e = np.exp(scores - np.where(np.isneginf(top), 0, top).astype(scores.dtype))
+    total = np.add.reduce(e, -1, keepdims=True)
+    return e / np.where(total == 0, 1, total).astype(e.dtype)
+
+
+@general(vjp=lambda g, y: y * (g - op.sum(g * y, -1, True)), grad_fn="SafeSoftmaxBackward0")
+def _safe_softmax(input: Tensor):
+    return _safely(input)
+
+
 def _weights(q: Array, k: Array, mask: Array | None, scale: float) -> Array:
     """Softmax of the scores; rows in which everything is masked are 0."""
     scores = product(q, np.swapaxes(k, -1, -2)) * q.dtype.type(scale)
@@ -69,10 +82,7 @@ def _weights(q: Array, k: Array, mask: Array | None, scale: float) -> Array:
             scores = np.where(mask, scores, scores.dtype.type(-np.inf))
         else:
             scores = scores + mask
-    top = np.maximum.reduce(scores, -1, keepdims=True, initial=-np.inf)
-    e = np.exp(scores - np.where(np.isneginf(top), 0, top).astype(scores.dtype))
-    total = np.add.reduce(e, -1, keepdims=True)
-    return e / np.where(total == 0, 1, total).astype(e.dtype)
+    return _safely(scores)
 
 
 _FLASH = NotImplementedRule(
@@ -114,10 +124,7 @@ def _by_parts(query, key, value, mask, dropout_p, scale):
             scores = op.masked_fill(scores, ~a, -math.inf)
         else:
             scores = scores + mask
-    weights = op.softmax(scores, -1)
-    hidden = np.logical_and.reduce(np.isneginf(array(scores)), -1, keepdims=True)
-    if hidden.any():
-        weights = op.masked_fill(weights, hidden, 0)
+    weights = op._safe_softmax(scores)
     if dropout_p > 0:
         weights = op.dropout(weights, dropout_p)
     return op.matmul(weights, value)
