@@ -87,7 +87,9 @@ def get(name: str) -> Any:
         if module is None:
             raise KeyError(name)
         import_module("vardsl.ops." + module)
-        found = OPS[name]
+        found = OPS.get(name)
+        if found is None:
+            raise InternalError(f"ops/{module}.py does not declare {name}, and the index says that it does")
     return found
 
 
