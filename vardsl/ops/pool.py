@@ -347,6 +347,27 @@ def _divisors(
     return made
 
 
+def _along(axis: int, k: int, o: int, s: int) -> tuple[slice, ...]:
+    """The k-th element of every window along one dimension."""
+    return (slice(None),) * axis + (slice(k, k + (o - 1) * s + 1, s),)
+
+
+def _window_sums(x: Array, axis: int, kernel: int, out: int, stride: int) -> Array:
+    """Sums over windows along one dimension; those over several are sums of such sums."""
+    total = x[_along(axis, 0, out, stride)].copy()
+    for k in range(1, kernel):
+        total += x[_along(axis, k, out, stride)]
+    return total
+
+
+def _window_shares(g: Array, axis: int, kernel: int, out: int, stride: int, size: int) -> Array:
+    """The adjoint of `_window_sums`."""
+    made = np.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
+    for k in range(kernel):
+        made[_along(axis, k, out, stride)] += g
+    return made
+
+
 @general(
     vjp=lambda g, input_like, kernel, stride, padding, include, override: op._avg_pool_adjoint(
         g, input_like.shape[len(input_like.shape) - len(kernel):], kernel, stride, padding, include, override
@@ -360,12 +381,12 @@ def _avg_pool(
     x = as_planes(input, dims)
     one = (1,) * dims
     padded = _padded(x, _reach(out, kernel, stride, one), padding, 0)
-    total = np.zeros((x.shape[0], *out), x.dtype)
-    for offset in np.ndindex(*kernel):
-        total += padded[(slice(None), *_places(offset, out, stride, one))]
+    total = padded
+    for axis, (k, o, s) in enumerate(zip(kernel, out, stride, strict=True), 1):
+        total = _window_sums(total, axis, k, o, s)
     divisors = _divisors(x.shape[1:], kernel, stride, padding, out, include, override).astype(x.dtype)
     if total.dtype.kind == "f":
-        total /= divisors
+        total = total / divisors
     else:  # as C divides integers
         total = np.sign(total) * np.sign(divisors) * (np.abs(total) // np.abs(divisors))
     return total.reshape(*input.shape[: input.ndim - dims], *out)
@@ -385,11 +406,9 @@ def _avg_pool_adjoint(
     out, one = g.shape[1:], (1,) * dims
     g = g / _divisors(size, kernel, stride, padding, out, include, override).astype(g.dtype)
     far = _reach(out, kernel, stride, one)
-    made = np.zeros(
-        (g.shape[0], *(max(f, n + p) for f, n, p in zip(far, size, padding, strict=True))), g.dtype
-    )
-    for offset in np.ndindex(*kernel):
-        made[(slice(None), *_places(offset, out, stride, one))] += g
+    made = g
+    for axis, (k, o, s, f, n, p) in enumerate(zip(kernel, out, stride, far, size, padding, strict=True), 1):
+        made = _window_shares(made, axis, k, o, s, max(f, n + p))
     made = made[(slice(None), *(slice(p, p + n) for p, n in zip(padding, size, strict=True)))]
     return made.reshape(*input.shape[: input.ndim - dims], *size)
 
