@@ -48,7 +48,11 @@ def minimize(
     loss = before = float("nan")
     for turn in range(1, n + 1):
         _safe_point(ctx, turn, n)
-        loss = run()
+        try:
+            loss = run()
+        except Interrupted as stopped:
+            stopped.notes.append(f"in turn {turn:,} of {n:,}")
+            raise
         if progress is not None:
             progress(turn, n, loss)
         if tolerance is not None and turn > 1 and abs(loss - before) <= tolerance:

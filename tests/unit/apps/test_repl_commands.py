@@ -98,7 +98,9 @@ def test_unknown_commands_get_a_suggestion(conversation: Conversation, capsys: C
 
 def test_vars(conversation: Conversation, capsys: Capture) -> None:
     assert said(conversation, capsys, ":vars") == "there are no names yet\n"
-    type_in(conversation, "let v = var [[1, 2], [3, 4]] grad; backward mean(v*v); fn f(x, y=2) = x; let n = 3")
+    type_in(
+        conversation, "let v = var [[1, 2], [3, 4]] grad; backward mean(v*v); fn f(x, y=2) = x; let n = 3"
+    )
     rows = said(conversation, capsys, ":vars -l").splitlines()
     assert rows[0].split() == ["v", "[2,", "2]", "float32", "grad", "1..4", "|grad|", "2.739", "16", "B"]
     assert rows[1].startswith("f  ") and rows[2].split() == ["n", "3"]

@@ -82,6 +82,8 @@ def start(
     folder = config_folder()
     settings, complaints = load(folder / "config.toml")
     plain = plain or not can_edit()
+    if plain:
+        colour = "never"
     early = None
     if banner and settings.banner:
         sys.stdout.write(BANNER.format(version=_version()) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -87,6 +88,7 @@ class Prompt:
         self.session.default_buffer.on_text_changed += self._text_changed
         behind.when_ready.append(self.help.attach)
         self.help.changed = app.invalidate
+        self.help.there = self._catch_up
 
     def read(self) -> str:
         """The next block. Raises EOFError and KeyboardInterrupt."""
@@ -96,6 +98,20 @@ class Prompt:
         return self.session.prompt(
             in_thread=self.in_thread, handle_sigint=not self.in_thread, pre_run=self.behind.start
         )
+
+    def _catch_up(self) -> None:
+        """Help is there now: for what was typed before it, too. Called from another thread."""
+        app, buffer = self.session.app, self.session.default_buffer
+
+        def now() -> None:
+            if buffer.text and app.is_running:
+                self._text_changed(buffer)
+                buffer.start_completion(complete_event=CompleteEvent(text_inserted=True))
+
+        loop = app.loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended since
+                loop.call_soon_threadsafe(now)
 
     def _apply_settings(self) -> None:
         settings, session = self.settings, self.session
@@ -159,6 +175,7 @@ class _Assistance:
         self.hover: Any = None
         self.commands: Any = None
         self.changed: Callable[[], None] = lambda: None
+        self.there: Callable[[], None] = lambda: None
         self.known: tuple[str, StyleAndTextTuples] = ("", [])
 
     def attach(self, conversation: Any) -> None:
@@ -176,6 +193,7 @@ class _Assistance:
         )
         self.worker = preview.Worker(previews, lambda: self.changed())
         self.changed()
+        self.there()
         self.hover.load_documentation()
 
     def request(self, text: str) -> None:
