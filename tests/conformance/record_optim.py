@@ -1,7 +1,7 @@
-"""Records trajectories of torch.optim into optim.json: `python tests/conformance/record_optim.py` (needs torch 2.13).
+"""Records trajectories of torch.optim into optim.json (run as a script; needs torch 2.13).
 
-Each case is an optimizer with options, run for some steps on a fixed objective of two parameters of which one gets no
-gradient in the third step.
+Each case is an optimizer with options, run for some steps on a fixed objective of two parameters, of which one
+gets no gradient in the third step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Records torch.func and torch.autograd.functional into transforms.json (needs torch 2.13).
 
-The functions are written in the notation that the two libraries share; `m` is torch here, the operations there.
+The functions are written as both libraries read them; `m` is torch here, the operations there.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def cases(torch: Any) -> dict[str, Any]:
     """Every transform on every function that it takes."""
     F = torch.autograd.functional
     x, y = torch.tensor(X, dtype=torch.float64), torch.tensor(Y, dtype=torch.float64)
-    f: dict[str, Callable[..., Any]] = {
-        n: (lambda *args, g=g: g(torch, *args)) for n, g in FUNCTIONS.items()
-    }
+    f: dict[str, Callable[..., Any]] = {n: (lambda *args, g=g: g(torch, *args)) for n, g in FUNCTIONS.items()}
     results: dict[str, Any] = {}
     for n in ("cube sum", "sine product", "quadratic", "linear"):
         results[f"grad {n}"] = torch.func.grad(f[n])(x)
@@ -67,7 +65,9 @@ def cases(torch: Any) -> dict[str, Any]:
     results["vmap out"] = torch.func.vmap(lambda u: u * 2, out_dims=1)(a)
     results["vmap none"] = torch.func.vmap(lambda u, v: u * v, in_dims=(0, None))(a, y)
     results["vmap nested"] = torch.func.vmap(torch.func.vmap(lambda u: u * u))(a)
-    results["grad of vmap"] = torch.func.grad(lambda w: torch.func.vmap(lambda u: (u * w).sin().sum())(a).sum())(x)
+    results["grad of vmap"] = torch.func.grad(
+        lambda w: torch.func.vmap(lambda u: (u * w).sin().sum())(a).sum()
+    )(x)
     results["jacobian of grad"] = F.jacobian(torch.func.grad(f["sine product"]), x)
     return results
 

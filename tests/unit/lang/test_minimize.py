@@ -47,7 +47,9 @@ def test_gradients_are_of_the_last_turn_and_of_the_named_variables_only() -> Non
 def test_until_stops_after_a_small_change() -> None:
     w = variable(1.0)
     turns = []
-    minimize(lambda: w**2, (w,), using=sgd(lr=0.1), steps=1000, until=1e-3, progress=lambda *t: turns.append(t))
+    minimize(
+        lambda: w**2, (w,), using=sgd(lr=0.1), steps=1000, until=1e-3, progress=lambda *t: turns.append(t)
+    )
     losses = [t[2] for t in turns]
     assert abs(losses[-1] - losses[-2]) <= 1e-3 < abs(losses[-2] - losses[-3])
 

@@ -66,7 +66,9 @@ def test_trajectory(case: dict[str, Any]) -> None:
         loss = optimizer.step(closure)
         got = [loss.item(), *w.tolist(), b.item()]
         rtol = 1e-9 if dtype == "float64" else 2e-3 if case["name"] == "lbfgs" else 2e-5
-        np.testing.assert_allclose(got, row, rtol=rtol, atol=1e-12 if dtype == "float64" else 1e-5, err_msg=f"{step}")
+        np.testing.assert_allclose(
+            got, row, rtol=rtol, atol=1e-12 if dtype == "float64" else 1e-5, err_msg=f"{step}"
+        )
 
 
 @pytest.mark.parametrize("name", DATA["schedules"])
@@ -132,7 +134,10 @@ def test_without_parameters_it_is_a_recipe() -> None:
         (lambda: optimizers.sgd((leaf([1.0], "float32", True) * 2,)), "can't optimize a non-leaf Tensor"),
         (lambda: optimizers.sgd(0.1), "params argument given to the optimizer"),
         (lambda: lbfgs(line_search_fn="armijo"), "only 'strong_wolfe' is supported"),
-        (lambda: lbfgs(leaf([1.0], "float32", True)).step(), "missing 1 required positional argument: 'closure'"),
+        (
+            lambda: lbfgs(leaf([1.0], "float32", True)).step(),
+            "missing 1 required positional argument: 'closure'",
+        ),
         (lambda: schedules.step_lr(optimizers.sgd(lr=0.1), 3), "is not an Optimizer"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Transforms against values recorded from PyTorch, and what is the language's own: plain numbers, nesting, errors."""
+"""Transforms against recorded PyTorch, and what is the language's own: plain numbers, nesting, errors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def computed() -> dict[str, Callable[[], Any]]:
     table["jvp two"] = lambda: jvp(fn("two vectors"), (x, y), (y, x))
     table["hvp two"] = lambda: hvp(fn("two"), (x, y), (y, x))
     table["vmap grad"] = lambda: vmap(grad(fn("sine product")))(a)
-    table["vmap dims"] = lambda: vmap(lambda u, v: op.sum(u * v), in_dims=(0, 1))(a, leaf(a.array.T, "float64"))
+    table["vmap dims"] = lambda: vmap(lambda u, v: op.sum(u * v), in_dims=(0, 1))(
+        a, leaf(a.array.T, "float64")
+    )
     table["vmap out"] = lambda: vmap(lambda u: u * 2, out_dims=1)(a)
     table["vmap none"] = lambda: vmap(lambda u, v: u * v, in_dims=(0, None))(a, y)
     table["vmap nested"] = lambda: vmap(vmap(lambda u: u * u))(a)
@@ -97,7 +99,7 @@ def test_every_record_is_checked() -> None:
     assert set(computed()) == set(DATA["results"])
 
 
-# ---- plain numbers ---------------------------------------------------------------------------------------------
+# ---- plain numbers -------------------------------------------------------------------------------------
 def test_plain_numbers_in_double_precision() -> None:
     assert grad(grad(lambda x: x**3))(2.0) == 12.0
     assert grad(op.sin)(1.0) == math.cos(1.0)
@@ -130,7 +132,7 @@ def test_perturbations_do_not_mix() -> None:
     assert grad(lambda x: x * grad(lambda y: x + y)(1.0))(1.0) == 1.0
 
 
-# ---- the graph around a transform -------------------------------------------------------------------------------
+# ---- the graph around a transform ----------------------------------------------------------------------
 def test_grad_of_a_variable_stays_on_its_graph() -> None:
     v = leaf([1.0, 2.0], "float64", True)
     g = grad(lambda x: op.sum(x**3))(v)
@@ -183,37 +185,81 @@ def test_has_aux() -> None:
     assert (y, g) == (9.0, 6.0)
 
 
-# ---- errors -----------------------------------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------------
 V = [1.0, 2.0]
 
 
 @pytest.mark.parametrize(
     ("make", "kind", "sentence"),
     [
-        (lambda: grad(lambda x: x * 2)(leaf(V)), "shape", "to return a scalar Tensor, got tensor with 1 dims"),
-        (lambda: grad(lambda x: "a")(leaf(V)), "type", "Expected f(*args) to return a Tensor, got <class 'str'>"),
-        (lambda: grad(lambda x: x, argnums=1)(leaf(V)), "value", "Got argnum=1, but only 1 positional inputs"),
+        (
+            lambda: grad(lambda x: x * 2)(leaf(V)),
+            "shape",
+            "to return a scalar Tensor, got tensor with 1 dims",
+        ),
+        (
+            lambda: grad(lambda x: "a")(leaf(V)),
+            "type",
+            "Expected f(*args) to return a Tensor, got <class 'str'>",
+        ),
+        (
+            lambda: grad(lambda x: x, argnums=1)(leaf(V)),
+            "value",
+            "Got argnum=1, but only 1 positional inputs",
+        ),
         (lambda: grad(lambda x: x, argnums=())(leaf(V)), "value", "argnums must be non-empty"),
-        (lambda: grad(lambda x: x, argnums=(0, 0))(1.0), "value", "argnums elements must be unique, got (0, 0)"),
+        (
+            lambda: grad(lambda x: x, argnums=(0, 0))(1.0),
+            "value",
+            "argnums elements must be unique, got (0, 0)",
+        ),
         (lambda: grad(lambda x: x, argnums="a")(1.0), "type", "argnums must be int or Tuple[int, ...]"),
         (lambda: grad(lambda x: x, has_aux=True)(1.0), "type", "should be a tuple: (output, aux)"),
         (lambda: grad(lambda x: op.sum(x))(leaf([1, 2])), "grad", "only Tensors of floating point dtype"),
         (lambda: grad(lambda x: x)("a"), "type", "Thing passed to transform API must be Tensor"),
         (lambda: grad(3), "type", "expects a function"),
         (lambda: hessian(lambda x: x, leaf(V)), "shape", "given to hessian should contain a single element"),
-        (lambda: hvp(lambda x: (x, x), leaf(V), leaf(V)), "type", "given to hvp should return a single Tensor"),
-        (lambda: vjp(lambda x: x, leaf(V)), "shape", "can only be None if the user-provided function returns"),
+        (
+            lambda: hvp(lambda x: (x, x), leaf(V), leaf(V)),
+            "type",
+            "given to hvp should return a single Tensor",
+        ),
+        (
+            lambda: vjp(lambda x: x, leaf(V)),
+            "shape",
+            "can only be None if the user-provided function returns",
+        ),
         (lambda: jvp(lambda x: x, leaf(V)), "shape", "can only be None if the input to the user-provided"),
-        (lambda: vjp(lambda x: x, leaf(V), leaf([1.0])), "shape", "v has invalid size: should be torch.Size([2])"),
+        (
+            lambda: vjp(lambda x: x, leaf(V), leaf([1.0])),
+            "shape",
+            "v has invalid size: should be torch.Size([2])",
+        ),
         (lambda: vjp(lambda x: x, leaf(V), (leaf(V), leaf(V))), "shape", "should contain a single Tensor"),
-        (lambda: jacobian(lambda x: "a", leaf(V)), "type", "outputs of the user-provided function given to jacobian"),
-        (lambda: jacobian(lambda x: leaf(V), leaf(V), strict=True), "grad", "Output 0 of the user-provided function"),
+        (
+            lambda: jacobian(lambda x: "a", leaf(V)),
+            "type",
+            "outputs of the user-provided function given to jacobian",
+        ),
+        (
+            lambda: jacobian(lambda x: leaf(V), leaf(V), strict=True),
+            "grad",
+            "Output 0 of the user-provided function",
+        ),
         (lambda: vmap(lambda x: x)(), "type", "got no inputs"),
         (lambda: vmap(lambda x: x)(3.0), "type", "We cannot vmap over non-Tensor arguments"),
         (lambda: vmap(lambda x: 1.0)(leaf(V)), "type", "must only return Tensors, got type <class 'float'>"),
-        (lambda: vmap(lambda x: x, in_dims=1)(leaf(V)), "shape", "expected in_dim to satisfy -1 <= in_dim < 1"),
+        (
+            lambda: vmap(lambda x: x, in_dims=1)(leaf(V)),
+            "shape",
+            "expected in_dim to satisfy -1 <= in_dim < 1",
+        ),
         (lambda: vmap(lambda x: x, in_dims=None)(leaf(V)), "type", "expected `in_dims` to be int"),
-        (lambda: vmap(lambda x, y: x, in_dims=(None, None))(leaf(V), 1), "type", "at least one Tensor to vmap over"),
+        (
+            lambda: vmap(lambda x, y: x, in_dims=(None, None))(leaf(V), 1),
+            "type",
+            "at least one Tensor to vmap over",
+        ),
         (lambda: vmap(lambda x, y: x)(leaf(V), leaf([1.0])), "shape", "to have the same size in the mapped"),
         (lambda: vmap(3), "type", "expects a function"),
     ],
@@ -225,7 +271,7 @@ def test_errors(make: Callable[[], Any], kind: str, sentence: str) -> None:
     assert caught.value.kind == kind
 
 
-# ---- vmap, check_grad, custom_grad, checkpoint -------------------------------------------------------------------
+# ---- vmap, check_grad, custom_grad, checkpoint ---------------------------------------------------------
 def test_vmap_of_tuples() -> None:
     a, b = vmap(lambda x: (x * 2, op.sum(x)), out_dims=(1, 0))(leaf([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))
     assert a.shape == (3, 2)
