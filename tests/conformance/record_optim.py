@@ -1,6 +1,6 @@
 """Records trajectories of torch.optim into optim.json (run as a script; needs torch 2.13).
 
-Each case is an optimizer with options, run for some steps on a fixed objective of two parameters, of which one
+Each case is an optimizer with options, run for some steps on a fixed objective of two parameters; one of them
 gets no gradient in the third step.
 """
 

@@ -72,6 +72,7 @@ CASES = [
     Case("code prints", ["-c", "print 1; print 2"], out="1\n2\n"),
     Case("code without value", ["-c", "let x = 1"]),
     Case("code with none", ["-c", "none"]),
+    Case("code that ends with minimize", ["-c", "let w = var 1.0 grad; minimize w**2 over w"]),
     Case("code with a string", ["-c", '"a"'], out="a\n"),
     Case("a file shows no values", ["value.vd"]),
     Case("arguments", ["args.vd", "a", "--seed", "-x"], out="3 ('a', '--seed', '-x')\n"),

@@ -7,14 +7,20 @@ from pathlib import Path
 from vardsl.apps import running
 from vardsl.apps.options import CODE, Line
 from vardsl.session import Session
+from vardsl.source import Source
+from vardsl.syntax import ast
+from vardsl.syntax.parse import parse
 
 
 def main(line: Line) -> int:
     """Runs the code, and prints the value of its last bare expression."""
-    code = "\n".join(line.get(CODE.key))
+    source = Source("<string>", "\n".join(line.get(CODE.key)))
 
     def go(session: Session) -> None:
         session["args"] = tuple(line.words)
-        running.show(session, session.run(code, complete=True))
+        value = session.run(source, complete=True)
+        # a last `minimize` has a value too, and is no expression
+        if value is not None and isinstance(parse(source).body[-1], ast.ExprStmt):
+            running.show(session, value)
 
     return running.run(line, Path.cwd(), go, own=True)
