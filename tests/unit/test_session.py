@@ -163,6 +163,8 @@ def test_imports(folder: Path) -> None:
     printed = s.run_captured('import "lib.vd" as L; print L.h(2), L.k, L; import "lib.vd"; print h(1), k')
     assert printed == "loading\n13 3 <module L>\n10 3\n"
     assert s.run_captured('if true { import "lib.vd" as M; print M.k }') == "3\n"
+    other = session_in(folder)
+    assert other.run_captured('k = 1\nif true { import "lib.vd"; print k }\nprint k') == "loading\n3\n3\n"
 
 
 @pytest.mark.parametrize(

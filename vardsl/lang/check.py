@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vardsl.engine.signature import ALIASES, REQUIRED, Signature
 from vardsl.errors import Error, Label, ManyErrors, ScriptNameError, ScriptSyntaxError, ScriptTypeError
-from vardsl.lang import builtins
+from vardsl.lang import arity, builtins
 from vardsl.lang.scope import (
     AnySlot,
     BlockScope,
@@ -27,7 +26,7 @@ from vardsl.lang.scope import (
     sub_nodes,
     target_names,
 )
-from vardsl.lang.suggest import hint_for_name, nearest
+from vardsl.lang.suggest import hint_for_name
 from vardsl.source import Source, Span
 from vardsl.syntax import ast
 
@@ -79,7 +78,9 @@ def check(
     """
     c = _Checker(source, program, frozenset(known), complete, imported)
     c.run()
-    c.result.captured = frozenset(names_in_functions(program.body, c.result.names)) | frozenset(captured)
+    # what an import binds, it binds in the file's namespace
+    imports = set(c.file) if c.anything else c.brought
+    c.result.captured = frozenset(names_in_functions(program.body, c.result.names)).union(captured, imports)
     return c.result
 
 
@@ -107,6 +108,7 @@ class _Checker:
         self.file: dict[str, FileSlot] = {name: FileSlot(name) for name in known}
         self.old = known
         self.anything = False  # an import may have brought any name
+        self.brought: set[str] = set()
         self.function = FunctionScope(None, None)
         self.block: BlockScope | None = None
         self.loops = 0
@@ -126,6 +128,7 @@ class _Checker:
                 self.anything = True
             else:
                 names += brought
+                self.brought.update(brought)
         for name in names:
             self.file.setdefault(name, FileSlot(name))
 
@@ -212,7 +215,9 @@ class _Checker:
         for call in self.calls:
             fn = call.slot.function
             if fn is not None and self.bound.get(call.slot) == 1 and call.slot.name not in self.old:
-                self._script_call(call.node, fn, call.extra)
+                error = arity.of_script(call.node, fn, call.extra, self.source)
+                if error is not None:
+                    self._error(error, call.node.span)
         self.result.errors.sort(key=lambda e: e.labels[0].span.start if e.labels else 0)
 
     def _body(self, body: Iterable[ast.Stmt]) -> None:
@@ -302,12 +307,8 @@ class _Checker:
 
     def _fn_def(self, s: ast.FnDef) -> None:
         self._defaults(s.params)
-        name = ast.Name(s.name_span, s.name)
-        if self.block is None or not isinstance(self._lookup(s.name), Slot):
-            self._declare(name, s.name, s)
-        else:
-            # a function sees itself, so its name is bound before its body is looked at
-            self._declare(name, s.name, s)
+        # a function sees itself, so its name is bound before its body is looked at
+        self._declare(ast.Name(s.name_span, s.name), s.name, s)
         self._function(s.span.start, s.params, s.body)
 
     def _import(self, s: ast.Import) -> None:
@@ -441,102 +442,15 @@ class _Checker:
 
     def _builtin_call(self, e: ast.Call, name: str, extra: int) -> None:
         signature = builtins.signature(name)
+        error: Error | None = None
         if signature is not None:
-            self._against(e, name, signature, extra)
+            error = arity.of_builtin(e, name, signature, extra)
         elif (of_tensors := builtins.call_parameters(name)) is not None:
-            self._keywords(e, name, of_tensors)
+            error = arity.keywords(e, name, of_tensors)
         elif builtins.is_constant(name):
-            self._error(ScriptTypeError(f"{name} is a number, not a function"), e.span)
-
-    def _keywords(self, e: ast.Call, name: str, signature: Signature) -> bool:
-        """Whether the keywords of a call are those of the function."""
-        for a in e.args:
-            key = a.name
-            if key is None or key in signature.index or ALIASES.get(key) in signature.index:
-                continue
-            near = nearest(key, signature.index)
-            self._error(
-                ScriptTypeError(
-                    f"{name}() got an unexpected keyword argument '{key}'",
-                    hint=f"did you mean {near}=?" if near else f"{name}({signature})",
-                ),
-                e.span,
-            )
-            return False
-        return True
-
-    def _against(self, e: ast.Call, name: str, signature: Signature, extra: int) -> None:
-        if not self._keywords(e, name, signature):
-            return
-        given = extra + sum(a.name is None for a in e.args)
-        names = {a.name for a in e.args if a.name is not None}
-        positional = signature.positional
-        spread = bool(positional) and positional[-1].kind in ("Sizes", "Varargs")
-        if given > len(positional) and not spread:
-            self._error(
-                ScriptTypeError(
-                    f"{name}() takes {len(positional)} positional {_arguments(len(positional))} "
-                    f"but {given} were given",
-                    hint=f"{name}({signature})",
-                ),
-                e.span,
-            )
-            return
-        names |= {ALIASES[n] for n in names if n in ALIASES and ALIASES[n] in signature.index}
-        missing = [
-            p.name
-            for p in signature.parameters[given:]
-            if p.default is REQUIRED and p.name not in names and p.kind != "Varargs"
-        ]
-        if missing:
-            shown = ", ".join(f'"{m}"' for m in missing)
-            self._error(
-                ScriptTypeError(
-                    f"{name}() missing {len(missing)} required positional arguments: {shown}",
-                    hint=f"{name}({signature})",
-                ),
-                e.span,
-            )
-
-    def _script_call(self, e: ast.Call, fn: ast.FnDef, extra: int) -> None:
-        given = extra + sum(a.name is None for a in e.args)
-        names = {a.name for a in e.args if a.name is not None}
-        params = [p.name for p in fn.params]
-        shown = f"{fn.name}({', '.join(_param_text(p, self.source) for p in fn.params)})"
-        for a in e.args:
-            if a.name is not None and a.name not in params:
-                near = nearest(a.name, params)
-                hint = f"did you mean {near}=?" if near else f"it is {shown}"
-                self._error(ScriptTypeError(f"{fn.name}() has no parameter {a.name}", hint=hint), e.span)
-                return
-        if given > len(params):
-            plural = "" if len(params) == 1 else "s"
-            message = f"{fn.name}() takes {len(params)} argument{plural} but {given} {_were(given)} given"
-            self._error(ScriptTypeError(message, hint=f"it is {shown}"), e.span)
-            return
-        twice = [p for p in params[:given] if p in names]
-        if twice:
-            self._error(ScriptTypeError(f"{fn.name}() got {twice[0]} twice", hint=f"it is {shown}"), e.span)
-            return
-        missing = [p.name for p in fn.params[given:] if p.default is None and p.name not in names]
-        if missing:
-            plural = "" if len(missing) == 1 else "s"
-            message = f"{fn.name}() misses its argument{plural} {', '.join(missing)}"
-            self._error(ScriptTypeError(message, hint=f"it is {shown}"), e.span)
-
-
-def _arguments(n: int) -> str:
-    return "argument" if n == 1 else "arguments"
-
-
-def _were(n: int) -> str:
-    return "was" if n == 1 else "were"
-
-
-def _param_text(p: ast.Param, source: Source) -> str:
-    if p.default is None:
-        return p.name
-    return f"{p.name}={source.text[p.default.span.start : p.default.span.end]}"
+            error = ScriptTypeError(f"{name} is a number, not a function")
+        if error is not None:
+            self._error(error, e.span)
 
 
 def _imports(body: Iterable[ast.Stmt]) -> Iterable[ast.Import]:

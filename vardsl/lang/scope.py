@@ -161,12 +161,9 @@ def names_in_functions(body: Iterable[ast.Node], resolved: Mapping[int, AnySlot]
     return found
 
 
-def where(node: ast.Node) -> int:
-    """The key of a name's occurrence: no two stand at one offset."""
-    return node.span.start
 
 
 __all__ = [
     "AnySlot", "BlockScope", "FileSlot", "FunctionScope", "Slot", "assigned_in", "blocks_of", "declared_in",
-    "names_in_functions", "sub_nodes", "target_names", "where",
+    "names_in_functions", "sub_nodes", "target_names",
 ]  # fmt: skip
