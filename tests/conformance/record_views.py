@@ -1,6 +1,6 @@
 """Records what PyTorch makes of the programs of view_cases.py, for test_views.py: run it where torch 2.13 is.
 
-    python -m tests.conformance.record_views > tests/conformance/views.json
+python -m tests.conformance.record_views > tests/conformance/views.json
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def node(t: torch.Tensor) -> str | None:
 
 
 def step(values: dict[str, Any], name: str, op: str, *args: Any) -> None:
-    live = [values[a] if isinstance(a, str) and a in values else index(a) if isinstance(a, I) else a for a in args]
+    live = [
+        values[a] if isinstance(a, str) and a in values else index(a) if isinstance(a, I) else a for a in args
+    ]
     if op == "getitem":
         result = live[0][live[1]]
     elif op == "setitem_":
@@ -61,7 +63,9 @@ def program(steps: list[tuple[Any, ...]]) -> dict[str, Any]:
     try:
         for one in steps:
             step(values, *one)
-        seen = {k: [node(v), v._version, v.tolist()] for k, v in values.items() if isinstance(v, torch.Tensor)}
+        seen = {
+            k: [node(v), v._version, v.tolist()] for k, v in values.items() if isinstance(v, torch.Tensor)
+        }
         found: dict[str, Any] = {"values": seen}
         if "y" in values and values["y"].requires_grad:
             found["gradients"] = gradients(values["y"], values["l"])
@@ -87,8 +91,15 @@ def written(i: I, value: Any) -> dict[str, Any]:
         v = torch.tensor(value)
     try:
         y[index(i)] = v
-        g = torch.autograd.grad((y**2).sum(), [x, v] if isinstance(v, torch.Tensor) and v.requires_grad else [x])
-        return {"node": node(y), "values": y.tolist(), "gradients": [a.tolist() for a in g], "version": y._version}
+        g = torch.autograd.grad(
+            (y**2).sum(), [x, v] if isinstance(v, torch.Tensor) and v.requires_grad else [x]
+        )
+        return {
+            "node": node(y),
+            "values": y.tolist(),
+            "gradients": [a.tolist() for a in g],
+            "version": y._version,
+        }
     except Exception as error:
         return {"error": str(error).split("\n")[0].split(". ")[0]}
 

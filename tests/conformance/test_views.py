@@ -24,7 +24,9 @@ def leaf() -> Value:
 
 
 def index(i: I) -> Any:
-    parts = tuple(Value(np.array(p) if p else np.zeros(0, np.int64)) if isinstance(p, list) else p for p in i.parts)
+    parts = tuple(
+        Value(np.array(p) if p else np.zeros(0, np.int64)) if isinstance(p, list) else p for p in i.parts
+    )
     return parts[0] if len(parts) == 1 else parts
 
 
@@ -36,7 +38,9 @@ def close(mine: Value | None, theirs: Any) -> bool:
     if mine is None or theirs is None:
         return mine is None and theirs is None
     expected = np.array(theirs, np.float64)
-    return mine.array.size == expected.size and np.allclose(mine.array.reshape(-1), expected.reshape(-1), 1e-9, 1e-12)
+    return mine.array.size == expected.size and np.allclose(
+        mine.array.reshape(-1), expected.reshape(-1), 1e-9, 1e-12
+    )
 
 
 def gradients(y: Value, x: Value) -> list[Value | None]:
@@ -48,7 +52,9 @@ def gradients(y: Value, x: Value) -> list[Value | None]:
 
 
 def step(values: dict[str, Any], name: str, op: str, *args: Any) -> None:
-    live = [values[a] if isinstance(a, str) and a in values else index(a) if isinstance(a, I) else a for a in args]
+    live = [
+        values[a] if isinstance(a, str) and a in values else index(a) if isinstance(a, I) else a for a in args
+    ]
     if op == "setitem_":
         live[0][live[1]] = live[2]
         return

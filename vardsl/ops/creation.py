@@ -150,7 +150,11 @@ def arange(
         raise ScriptValueError("upper bound and lower bound inconsistent with step sign")
     if of.kind in "iu":
         start, end, step = int(start), int(end), int(step) if int(step) else step
-    n = -(-(end - start) // step) if isinstance(step, int) and isinstance(end - start, int) else ceil((end - start) / step)
+    n = (
+        -(-(end - start) // step)
+        if isinstance(step, int) and isinstance(end - start, int)
+        else ceil((end - start) / step)
+    )
     _reserve((n,), np.dtype(np.float64), "arange()")
     if of.kind in "iub":
         return (start + step * np.arange(n, dtype=i8)).astype(of)
@@ -203,7 +207,13 @@ def linspace(start: Any, end: Any, steps: Int, *, dtype: Dtype | None = None, re
 
 @creation()
 def logspace(
-    start: Any, end: Any, steps: Int, base: Number = 10.0, *, dtype: Dtype | None = None, requires_grad: Bool = False
+    start: Any,
+    end: Any,
+    steps: Int,
+    base: Number = 10.0,
+    *,
+    dtype: Dtype | None = None,
+    requires_grad: Bool = False,
 ):
     """`base` to the power of `steps` numbers from `start` to `end`.
 
@@ -242,7 +252,9 @@ def _nested(data: Any, path: tuple[int, ...] = ()) -> Any:
     if isinstance(data, (bool, int, float)):
         return data
     if type(data) is str:
-        raise ScriptValueError("too many dimensions 'str'", hint="a tensor holds numbers; a tuple holds anything")
+        raise ScriptValueError(
+            "too many dimensions 'str'", hint="a tensor holds numbers; a tuple holds anything"
+        )
     raise ScriptTypeError(f"Could not infer dtype of {type(data).__name__}")
 
 
@@ -295,13 +307,15 @@ def from_nested(data: Any, dtype: Any = None) -> Any:
                 raise OverflowError
         return (a.astype(dtype) if a.size else np.zeros(shape, dtype)).reshape(shape)
     except (OverflowError, TypeError, ValueError):
-        raise ScriptValueError(f"value cannot be converted to type {BY_NP[dtype].name} without overflow",
-                               torch="Overflow when unpacking long long" if dtype == i8 else None) from None  # fmt: skip
+        raise ScriptValueError(
+            f"value cannot be converted to type {BY_NP[dtype].name} without overflow",
+            torch="Overflow when unpacking long long" if dtype == i8 else None,
+        ) from None
 
 
 @creation()
 def tensor(data: Any | None, *, dtype: Dtype | None = None, requires_grad: Bool = False):
-    """A new tensor that owns a copy of a number, of nested tuples or of another tensor. Integers stay integers.
+    """A new tensor with a copy of a number, of nested tuples or of another tensor. Integers stay integers.
 
     >>> tensor([1, 2])
     tensor([1, 2])
@@ -314,5 +328,3 @@ def tensor(data: Any | None, *, dtype: Dtype | None = None, requires_grad: Bool 
     if isinstance(data, np.generic):
         return np.asarray(data)
     return from_nested(data, dtype)
-
-

@@ -34,7 +34,7 @@ def cumsum(input: Tensor, dim: Int, *, dtype: Dtype | None = None):
     return _running(np.add, input, dim, dtype)
 
 
-# ---- a linear recurrence, which running products and logarithms of running sums lead to ------------------------
+# ---- a linear recurrence, which running products and logarithms of running sums lead to --------------------
 def _shifted(x, dim):
     """Zero first, then the elements of the dimension without the last."""
     n = x.shape[dim]
@@ -65,7 +65,7 @@ def _scan(input: Tensor, a: Tensor, dim: Int, reverse: Bool):
 
 
 def _by_division(b: Any, c: Any) -> Any:
-    """The recurrence through running products and sums, or None where a product is too large, too small or zero."""
+    """The recurrence through running products and sums, or None where a product is too large or small."""
     if len(b) < 8:
         return None
     p = np.multiply.accumulate(np.concatenate([np.ones_like(c[:1]), c[1:]]))
@@ -166,9 +166,11 @@ def cummin(input: Tensor, dim: Int):
     return _running_extreme(np.minimum, input, dim)
 
 
-# ---- differences -------------------------------------------------------------------------------------------------
+# ---- differences -------------------------------------------------------------------------------------------
 @composite()
-def diff(input: Tensor, n: Int = 1, dim: Int = -1, prepend: Tensor | None = None, append: Tensor | None = None):
+def diff(
+    input: Tensor, n: Int = 1, dim: Int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+):
     """Differences of neighbours along a dimension, `n` times over.
 
     >>> diff([1., 4., 9.])
@@ -199,7 +201,8 @@ def _check_extra(input: Any, extra: Any, axis: int) -> None:
     for k, (a, b) in enumerate(zip(extra.shape, input.shape, strict=True)):
         if k != axis and a != b:
             raise ShapeError(
-                "diff expects the shape of tensor to prepend or append to match that of input except along the "
+                "diff expects the shape of tensor to prepend or append to match that of input except along "
+                "the "
                 f"differencing dimension; input.size({k}) = {b}, but got tensor.size({k}) = {a}"
             )
 
@@ -262,7 +265,9 @@ def gradient(input: Tensor, *, spacing: Any | None = 1, dim: Ints | None = None,
         if input.shape[d] < edge_order + 1:
             raise ShapeError("torch.gradient expected each dimension size to be at least edge_order+1")
     return tuple(
-        _uneven(input, s, d, edge_order) if type(s) is Value and s.ndim == 1 else _even(input, s, d, edge_order)
+        _uneven(input, s, d, edge_order)
+        if type(s) is Value and s.ndim == 1
+        else _even(input, s, d, edge_order)
         for s, d in zip(steps, dims, strict=True)
     )
 
@@ -272,7 +277,8 @@ def _steps(spacing: Any, dims: tuple[int, ...], given: bool) -> list[Any]:
         return [1 if spacing is None else spacing] * len(dims)
     if len(spacing) != len(dims):
         said = (
-            f"expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the same length, "
+            "expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the "
+            "same length, "
             f"but got a spacing argument of length {len(spacing)} and a dim argument of length {len(dims)}."
             if given
             else "expected spacing to be unspecified, a scalar, or a list of length equal to 'self.dim() = "
@@ -282,7 +288,7 @@ def _steps(spacing: Any, dims: tuple[int, ...], given: bool) -> list[Any]:
     return list(spacing)
 
 
-# ---- integrals -----------------------------------------------------------------------------------------------------
+# ---- integrals ---------------------------------------------------------------------------------------------
 def _steps_between(name: str, y: Any, x: Any, dim: int) -> Any:
     """The distances of the coordinates `x`, shaped to go with the samples `y`."""
     if dtype_of(y).kind == "b" or dtype_of(x).kind == "b":
@@ -298,7 +304,7 @@ def _steps_between(name: str, y: Any, x: Any, dim: int) -> Any:
 
 @composite(aliases=("trapz",))
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | None = None, dim: Int = -1):
-    """Integral of samples `y` along a dimension by the trapezoidal rule, at the coordinates `x` or `dx` apart.
+    """Integral of samples `y` along a dimension by the trapezoidal rule, at coordinates `x` or `dx` apart.
 
     >>> trapezoid([1., 2., 3.])
     tensor(4.)
@@ -309,7 +315,9 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | None = None, d
         return op.zeros(tuple([n for k, n in enumerate(y.shape) if k != axis]), dtype=dtype_of(y))
     if x is not None:
         h = _steps_between("trapezoid", y, x, axis)
-        return named(op.sum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0, "DivBackward1")
+        return named(
+            op.sum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0, "DivBackward1"
+        )
     if dtype_of(y).kind == "b":
         raise ScriptTypeError("trapezoid: received a bool input for `y`, but bool is not supported")
     ends = op.select(y, axis, 0) + op.select(y, axis, -1)
@@ -326,7 +334,13 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number | Non
     axis = wrap_dim(dim, y.ndim)
     if x is not None:
         h = _steps_between("cumulative_trapezoid", y, x, axis)
-        return named(op.cumsum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0, "DivBackward1")
+        return named(
+            op.cumsum(h * (op.slice(y, axis, 0, -1) + op.slice(y, axis, 1)), axis) / 2.0, "DivBackward1"
+        )
     if dtype_of(y).kind == "b":
-        raise ScriptTypeError("cumulative_trapezoid: received a bool input for `y`, but bool is not supported")
-    return op.cumsum((1 if dx is None else dx) / 2.0 * (op.slice(y, axis, 1) + op.slice(y, axis, 0, -1)), axis)
+        raise ScriptTypeError(
+            "cumulative_trapezoid: received a bool input for `y`, but bool is not supported"
+        )
+    return op.cumsum(
+        (1 if dx is None else dx) / 2.0 * (op.slice(y, axis, 1) + op.slice(y, axis, 0, -1)), axis
+    )

@@ -1,8 +1,10 @@
-"""Dimensions and sizes as callers write them: negative dims, inferred sizes, PyTorch's sentences about them."""
+"""Dimensions and sizes as callers write them: negative dims, inferred sizes, PyTorch's sentences."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ShapeError
@@ -14,7 +16,9 @@ def wrap_dim(dim: int, ndim: int) -> int:
     n = ndim or 1
     if -n <= dim < n:
         return dim + n if dim < 0 else dim
-    raise ScriptIndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+    raise ScriptIndexError(
+        f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+    )
 
 
 def wrap_dims(dim: tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
@@ -50,10 +54,15 @@ def infer_size(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
         if known == numel:
             return shape
     elif known == 0:
-        raise ShapeError(
-            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 "
-            "can be any value and is ambiguous"
-        ) if numel == 0 else _invalid(shape, numel)
+        raise (
+            ShapeError(
+                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+                "dimension size -1 "
+                "can be any value and is ambiguous"
+            )
+            if numel == 0
+            else _invalid(shape, numel)
+        )
     elif numel % known == 0:
         return (*shape[:open_at], numel // known, *shape[open_at + 1 :])
     raise _invalid(shape, numel)
@@ -89,5 +98,20 @@ def named(y: Any, name: str) -> Any:
 
 
 def as_like(g, like):
-    """A cotangent in the dtype of an input that was promoted, or whose result was asked for in another dtype."""
+    """A cotangent in the dtype of an input that was promoted or cast."""
     return g if dtype_of(g) == like.dtype else op._cast(g, like.dtype)
+
+
+def zeros_of(g, like):
+    """Zeros of another shape than a cotangent's, an array or a value as it is."""
+    a = np.zeros(like.shape, dtype_of(g))
+    return Value(a) if type(g) is Value else a
+
+
+def check_part(part: tuple[int, ...], src: tuple[int, ...]) -> None:
+    """Raises ShapeError where what replaces a part of a tensor has another shape."""
+    if part != src:
+        raise ShapeError(
+            "expected src to have a size equal to the slice of self. "
+            f"src size = {list(src)}, slice size = {list(part)}"
+        )

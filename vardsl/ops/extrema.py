@@ -14,12 +14,14 @@ from vardsl.ops.dims import wrap_dim, wrap_dims
 from vardsl.ops.reduce import restore
 
 
-# ---- what selects one element along a dimension -----------------------------------------------------------------
+# ---- what selects one element along a dimension ------------------------------------------------------------
 def _axis(a: Any, dim: int) -> int:
     return wrap_dim(dim, a.ndim)
 
 
-@general(vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim), grad_fn="ScatterBackward0")
+@general(
+    vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim), grad_fn="ScatterBackward0"
+)
 def _spread_selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool, sizes: Sizes):
     """Zeros of `sizes` with the elements of `input` at `indices` of the dimension."""
     out = np.zeros(sizes, input.dtype)
@@ -32,7 +34,9 @@ def _spread_selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool, siz
 
 
 @general(
-    vjp=lambda g, indices, dim, keepdim, input_like: op._spread_selected(g, indices, dim, keepdim, input_like.shape),
+    vjp=lambda g, indices, dim, keepdim, input_like: op._spread_selected(
+        g, indices, dim, keepdim, input_like.shape
+    ),
     grad_fn="GatherBackward0",
 )
 def _selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool):
@@ -63,10 +67,10 @@ def refuse_empty_all(name: str, input: Any) -> None:
         )
 
 
-# ---- evenly shared extrema ----------------------------------------------------------------------------------------
+# ---- evenly shared extrema ---------------------------------------------------------------------------------
 @nondiff()
 def _shares(input: Tensor, value: Tensor, dim: Ints, keepdim: Bool, with_nan: Bool):
-    """For each element its share of the extremum: 1/n for n that are equal to it (or, on demand, NaN with it)."""
+    """For each element its share of the extremum: 1/n for n that are equal to it (or NaN with it)."""
     axes = wrap_dims(dim, input.ndim)
     v = value if keepdim else np.expand_dims(value, axes)
     mask = input == v
@@ -130,7 +134,7 @@ def _extremum(name, input, dim, keepdim, other, pairwise):
 
 @composite()
 def max(input: Tensor, dim: Any = None, keepdim: Bool = False, *, other: Tensor | None = None):
-    """The largest element; over a dimension with the index of the first one; of two tensors, element by element.
+    """The largest element; over a dimension with its first index; of two tensors, element by element.
 
     The gradient of `max(x)` is shared evenly by all elements that are the largest.
 
@@ -144,7 +148,7 @@ def max(input: Tensor, dim: Any = None, keepdim: Bool = False, *, other: Tensor 
 
 @composite()
 def min(input: Tensor, dim: Any = None, keepdim: Bool = False, *, other: Tensor | None = None):
-    """The smallest element; over a dimension with the index of the first one; of two tensors, element by element.
+    """The smallest element; over a dimension with its first index; of two tensors, element by element.
 
     The gradient of `min(x)` is shared evenly by all elements that are the smallest.
 
@@ -173,7 +177,7 @@ def _extreme(name, ufunc, input, dim, keepdim):
 
 @general(vjp=_even_dims_vjp)
 def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
-    """The largest elements over the dimensions `dim`; the gradient is shared evenly by all that are the largest.
+    """The largest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
 
     >>> amax([[1., 3.], [4., 2.]], 1)
     tensor([3., 4.])
@@ -183,7 +187,7 @@ def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
 
 @general(vjp=_even_dims_vjp)
 def amin(input: Tensor, dim: Ints = (), keepdim: Bool = False):
-    """The smallest elements over the dimensions `dim`; the gradient is shared evenly by all that are the smallest.
+    """The smallest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
 
     >>> amin([[1., 3.], [4., 2.]], 1)
     tensor([1., 2.])
@@ -206,7 +210,9 @@ def aminmax(input: Tensor, *, dim: Int | None = None, keepdim: Bool = False):
     """
     if dim is None:
         if input.size == 0:
-            raise ScriptIndexError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+            raise ScriptIndexError(
+                "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+            )
         axes = tuple(range(input.ndim))
     else:
         axes = (wrap_dim(dim, input.ndim),) if input.ndim else ()
@@ -221,7 +227,9 @@ def _place(name: str, find: Any, input: Any, dim: int | None, keepdim: bool) -> 
         raise ScriptTypeError(f"{name}(): does not support bool input")
     if dim is None:
         if input.size == 0:
-            raise ScriptIndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+            raise ScriptIndexError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+            )
         at = np.asarray(find(input))
         return at.reshape((1,) * input.ndim) if keepdim else at
     axis = wrap_dim(dim, input.ndim)

@@ -6,17 +6,28 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.inplace import change, check_may_change
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
-from vardsl.ops.define import Bool, Index, Int, NotImplementedRule, Sizes, Str, Tensor, composite, general, inplace_op, op
+from vardsl.ops.define import (
+    Bool,
+    Index,
+    Int,
+    NotImplementedRule,
+    Sizes,
+    Str,
+    Tensor,
+    composite,
+    general,
+    inplace_op,
+    op,
+)
 from vardsl.ops.dims import wrap_dim
 from vardsl.ops.indexing import add_at
 
 
-# ---- where an index tensor points ---------------------------------------------------------------------------------
-def _one(a: Any) -> Any:
+# ---- where an index tensor points --------------------------------------------------------------------------
+def one(a: Any) -> Any:
     """A 0-d array as a vector of one element."""
     return a if a.ndim else np.asarray(a).reshape(1)
 
@@ -32,23 +43,25 @@ def _check(name: str, input: Any, dim: int, index: Any, src: Any = None) -> int:
         raise ShapeError(f"Index tensor must have the same number of dimensions as {other} tensor")
     if src is not None and max(src.ndim, 1) != max(index.ndim, 1):
         raise ShapeError("Index tensor must have the same number of dimensions as src tensor")
-    a, b = _one(input).shape, _one(index).shape
+    a, b = one(input).shape, one(index).shape
     wrong = any(k != axis and b[k] > n for k, n in enumerate(a))
-    short = src is not None and any(b[k] > n for k, n in enumerate(_one(src).shape))
+    short = src is not None and any(b[k] > n for k, n in enumerate(one(src).shape))
     if name == "gather":
         for k, n in enumerate(a):
             if k != axis and b[k] > n:
                 raise ShapeError(
-                    f"Size does not match at dimension {k} expected index {list(b)} to be no larger than self "
+                    f"Size does not match at dimension {k} expected index {list(b)} to be no larger than "
+                    "self "
                     f"{list(a)} apart from dimension {axis}"
                 )
     elif wrong or short:
         also = f" and to be no larger size than src {list(src.shape)}" if src is not None else ""
         raise ShapeError(
-            f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension "
+            f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from "
+            "dimension "
             f"{axis}{also}"
         )
-    wild = _one(index)[(_one(index) < 0) | (_one(index) >= a[axis])]
+    wild = one(index)[(one(index) < 0) | (one(index) >= a[axis])]
     if wild.size:
         raise ScriptIndexError(f"index {wild[0]} is out of bounds for dimension {axis} with size {a[axis]}")
     return axis
@@ -56,24 +69,27 @@ def _check(name: str, input: Any, dim: int, index: Any, src: Any = None) -> int:
 
 def places(index: Any, axis: int) -> tuple[Any, ...]:
     """NumPy's index for the places to which an index along `axis` points."""
-    index = _one(index)
-    grid = [np.arange(n).reshape([-1 if j == k else 1 for j in range(index.ndim)]) for k, n in enumerate(index.shape)]
+    index = one(index)
+    grid = [
+        np.arange(n).reshape([-1 if j == k else 1 for j in range(index.ndim)])
+        for k, n in enumerate(index.shape)
+    ]
     return tuple([index if k == axis else g for k, g in enumerate(grid)])
 
 
 def _part(src: Any, index: Any) -> Any:
     """The part of a source that an index of possibly smaller shape uses."""
-    index, src = _one(index), _one(src)
+    index, src = one(index), one(src)
     return src if src.shape == index.shape else src[tuple([slice(n) for n in index.shape])]
 
 
-def _start(input: Any) -> Any:
+def start(input: Any) -> Any:
     """A copy of the input that is written into, and a view of it with at least one dimension."""
     out = np.array(input, order="C")
     return out, out.reshape(1) if not out.ndim else out
 
 
-# ---- gather and scatter ------------------------------------------------------------------------------------------
+# ---- gather and scatter ------------------------------------------------------------------------------------
 def _gather_vjp(g, input_like, dim, index):
     return op._scatter_sum(g, dim, index, input_like.shape)
 
@@ -89,13 +105,13 @@ def gather(input: Tensor, dim: Int, index: Index, *, sparse_grad: Bool = False):
     axis = _check("gather", input, dim, index)
     if index.size == 0:
         return np.empty(index.shape, input.dtype)
-    return _one(input)[places(index, axis)].reshape(index.shape)
+    return one(input)[places(index, axis)].reshape(index.shape)
 
 
 @general(vjp={"input": lambda g, dim, index: op.gather(g, dim, index)}, grad_fn="ScatterAddBackward0")
 def _scatter_sum(input: Tensor, dim: Int, index: Index, sizes: Sizes):
     """Zeros with the elements of `input` added at the places that `index` names."""
-    out, target = _start(np.zeros(sizes, input.dtype))
+    out, target = start(np.zeros(sizes, input.dtype))
     if index.size:
         add_at(target, places(index, wrap_dim(dim, len(sizes))), _part(input, index))
     return out
@@ -123,7 +139,7 @@ def _erased(g, dim, index):
 def _scatter_src(input: Tensor, dim: Int, index: Index, src: Tensor):
     axis = _check("scatter", input, dim, index, src)
     _same_dtype("scatter", input, src)
-    out, target = _start(input)
+    out, target = start(input)
     if index.size:
         target[places(index, axis)] = _part(src, index)
     return out
@@ -137,12 +153,10 @@ def _same_dtype(name: str, input: Any, src: Any) -> None:
 @general(vjp={"input": _erased}, grad_fn="ScatterBackward1")
 def _scatter_value(input: Tensor, dim: Int, index: Index, value: Any):
     axis = _check("scatter", input, dim, index)
-    out, target = _start(input)
+    out, target = start(input)
     if index.size:
         target[places(index, axis)] = value
     return out
-
-
 
 
 def _no(name: str) -> NotImplementedRule:
@@ -155,7 +169,7 @@ _UFUNCS = {"add": np.add, "multiply": np.multiply}
 @general(vjp={"input": _no("scatter"), "src": _no("scatter")}, grad_fn="NotImplemented")
 def _scatter_with(input: Tensor, dim: Int, index: Index, src: Tensor, reduce: Str):
     axis = _check("scatter", input, dim, index, src if np.ndim(src) else None)
-    out, target = _start(input)
+    out, target = start(input)
     if index.size:
         part = _part(src, index) if np.ndim(src) else src
         _UFUNCS[reduce].at(target, places(index, axis), np.asarray(part, out.dtype))
@@ -218,13 +232,13 @@ def scatter_add(input: Tensor, dim: Int, index: Index, src: Tensor):
     """
     axis = _check("scatter_add", input, dim, index, src)
     _same_dtype("scatter", input, src)
-    out, target = _start(input)
+    out, target = start(input)
     if index.size:
         np.add.at(target, places(index, axis), _part(src, index))
     return out
 
 
-# ---- reductions into places: one kernel and one rule for scatter_reduce and index_reduce ---------------------------
+# ---- reductions into places: one kernel and one rule for scatter_reduce and index_reduce -------------------
 _REDUCTIONS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
 
 
@@ -238,7 +252,7 @@ def _neutral(reduce: str, dtype: Any) -> Any:
 
 def reduced_at(input: Any, where: tuple[Any, ...], src: Any, reduce: str, include_self: bool) -> Any:
     """The input with the source reduced into the places `where`."""
-    out, target = _start(input)
+    out, target = start(input)
     if not include_self:
         target[where] = _neutral(reduce, out.dtype)
     _REDUCTIONS[reduce].at(target, where, src)
@@ -261,14 +275,14 @@ def _flag(condition, like):
     return op._cast(condition, _kind(like))
 
 
-class _Places:
-    """How a rule reaches the places: `pick(x)` reads them, `add(x, s)` adds at them, `clear(x)` zeroes them."""
+class Places:
+    """How a rule reaches the places: `pick(x)` reads them, `add(x, s)` adds there, `clear(x)` zeroes them."""
 
     def __init__(self, pick, add, clear, reduce):
         self.pick, self.add, self.clear, self.reduce = pick, add, clear, reduce
 
 
-def _reduce_vjp(at, g, input, src, y, reduce, include_self, needs):
+def reduce_vjp(at, g, input, src, y, reduce, include_self, needs):
     if reduce == "sum":
         to_self, to_src = g, at.pick(g)
     elif reduce == "mean":
@@ -295,7 +309,7 @@ def _prod_source(at, g, input, src, y):
 
 
 def _scatter_reduce_vjp(g, input, dim, index, src, y, reduce, include_self, needs):
-    at = _Places(
+    at = Places(
         lambda x: op.gather(x, dim, index),
         lambda x, s: op.scatter_add(x, dim, index, s),
         lambda x: op._scatter_value(x, dim, index, 0),
@@ -305,15 +319,17 @@ def _scatter_reduce_vjp(g, input, dim, index, src, y, reduce, include_self, need
         part = src
         for k, n in enumerate(index.shape):
             part = op.narrow(part, k, 0, n)
-        found = _reduce_vjp(at, g, input, part, y, reduce, include_self, needs)
+        found = reduce_vjp(at, g, input, part, y, reduce, include_self, needs)
         return [*found[:2], None if found[2] is None else _padded(found[2], src, index)]
-    return _reduce_vjp(at, g, input, src, y, reduce, include_self, needs)
+    return reduce_vjp(at, g, input, src, y, reduce, include_self, needs)
 
 
-def _check_reduce(name: str, reduce: str, choices: tuple[str, ...]) -> None:
+def check_reduce(name: str, reduce: str, choices: tuple[str, ...]) -> None:
     if reduce not in choices:
         if name == "index_reduce":
-            raise ScriptValueError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+            raise ScriptValueError(
+                f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+            )
         raise ScriptValueError("reduce argument must be either sum, prod, mean, amax or amin, got " + reduce)
 
 
@@ -328,254 +344,9 @@ def scatter_reduce(
     >>> scatter_reduce(zeros(2), 0, [0, 0, 1], tensor([1., 2., 3.]), "mean", include_self=false)
     tensor([1.5000, 3.0000])
     """
-    _check_reduce("scatter_reduce", reduce, tuple(_REDUCTIONS))
+    check_reduce("scatter_reduce", reduce, tuple(_REDUCTIONS))
     axis = _check("scatter", input, dim, index, src)
     _same_dtype("scatter", input, src)
     if not index.size:
         return np.array(input)
     return reduced_at(input, places(index, axis), _part(src, index), reduce, include_self)
-
-
-# ---- whole slices at a vector of places ---------------------------------------------------------------------------
-def slices(index: Any, axis: int) -> tuple[Any, ...]:
-    """NumPy's index for the slices that a vector names along `axis`."""
-    return (slice(None),) * axis + (_one(index),)
-
-
-def _index_error(n: int, index: Any, name: str) -> None:
-    wrong = _one(index)[(_one(index) < 0) | (_one(index) >= n)]
-    if wrong.size:
-        raise ScriptIndexError(
-            "index out of range in self" if name == "index_select" else f"index out of range in {name}"
-        )
-
-
-def _check_vector(name: str, input: Any, dim: int, index: Any) -> int:
-    axis = wrap_dim(dim, input.ndim)
-    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
-        raise ScriptIndexError(f"{name}(): Expected dtype int32 or int64 for index")
-    if index.ndim > 1:
-        raise ShapeError(f"{name}(): Index is supposed to be a vector")
-    return axis
-
-
-def _named_dtype(a: Any) -> str:
-    return BY_NP[a.dtype].type_name
-
-
-def _check_added(name: str, input: Any, dim: int, index: Any, source: Any) -> int:
-    """What index_add_ and index_reduce_ ask of their arguments."""
-    axis = wrap_dim(dim, input.ndim)
-    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
-        raise ScriptIndexError(f"{name}(): Expected dtype int32/int64 for index but got: {_named_dtype(index)}")
-    if source.dtype != input.dtype:
-        raise ScriptTypeError(
-            f"{name}(): self ({_named_dtype(input)}) and source ({_named_dtype(source)}) must have the same scalar type"
-        )
-    if index.ndim > 1:
-        raise ShapeError(
-            f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {_named_dtype(index)} "
-            f"and size: {list(index.shape)}"
-        )
-    n = _one(index).shape[0]
-    if input.ndim and source.ndim > axis and source.shape[axis] != n:
-        raise ShapeError(
-            f"{name}(): Number of indices ({n}) should be equal to source.size(dim): ({source.shape[axis]}), for "
-            f"dim: {axis}"
-        )
-    a, b = list(input.shape), list(source.shape)
-    del a[axis : axis + 1], b[axis : axis + 1]
-    if a != b or input.ndim != source.ndim:
-        raise ShapeError(
-            "source tensor shape must match self tensor shape, excluding the specified dimension. Got "
-            f"self.shape = {list(input.shape)} source.shape = {list(source.shape)}"
-        )
-    if not input.ndim and index.ndim and n != 1:
-        raise ScriptIndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    return axis
-
-
-def _check_copied(input: Any, dim: int, index: Any, source: Any) -> int:
-    """What index_copy_ asks of its arguments."""
-    axis = wrap_dim(dim, input.ndim)
-    n = _one(index).shape[0]
-    if index.ndim > 1:
-        raise ScriptIndexError(f"index_copy_(): Index should have dimension 1 or 0 (got {index.ndim})")
-    if source.ndim == 0 and n != 1:
-        raise ScriptIndexError(f"index_copy_(): When source is scalar, index should have one element (got {n})")
-    if source.ndim and input.ndim and source.ndim != input.ndim:
-        raise ScriptIndexError(
-            "index_copy_(): When source and destination are not scalars, their dimensionality must match. Source "
-            f"dimensionality ({source.ndim}), destination dimensionality ({input.ndim})"
-        )
-    if index.dtype != np.int64:
-        raise ScriptIndexError(f"index_copy_(): Expected a long tensor for index, but got {_named_dtype(index)}")
-    if source.dtype != input.dtype:
-        raise ScriptTypeError(
-            "index_copy_(): self and source expected to have the same dtype, but got (self) "
-            f"{_named_dtype(input)} and (source) {_named_dtype(source)}"
-        )
-    a, b = list(input.shape), list(source.shape)
-    del a[axis : axis + 1], b[axis : axis + 1]
-    if a != b:
-        spelled = [", ".join(map(str, s)) for s in (a, b)]
-        raise ShapeError(
-            "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
-            f"{spelled[0]} at dimension {axis} and source slice shape: {spelled[1]} at dimension 0."
-        )
-    if source.ndim and source.shape[axis] != n:
-        raise ScriptIndexError(
-            f"index_copy_(): Number of indices ({n}) should be equal to source.size(dim) ({source.shape[axis]})"
-        )
-    size = _one(input).shape[axis]
-    wild = _one(index)[(_one(index) < 0) | (_one(index) >= size)]
-    if wild.size:
-        raise ScriptIndexError(f"index_copy_(): index {wild[0]} is out of bounds for dimension {axis} with size {size}")
-    return axis
-
-
-@general(vjp={"input": lambda g, input_like, dim, index: op._index_sum(g, dim, index, input_like.shape)})
-def index_select(input: Tensor, dim: Int, index: Index):
-    """The slices of the tensor that the vector `index` names along `dim`.
-
-    >>> index_select([[1., 2.], [3., 4.]], 1, [1])
-    tensor([[2.],
-            [4.]])
-    """
-    axis = _check_vector("index_select", input, dim, index)
-    if not input.ndim:
-        if _one(index).shape[0] != 1:
-            raise ShapeError("index_select(): Index to scalar can have only 1 value, got "
-                             f"{_one(index).shape[0]} value(s)")  # fmt: skip
-        _index_error(1, index, "index_select")
-        return np.array(input)
-    _index_error(input.shape[axis], index, "index_select")
-    return input.take(_one(index), axis)
-
-
-@general(vjp={"input": lambda g, dim, index: op.index_select(g, dim, index)}, grad_fn="IndexAddBackward0")
-def _index_sum(input: Tensor, dim: Int, index: Index, sizes: Sizes):
-    out, target = _start(np.zeros(sizes, input.dtype))
-    axis = wrap_dim(dim, len(sizes))
-    add_at(target, slices(index, axis), _one(input))
-    return out
-
-
-def _like_shape(x, like):
-    return op.reshape(x, like.shape) if x.shape != like.shape else x
-
-
-@general(
-    vjp={
-        "input": lambda g: g,
-        "source": lambda g, dim, index, alpha, source_like: _like_shape(op.index_select(g, dim, index), source_like)
-        * alpha,
-    },
-    inplace=True,
-)
-def index_add(input: Tensor, dim: Int, index: Index, source: Tensor, *, alpha: Any = 1):
-    """The tensor with `alpha` times the slices of `source` added at the places `index` along `dim`.
-
-    >>> index_add(zeros(3), 0, [0, 0], tensor([1., 2.]))
-    tensor([3., 0., 0.])
-    """
-    axis = _check_added("index_add_", input, dim, index, source)
-    _index_error(_one(input).shape[axis], index, "self")
-    out, target = _start(input)
-    scaled = source if alpha == 1 else np.multiply(source, np.asarray(alpha).astype(input.dtype))
-    np.add.at(target, slices(index, axis), _one(scaled))
-    return out
-
-
-@general(
-    vjp={
-        "input": lambda g, dim, index: op._index_fill_number(g, dim, index, 0),
-        "source": lambda g, dim, index, source_like: _like_shape(op.index_select(g, dim, index), source_like),
-    },
-    inplace=True,
-)
-def index_copy(input: Tensor, dim: Int, index: Index, source: Tensor):
-    """The tensor with the slices of `source` put at the places `index` along `dim`.
-
-    >>> index_copy(zeros(3), 0, [2, 0], tensor([1., 2.]))
-    tensor([2., 0., 1.])
-    """
-    axis = _check_copied(input, dim, index, source)
-    out, target = _start(input)
-    target[slices(index, axis)] = _one(source)
-    return out
-
-
-@general(vjp={"input": lambda g, dim, index: op._index_fill_number(g, dim, index, 0)}, grad_fn="IndexFillBackward0")
-def _index_fill_number(input: Tensor, dim: Int, index: Index, value: Any):
-    return _filled(input, dim, index, value)
-
-
-@general(
-    vjp={
-        "input": lambda g, dim, index: op._index_fill_number(g, dim, index, 0),
-        "value": lambda g, dim, index: op.sum(op.index_select(g, dim, op.unique(index))),
-    },
-    grad_fn="IndexFillBackward1",
-)
-def _index_fill_tensor(input: Tensor, dim: Int, index: Index, value: Tensor):
-    return _filled(input, dim, index, value)
-
-
-def _filled(input: Any, dim: int, index: Any, value: Any) -> Any:
-    if index.dtype.kind != "i" or index.dtype.itemsize < 4:
-        raise ScriptIndexError("index_fill_(): Expected dtype int64 for index.")
-    axis = wrap_dim(dim, input.ndim)
-    if index.ndim > 1:
-        raise ShapeError("Index has to be a vector/scalar")
-    out, target = _start(input)
-    n = target.shape[axis]
-    wrong = _one(index)[(_one(index) < -n) | (_one(index) >= n)]
-    if wrong.size:
-        raise ScriptIndexError(f"index {wrong[0]} is out of bounds for dimension {axis} with size {n}")
-    target[slices(index, axis)] = value
-    return out
-
-
-@composite(inplace=True)
-def index_fill(input: Tensor, dim: Int, index: Index, value: Any):
-    """The tensor with one number at the slices that `index` names along `dim`.
-
-    >>> index_fill(zeros(3), 0, [0, 2], 5)
-    tensor([5., 0., 5.])
-    """
-    if type(value) is Value:
-        if value.ndim:
-            raise ShapeError(
-                "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-                f"{value.ndim} dimension(s)."
-            )
-        return op._index_fill_tensor(input, dim, index, value)
-    return op._index_fill_number(input, dim, index, value)
-
-
-def _index_reduce_vjp(g, input, dim, index, source, y, reduce, include_self, needs):
-    at = _Places(
-        lambda x: op.index_select(x, dim, index),
-        lambda x, s: op.index_add(x, dim, index, s),
-        lambda x: op._index_fill_number(x, dim, index, 0),
-        lambda x, s: op.index_reduce(x, dim, index, s, reduce, include_self=include_self),
-    )
-    return _reduce_vjp(at, g, input, source, y, reduce, include_self, needs)
-
-
-@general(shared=_index_reduce_vjp, inplace=True)
-def index_reduce(
-    input: Tensor, dim: Int, index: Index, source: Tensor, reduce: Str, *, include_self: Bool = True
-):
-    """The tensor with the slices of `source` reduced into the places `index` along `dim`.
-
-    `reduce` is "prod", "mean", "amax" or "amin"; without `include_self` what was there does not count.
-
-    >>> index_reduce(ones(2), 0, [0, 0], tensor([3., 5.]), "prod")
-    tensor([15.,  1.])
-    """
-    axis = _check_added("index_reduce_", input, dim, index, source)
-    _check_reduce("index_reduce", reduce, ("prod", "mean", "amax", "amin"))
-    _index_error(_one(input).shape[axis], index, "self")
-    return reduced_at(input, slices(index, axis), _one(source), reduce, include_self)

@@ -1,4 +1,4 @@
-"""`x[…]` and `x[…] = y`: PyTorch's indexing with integers, slices, `...`, `none`, masks and integer tensors."""
+"""`x[…]`: PyTorch's indexing with integers, slices, `...`, `none`, masks and integer tensors."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, i8
-from vardsl.engine.inplace import bump, change, check_may_change, write
 from vardsl.engine.op import Op
-from vardsl.engine.value import Value, shared_counter
+from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.creation import from_nested
-from vardsl.ops.define import Bool, Sizes, Tensor, Tensors, composite, general, get, inplace_op, op
+from vardsl.ops.define import Bool, Sizes, Tensor, Tensors, composite, general, get, op
 from vardsl.ops.dims import as_like
-from vardsl.ops.shape import expanded_size
 from vardsl.ops.split import bounds
 
-WRONG = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
+WRONG = (
+    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+    "(got {})"
+)
 
 
-# ---- integer tensors and masks ------------------------------------------------------------------------------------
+# ---- integer tensors and masks -----------------------------------------------------------------------------
 def _located(indices: list[Any], places: tuple[int | None, ...]) -> tuple[Any, ...]:
-    """The index tuple for NumPy: an index array at each place that has one, all of the dimension elsewhere."""
+    """The index tuple for NumPy: an index array at each place that has one, else all of the dimension."""
     return tuple([slice(None) if k is None else indices[k] for k in places])
 
 
@@ -36,7 +36,8 @@ def _check_masks(shape: tuple[int, ...], indices: list[Any], places: tuple[int |
         for j, n in enumerate(indices[k].shape):
             if n != shape[d + j]:
                 raise ScriptIndexError(
-                    f"The shape of the mask {list(indices[k].shape)} at index {j} does not match the shape of the "
+                    f"The shape of the mask {list(indices[k].shape)} at index {j} does not match the shape "
+                    "of the "
                     f"indexed tensor {list(shape)} at index {d + j}"
                 )
         d += indices[k].ndim
@@ -99,7 +100,9 @@ def add_at(out: Any, where: tuple[Any, ...], values: Any) -> None:
         return
     flat = np.arange(out.size).reshape(out.shape)[where]
     values = np.broadcast_to(values, flat.shape)
-    out += np.bincount(flat.ravel(), values.ravel(), out.size).reshape(out.shape).astype(out.dtype, copy=False)
+    out += (
+        np.bincount(flat.ravel(), values.ravel(), out.size).reshape(out.shape).astype(out.dtype, copy=False)
+    )
 
 
 @general(vjp={"input": lambda g, indices, places: op._index(g, indices, places)}, grad_fn="IndexPutBackward0")
@@ -136,13 +139,15 @@ def _index_put(input: Tensor, indices: Tensors, values: Tensor, places: Any, acc
         full = np.broadcast_to(values, shape)
     except ValueError:
         raise ShapeError(
-            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of "
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing "
+            "result of "
             f"shape {list(shape)}"
         ) from None
     if values.dtype != input.dtype:
         raise ScriptIndexError(
             "Index put requires the source and destination dtypes match, got "
-            f"{BY_NP[input.dtype].type_name} for the destination and {BY_NP[values.dtype].type_name} for the source."
+            f"{BY_NP[input.dtype].type_name} for the destination and {BY_NP[values.dtype].type_name} for the "
+            "source."
         )
     where = _located(indices, places)
     if accumulate:
@@ -194,7 +199,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: Bool = Fa
     return op._index_put.run([input, tensors, values, places, accumulate])
 
 
-# ---- reading an index ---------------------------------------------------------------------------------------------
+# ---- reading an index --------------------------------------------------------------------------------------
 class _Reader:
     """Walks an index from left to right: views for its basic parts, tensors kept for the end."""
 
@@ -260,7 +265,7 @@ class _Reader:
 def _dims_of(k: Any) -> int:
     if k is None or k is Ellipsis or type(k) is bool:
         return 0
-    if type(k) is Value and k.array.dtype.kind == "b" or type(k) is Value and k.array.dtype == np.uint8:
+    if (type(k) is Value and k.array.dtype.kind == "b") or (type(k) is Value and k.array.dtype == np.uint8):
         return k.ndim
     return 1
 
@@ -275,7 +280,9 @@ def _selected_at(x: Value, dim: int, k: int, position: int) -> Value:
 def _bound(k: Any) -> int | None:
     if k is None or type(k) is int:
         return k  # type: ignore[no-any-return]
-    if isinstance(k, (int, np.integer)) or (type(k) is Value and k.array.size == 1 and k.array.dtype.kind in "iu"):
+    if isinstance(k, (int, np.integer)) or (
+        type(k) is Value and k.array.size == 1 and k.array.dtype.kind in "iu"
+    ):
         return int(k)
     raise ScriptTypeError("slice indices must be integers or None or have an __index__ method")
 
@@ -307,26 +314,30 @@ def _item(k: Any) -> Any:
     return Value(k) if isinstance(k, np.ndarray) else k
 
 
+def _no_number(k: Any) -> bool:
+    return k is None or k is Ellipsis or type(k) in (Value, list, tuple, slice, range)
+
+
 def _items(index: Any) -> tuple[Any, ...]:
     """The parts of an index; a short list with anything but numbers in it is a tuple, as in PyTorch."""
-    if type(index) is list and len(index) < 32:
-        if any(type(k) in (Value, list, tuple, slice, range) or k is None or k is Ellipsis for k in index):
-            index = tuple(index)
+    if type(index) is list and len(index) < 32 and any(map(_no_number, index)):
+        index = tuple(index)
     return tuple([_item(k) for k in index]) if type(index) is tuple else (_item(index),)
 
 
-def _basic(x: Value, index: Any) -> _Reader:
+def read_index(x: Value, index: Any) -> _Reader:
     reader = _Reader(x)
     reader.read(_items(index))
     return reader
 
 
-def _refuse_scalar(x: Value, index: Any) -> None:
+def refuse_scalar(x: Value, index: Any) -> None:
     if x.array.ndim:
         return
     if type(index) is int:
         raise ScriptIndexError(
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert "
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+            "convert "
             "a 0-dim tensor to a number",
             hint="x.item() gives the number",
         )
@@ -353,19 +364,21 @@ class GetItem(Op):
             a, b, step = slice_bounds(index)
             part = x.array[slice(*bounds(x.array.shape[0], a, b), step)]
             return _SLICE.view_of(x, part, (x, 0, a, b, step))
-        if t is tuple and index and all([type(k) is int for k in index]) and len(index) <= x.array.ndim:
+        if t is tuple and index and all([type(k) is int for k in index]) and len(index) <= x.array.ndim:  # noqa: C419 - a list is quicker
             for position, k in enumerate(index):
                 n = x.array.shape[0]
                 if not -n <= k < n:
-                    raise ScriptIndexError(f"index {k} is out of bounds for dimension {position} with size {n}")
+                    raise ScriptIndexError(
+                        f"index {k} is out of bounds for dimension {position} with size {n}"
+                    )
                 x = _SELECT.view_of(x, x.array[k, ...], (x, 0, k))
             return x
         if index is None:
             return op.unsqueeze.run([x, 0])
         if index is Ellipsis:
             return op._alias.run([x])
-        _refuse_scalar(x, index)
-        reader = _basic(x, index)
+        refuse_scalar(x, index)
+        reader = read_index(x, index)
         if reader.tensors:
             return op._index.run([reader.x, reader.tensors, tuple(reader.places)])
         return op._alias.run([x]) if reader.x is x else reader.x
@@ -382,197 +395,3 @@ def getitem(input: Tensor, index: Any | None):
 
 
 getitem.__class__ = GetItem
-
-
-# ---- writing ------------------------------------------------------------------------------------------------------
-def _stripped(value: Value) -> Value:
-    """The value without its leading dimensions of size 1."""
-    shape = value.shape
-    k = 0
-    while k < len(shape) and shape[k] == 1:
-        k += 1
-    return op.view.run([value, shape[k:]]) if k else value  # type: ignore[no-any-return]
-
-
-def _put(target: Value, value: Value) -> None:
-    """Copies a value into a view, broadcast to its shape."""
-    check_may_change(target)
-    if value.shape == target.shape:
-        change(target, op._copy.run([target, value]))
-    elif not value.ndim:
-        change(target, op._fill_with.run([target, value]))
-    else:
-        value = _stripped(value)
-        size = expanded_size(target.shape, value.shape, value.type_name)
-        change(target, op._copy.run([target, op.expand.run([value, size])]))
-
-
-def _assigned(x: Value, value: Any) -> Value:
-    if type(value) is Value:
-        return value
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, (bool, int, float)):
-        return op.full((), value, dtype=x.array.dtype)  # type: ignore[no-any-return]
-    raise ScriptTypeError(f"can't assign a {_type_name(value)} to a {x.type_name}")
-
-
-def _type_name(value: Any) -> str:
-    return "NoneType" if value is None else type(value).__name__
-
-
-def _plain(k: Any) -> bool:
-    """Whether NumPy reads this part of an index as PyTorch does: an integer, or a slice that goes forward."""
-    t = type(k)
-    return t is int or k is Ellipsis or (t is slice and (k.step is None or (type(k.step) is int and k.step > 0)))
-
-
-def _put_directly(x: Value, index: Any, value: Any) -> bool:
-    """The assignment of a number, or of a like tensor, where nothing is recorded: straight into memory."""
-    ctx, base = state.ctx, x.base
-    if ctx.tracer is not None or not (_plain(index) or (type(index) is tuple and all([_plain(k) for k in index]))):
-        return False
-    whole = x.array
-    if type(value) is Value:
-        source = value.array
-        if source.dtype is not whole.dtype or (ctx.grad_enabled and value.requires_grad):
-            return False
-    elif type(value) is int or (type(value) is float and whole.dtype.kind == "f"):
-        source = value
-    else:
-        return False
-    if ctx.grad_enabled and (
-        x.requires_grad or (base is not None and x.chain is not None and base.requires_grad)
-    ):
-        return False
-    where = index if type(index) is tuple else (index,)
-    try:
-        part = Value(whole[where if Ellipsis in where else (*where, Ellipsis)])
-    except (IndexError, TypeError):
-        return False
-    if type(value) is Value and source.shape != part.array.shape:
-        return False
-    part.vc = shared_counter(x)
-    try:
-        write(part, source)
-    except OverflowError:
-        return False
-    bump(x)
-    return True
-
-
-@inplace_op(name="setitem_")
-def setitem_(input: Tensor, index: Any | None, value: Any | None):
-    """Puts numbers or a tensor into the part of a tensor that the index names: `x[index] = value`.
-
-    >>> x = zeros(3)
-    >>> x[1:] = 5
-    >>> x
-    tensor([0., 5., 5.])
-    """
-    if _put_directly(input, index, value):
-        return input
-    value = _assigned(input, value)
-    if index is False:
-        return input
-    if index is True:
-        index = None
-    _refuse_scalar(input, index)
-    reader = _basic(input, index)
-    if not reader.tensors:
-        _put(reader.x, value)
-        return input
-    target = reader.x
-    check_may_change(target)
-    places = tuple(reader.places)
-    change(target, op._index_put.run([target, reader.tensors, _stripped(value), places, False]))
-    return input
-
-
-@general(vjp={"input": lambda g: op.zeros_like(g), "src": lambda g, src_like: _copied(g, src_like)},
-         grad_fn="CopyBackwards")  # fmt: skip
-def _copy(input: Tensor, src: Tensor):
-    return np.broadcast_to(src, input.shape).astype(input.dtype)
-
-
-def _copied(g, src_like):
-    return as_like(op.sum_to_size(g, src_like.shape), src_like)
-
-
-@general(vjp={"input": lambda g: op.zeros_like(g), "value": lambda g, value_like: as_like(op.sum(g), value_like)},
-         grad_fn="FillBackward3")  # fmt: skip
-def _fill_with(input: Tensor, value: Tensor):
-    return np.broadcast_to(value, input.shape).astype(input.dtype)
-
-
-@general(vjp=lambda g: op.zeros_like(g), grad_fn="FillBackward2")
-def _fill_number(input: Tensor, value: Any):
-    return np.full(input.shape, value).astype(input.dtype)
-
-
-@general(vjp=lambda g: op.zeros_like(g), grad_fn="ZeroBackward0")
-def _zeroed(input: Tensor):
-    return np.zeros(input.shape, input.dtype)
-
-
-@inplace_op(name="copy_")
-def copy_(input: Tensor, src: Tensor):
-    """Puts the numbers of `src`, broadcast and cast, into the tensor.
-
-    >>> x = zeros(2)
-    >>> x.copy_([1., 2.])
-    tensor([1., 2.])
-    """
-    check_may_change(input)
-    if not isinstance(src, (Value, np.ndarray)):
-        raise ScriptTypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {_type_name(src)}"
-        )
-    if src.shape != input.shape:
-        _check_copy(src.shape, input.shape)
-    return change(input, op._copy.run([input, src]))
-
-
-def _check_copy(of: tuple[int, ...], to: tuple[int, ...]) -> None:
-    lead = len(to) - len(of)
-    for k, n in enumerate(of):
-        if lead < 0 or n not in (1, to[lead + k]):
-            if lead < 0:
-                raise ShapeError(f"output with shape {list(to)} doesn't match the broadcast shape {list(of)}")
-            raise ShapeError(
-                f"The size of tensor a ({to[lead + k]}) must match the size of tensor b ({n}) at non-singleton "
-                f"dimension {lead + k}"
-            )
-
-
-@inplace_op(name="fill_")
-def fill_(input: Tensor, value: Tensor):
-    """Puts one number everywhere into the tensor.
-
-    >>> x = zeros(2)
-    >>> x.fill_(3)
-    tensor([3., 3.])
-    """
-    check_may_change(input)
-    if type(value) is Value:
-        if value.ndim:
-            raise ShapeError(
-                "fill_ only supports 0-dimension value tensor but got tensor with "
-                f"{value.ndim} dimensions."
-            )
-        return change(input, op._fill_with.run([input, value]))
-    return change(input, op._fill_number.run([input, value]))
-
-
-@inplace_op(name="zero_")
-def zero_(input: Tensor):
-    """Puts zero everywhere into the tensor.
-
-    >>> x = ones(2)
-    >>> x.zero_()
-    tensor([0., 0.])
-    """
-    check_may_change(input)
-    return change(input, op._zeroed.run([input]))
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from vardsl.engine.context import state
@@ -84,7 +83,8 @@ def stack(tensors: Tensors, dim: Int = 0):
     for k, a in enumerate(tensors):
         if a.shape != first:
             raise ShapeError(
-                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(a.shape)} "
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
+                f"{list(a.shape)} "
                 f"at entry {k}"
             )
     return np.stack(tensors, wrap_dim(dim, len(first) + 1))
@@ -148,7 +148,7 @@ def _block_diag_vjp(g, tensors_like):
     row = column = 0
     parts = []
     for t in tensors_like:
-        rows, columns = (t.shape if t.ndim == 2 else (1, t.size))
+        rows, columns = t.shape if t.ndim == 2 else (1, t.size)
         part = op.narrow(op.narrow(g, 0, row, rows), 1, column, columns)
         parts.append(as_like(op.reshape(part, t.shape), t))
         row, column = row + rows, column + columns
@@ -160,7 +160,8 @@ def _block_diag(tensors: Tensors):
     for k, a in enumerate(tensors):
         if a.ndim > 2:
             raise ShapeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {k} has {a.ndim} dimensions"
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {k} has {a.ndim} "
+                "dimensions"
             )
     blocks = [a if a.ndim == 2 else a.reshape(1, -1) for a in tensors]
     shape = tuple(np.add.reduce([b.shape for b in blocks], 0)) if blocks else (1, 0)
@@ -181,7 +182,7 @@ def listed(tensors):
 
 @composite()
 def block_diag(tensors: Varargs):
-    """The matrices along the diagonal of one that is zero elsewhere; a vector is a row, a 0-d tensor a 1 by 1 matrix.
+    """The matrices along the diagonal of one that is zero elsewhere; a vector counts as a row.
 
     >>> block_diag([[1., 2.]], [[3.]])
     tensor([[1., 2., 0.],
@@ -212,7 +213,9 @@ def meshgrid(tensors: Varargs, *, indexing: Str | None = None):
         raise ScriptValueError("meshgrid expects a non-empty TensorList")
     for x in given:
         if x.ndim > 1:
-            raise ShapeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(x.shape)}")
+            raise ShapeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {list(x.shape)}"
+            )
         if dtype_of(x) != dtype_of(given[0]):
             raise ScriptValueError("torch.meshgrid expects all tensors to have the same dtype")
     if indexing not in (None, "ij", "xy"):
@@ -284,5 +287,3 @@ def _chosen(n: int, r: int, again: bool) -> Value:
         b = places.reshape((-1,) + (1,) * (r - 2 - k))
         mask &= (a <= b) if again else (a < b)
     return Value(mask)
-
-

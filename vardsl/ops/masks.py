@@ -9,16 +9,18 @@ import numpy as np
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ShapeError
+from vardsl.ops.broadcast import broadcast_shape
 from vardsl.ops.define import Bool, Index, Int, Sizes, Tensor, composite, general, op
 from vardsl.ops.dims import as_like, dtype_of, wrap_dim
 from vardsl.ops.indexing import add_at
-from vardsl.ops.shape import broadcast_shape
 
 
-# ---- filling ---------------------------------------------------------------------------------------------------------
+# ---- filling -----------------------------------------------------------------------------------------------
 def _filled(input: Any, mask: Any, value: Any) -> Any:
     if mask.dtype.kind != "b":
-        raise ScriptTypeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {_c_name(mask)}")
+        raise ScriptTypeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {_c_name(mask)}"
+        )
     shape = broadcast_shape([mask.shape, input.shape])
     out = np.array(np.broadcast_to(input, shape), order="C")
     np.copyto(out, np.asarray(value).astype(out.dtype), where=mask)
@@ -69,7 +71,7 @@ def masked_fill(input: Tensor, mask: Index, value: Any):
     return op._fill_number_at.run([input, mask, value])
 
 
-# ---- choosing ------------------------------------------------------------------------------------------------------
+# ---- choosing ----------------------------------------------------------------------------------------------
 def _select_vjp(g, input_like, mask):
     shape = broadcast_shape([input_like.shape, mask.shape])
     return op.sum_to_size(op._put_masked(g, mask, shape), input_like.shape)
@@ -100,7 +102,9 @@ def _scatter_source_vjp(g, mask, source_like):
     chosen = op.masked_select(g, mask)
     rest = source_like.size - chosen.shape[0]
     if rest:
-        chosen = op.cat([chosen, op.zeros((rest,), dtype=dtype_of(g)) if type(g) is Value else np.zeros(rest, g.dtype)])
+        chosen = op.cat(
+            [chosen, op.zeros((rest,), dtype=dtype_of(g)) if type(g) is Value else np.zeros(rest, g.dtype)]
+        )
     return op.reshape(chosen, source_like.shape)
 
 
@@ -118,7 +122,8 @@ def masked_scatter(input: Tensor, mask: Index, source: Tensor):
         )
     if mask.dtype.kind != "b":
         raise ScriptTypeError(
-            f"masked_scatter_ only supports boolean masks, but got mask with dtype {BY_NP[mask.dtype].type_name}"
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            f"{BY_NP[mask.dtype].type_name}"
         )
     shape = broadcast_shape([input.shape, mask.shape])
     out = np.array(np.broadcast_to(input, shape), order="C")
@@ -130,7 +135,7 @@ def masked_scatter(input: Tensor, mask: Index, source: Tensor):
     return out
 
 
-# ---- places among all elements --------------------------------------------------------------------------------------
+# ---- places among all elements -----------------------------------------------------------------------------
 def _check_flat(name: str, index: Any, size: int) -> None:
     if index.dtype != np.int64:
         raise ScriptIndexError(
@@ -142,7 +147,9 @@ def _check_flat(name: str, index: Any, size: int) -> None:
         raise ScriptIndexError(f"{name}(): tried to {name} from an empty tensor" if name == "take"
                                else "put_(): Tried to put elements into an empty tensor")  # fmt: skip
     if wrong.size:
-        raise ScriptIndexError(f"out of range: tried to access index {wrong[0]} on a tensor of {size} elements.")
+        raise ScriptIndexError(
+            f"out of range: tried to access index {wrong[0]} on a tensor of {size} elements."
+        )
 
 
 def _take_vjp(g, input_like, index):
@@ -215,7 +222,7 @@ def _put_number(input: Tensor, index: Index, value: Any):
 
 @composite()
 def take_along_dim(input: Tensor, indices: Index, dim: Int | None = None):
-    """The elements at `indices` along `dim`, which broadcasts with the tensor elsewhere; without `dim`, among all.
+    """The elements at `indices` along `dim`; without `dim`, among all. The other dimensions broadcast.
 
     >>> take_along_dim([[3., 1.], [2., 4.]], [[1], [0]], 1)
     tensor([[1.],

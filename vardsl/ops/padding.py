@@ -13,7 +13,8 @@ from vardsl.ops.define import Ints, Number, Sizes, Str, Tensor, composite, gener
 from vardsl.ops.dims import named
 
 _COMBINATIONS = (
-    "Padding size {} is not supported for {}D input tensor.\nSupported combinations for non-constant padding:\n"
+    "Padding size {} is not supported for {}D input tensor.\nSupported combinations for non-constant "
+    "padding:\n"
     "  - 2D or 3D input: padding size = 2 (pads last dimension)\n"
     "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
     "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
@@ -33,13 +34,15 @@ def _check_pairs(shape: tuple[int, ...], pad: tuple[int, ...]) -> None:
         raise ScriptValueError("Padding length must be divisible by 2")
     if len(pad) // 2 > len(shape):
         raise ShapeError(
-            "Padding length should be less than or equal to two times the input dimension but got padding length "
+            "Padding length should be less than or equal to two times the input dimension but got padding "
+            "length "
             f"{len(pad)} and input of dimension {len(shape)}"
         )
     for k, (n, (a, b)) in enumerate(zip(shape, _pairs(pad, len(shape)), strict=True)):
         if n + a + b < 0 or n + min(a, 0) + min(b, 0) < 0:
             raise ShapeError("narrow(): length must be non-negative." if n + min(a, 0) + min(b, 0) < 0 else (
-                f"The input size {n}, plus negative padding {a} and {b} resulted in a negative output size, which is "
+                f"The input size {n}, plus negative padding {a} and {b} resulted in a negative output size, "
+                "which is "
                 f"invalid. Check dimension {k} of your input."))  # fmt: skip
 
 
@@ -54,7 +57,11 @@ def constant_pad_nd(input: Tensor, pad: Ints, value: Number = 0):
     pairs = _pairs(pad, input.ndim)
     shape = [n + a + b for n, (a, b) in zip(input.shape, pairs, strict=True)]
     state.ctx.budget.reserve(prod(shape) * input.itemsize, "pad()")
-    out = np.full(shape, value).astype(input.dtype) if input.dtype.kind != "f" else np.full(shape, value, input.dtype)
+    out = (
+        np.full(shape, value).astype(input.dtype)
+        if input.dtype.kind != "f"
+        else np.full(shape, value, input.dtype)
+    )
     of, to = [], []
     for n, (a, b) in zip(input.shape, pairs, strict=True):
         of.append(slice(max(-a, 0), n + min(b, 0)))
@@ -63,7 +70,7 @@ def constant_pad_nd(input: Tensor, pad: Ints, value: Number = 0):
     return out
 
 
-# ---- mirrored and repeated edges: every new place copies an old one ----------------------------------------------
+# ---- mirrored and repeated edges: every new place copies an old one ----------------------------------------
 def _sources(mode: str, n: int, a: int, b: int) -> Any:
     """For each place of the padded dimension the place that it copies."""
     at = np.arange(-a, n + b)
@@ -99,13 +106,15 @@ def _check_edges(shape: tuple[int, ...], pad: tuple[int, ...], mode: str) -> Non
     dims = len(pad) // 2
     if 0 in shape[len(shape) == dims + 2 :]:
         raise ShapeError(
-            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero "
+            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size and other "
+            "non-zero "
             f"dimensions for input, but got: {list(shape)}"
         )
     for axis, (n, (a, b)) in enumerate(zip(shape, _pairs(pad, len(shape)), strict=True)):
         if mode == "reflect" and (a >= n or b >= n) and (a or b):
             raise ShapeError(
-                f"Argument #{4 + 2 * (len(shape) - 1 - axis)}: Padding size should be less than the corresponding "
+                f"Argument #{4 + 2 * (len(shape) - 1 - axis)}: Padding size should be less than the "
+                "corresponding "
                 f"input dimension, but got: padding ({a}, {b}) at dimension {axis} of input {list(shape)}"
             )
         if n + a + b < 1 and (a or b):
@@ -131,7 +140,9 @@ def _circular(input: Any, pad: tuple[int, ...]) -> Any:
 
 @composite()
 def pad(input: Tensor, pad: Ints, mode: Str = "constant", value: Number | None = None):
-    """The tensor made wider: `pad` has two widths for each dimension, from the last on; negative ones make it narrower.
+    """The tensor made wider: `pad` has two widths for each dimension, from the last on.
+
+    Negative widths make it narrower.
 
     `mode` is "constant" (with `value`), "reflect", "replicate" or "circular".
 
@@ -140,7 +151,9 @@ def pad(input: Tensor, pad: Ints, mode: Str = "constant", value: Number | None =
     """
     if mode == "constant":
         return op.constant_pad_nd(input, pad, 0 if value is None else value)
-    _check_pairs((1,) * max(input.ndim, len(pad) // 2 if len(pad) % 2 == 0 else 1), tuple([max(p, 0) for p in pad]))
+    _check_pairs(
+        (1,) * max(input.ndim, len(pad) // 2 if len(pad) % 2 == 0 else 1), tuple([max(p, 0) for p in pad])
+    )
     if mode not in ("reflect", "replicate", "circular"):
         raise ScriptValueError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:

@@ -1,4 +1,4 @@
-"""The elements in other places: flipped, rolled, repeated, on diagonals, in triangles, with a part replaced."""
+"""The elements in other places: flipped, rolled, repeated, in triangles, with a part replaced."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
-    Dtype, Index, Int, Ints, Sizes, Tensor, composite, creation, general, get, nondiff, op,
+    Dtype,
+    Index,
+    Int,
+    Ints,
+    Sizes,
+    Tensor,
+    composite,
+    creation,
+    general,
+    get,
+    nondiff,
+    op,
 )  # fmt: skip
-from vardsl.ops.dims import dtype_of, refuse_repeated, wrap_dim
-from vardsl.ops.shape import diagonal_view
+from vardsl.ops.dims import check_part, dtype_of, refuse_repeated, wrap_dim, zeros_of
 from vardsl.ops.split import bounds
 
 
-# ---- flips and rolls -------------------------------------------------------------------------------------------
+# ---- flips and rolls ---------------------------------------------------------------------------------------
 @general(vjp=lambda g, dims: op.flip(g, dims))
 def flip(input: Tensor, dims: Sizes):
     """The tensor with the order of the dimensions' elements reversed.
@@ -88,18 +98,22 @@ def rot90(input: Tensor, k: Int = 1, dims: Ints = (0, 1)):
     if input.ndim < 2:
         raise ShapeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     if dims[0] == dims[1] or abs(dims[0] - dims[1]) == input.ndim:
-        raise ShapeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise ShapeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     for d in dims:
         wrap_dim(d, input.ndim)
     return np.array(np.rot90(input, k % 4, dims))
 
 
-# ---- repetition ------------------------------------------------------------------------------------------------
+# ---- repetition --------------------------------------------------------------------------------------------
 def _repeat_vjp(g, input_like, repeats):
     shape = input_like.shape
     lead = len(repeats) - len(shape)
     if 0 in repeats:
-        return op.zeros(shape, dtype=input_like.dtype) if type(g) is Value else np.zeros(shape, input_like.dtype)
+        return (
+            op.zeros(shape, dtype=input_like.dtype) if type(g) is Value else np.zeros(shape, input_like.dtype)
+        )
     split: list[int] = []
     for k, r in enumerate(repeats):
         split += [r, 1 if k < lead else shape[k - lead]]
@@ -109,7 +123,7 @@ def _repeat_vjp(g, input_like, repeats):
 
 @general(vjp=_repeat_vjp)
 def repeat(input: Tensor, repeats: Sizes):
-    """The tensor repeated along its dimensions, with new ones in front where there are more numbers than dimensions.
+    """The tensor repeated along its dimensions; more numbers than dimensions make new ones in front.
 
     >>> repeat([1., 2.], 2, 2)
     tensor([[1., 2., 1., 2.],
@@ -121,7 +135,9 @@ def repeat(input: Tensor, repeats: Sizes):
         )
     for r in repeats:
         if r < 0:
-            sizes = [n * m for n, m in zip(repeats, (1,) * (len(repeats) - input.ndim) + input.shape, strict=True)]
+            sizes = [
+                n * m for n, m in zip(repeats, (1,) * (len(repeats) - input.ndim) + input.shape, strict=True)
+            ]
             raise ShapeError(f"Trying to create tensor with negative dimension {min(sizes)}: {sizes}")
     state.ctx.budget.reserve(prod(repeats) * input.size * input.itemsize, "repeat()")
     return np.tile(input, repeats)
@@ -153,7 +169,9 @@ def repeat_interleave(
     if type(repeats) is Value or isinstance(repeats, np.ndarray):
         return _interleave_tensor(input, repeats, dim)
     if isinstance(repeats, bool) or not isinstance(repeats, int):
-        raise ScriptTypeError(f"repeat_interleave(): argument 'repeats' must be Tensor or int, not {type(repeats).__name__}")
+        raise ScriptTypeError(
+            f"repeat_interleave(): argument 'repeats' must be Tensor or int, not {type(repeats).__name__}"
+        )
     if repeats < 0:
         raise ScriptValueError(f"Repeats must be non-negative, got {repeats}")
     if dim is None:
@@ -202,7 +220,7 @@ def _interleave_tensor(input: Any, repeats: Any, dim: int | None) -> Any:
     return op.index_select(x, axis, Value(np.repeat(np.arange(n), r)))
 
 
-# ---- triangles -------------------------------------------------------------------------------------------------
+# ---- triangles ---------------------------------------------------------------------------------------------
 def _triangle(name: str, keep: Any, input: Any, diagonal: int) -> Any:
     if input.ndim < 2:
         raise ShapeError(f"{name}: input tensor must have at least 2 dimensions")
@@ -264,122 +282,14 @@ def triu_indices(row: Int, col: Int, offset: Int = 0, *, dtype: Dtype | None = N
     return _triangle_indices("triu_indices", row, col, lambda: np.triu_indices(row, offset, col), dtype)
 
 
-# ---- diagonals -------------------------------------------------------------------------------------------------
-@general(
-    vjp=lambda g, offset, dim1, dim2, y_like: op.diagonal(g, offset, dim1, dim2), grad_fn="DiagEmbedBackward0"
-)
-def diag_embed(input: Tensor, offset: Int = 0, dim1: Int = -2, dim2: Int = -1):
-    """Matrices of zeros with the last dimension's elements on a diagonal.
-
-    >>> diag_embed([1., 2.])
-    tensor([[1., 0.],
-            [0., 2.]])
-    """
-    ndim = input.ndim + 1
-    d1, d2 = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
-    if d1 == d2:
-        raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    n = (input.shape[-1] if input.ndim else 1) + abs(offset)
-    rest = list(input.shape[:-1])
-    shape = []
-    for k in range(ndim if input.ndim else 2):
-        shape.append(n if k in (d1, d2) else rest.pop(0))
-    state.ctx.budget.reserve(prod(shape) * input.itemsize, "diag_embed()")
-    out = np.zeros(shape, input.dtype)
-    diagonal_view(out, offset, d1, d2)[...] = input
-    return out
-
-
-@general(
-    vjp=lambda g, input_like, diagonal: op._diagonal_backward(g, input_like.shape, diagonal, 0, 1),
-    grad_fn="DiagonalBackward0_copy",
-)
-def _diag_of(input: Tensor, diagonal: Int):
-    return np.array(diagonal_view(input, diagonal, 0, 1))
-
-
-@composite()
-def diag(input: Tensor, diagonal: Int = 0):
-    """The matrix with a vector on its diagonal, or the diagonal of a matrix.
-
-    >>> diag([1., 2.])
-    tensor([[1., 0.],
-            [0., 2.]])
-    """
-    if input.ndim not in (1, 2):
-        raise ShapeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-    return op.diag_embed(input, diagonal) if input.ndim == 1 else op._diag_of(input, diagonal)
-
-
-@composite()
-def diagflat(input: Tensor, offset: Int = 0):
-    """A matrix with all elements on a diagonal.
-
-    >>> diagflat([1., 2.])
-    tensor([[1., 0.],
-            [0., 2.]])
-    """
-    return op.diag_embed(op.view(op.contiguous(input), (-1,)), offset)
-
-
-@general(vjp=lambda g, input_like: op._diagonal_backward(op.expand(g, (min(input_like.shape),)), input_like.shape,
-                                                         0, 0, 1))  # fmt: skip
-def trace(input: Tensor):
-    """Sum of the diagonal of a matrix.
-
-    >>> trace([[1., 2.], [3., 4.]])
-    tensor(5.)
-    """
-    if input.ndim != 2:
-        raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
-    if input.dtype.kind == "b":
-        raise ScriptTypeError("\"trace\" not implemented for 'Bool'")
-    return np.add.reduce(diagonal_view(input, 0, 0, 1), dtype=i8 if input.dtype.kind in "biu" else None)
-
-
-# ---- a part replaced -------------------------------------------------------------------------------------------
-def _check_part(name: str, part: tuple[int, ...], src: tuple[int, ...]) -> None:
-    if part != src:
-        raise ShapeError(
-            f"expected src to have a size equal to the slice of self. src size = {list(src)}, slice size = {list(part)}"
-        )
-
-
+# ---- a part replaced ---------------------------------------------------------------------------------------
 def _blank(g):
     return op.zeros_like(g)
 
 
 @general(
     vjp={
-        "input": lambda g, offset, dim1, dim2, src_like: op.diagonal_scatter(
-            g, _zeros(g, src_like), offset, dim1, dim2
-        ),
-        "src": lambda g, offset, dim1, dim2: op.diagonal(g, offset, dim1, dim2),
-    }
-)
-def diagonal_scatter(input: Tensor, src: Tensor, offset: Int = 0, dim1: Int = 0, dim2: Int = 1):
-    """The tensor with `src` on its diagonal.
-
-    >>> diagonal_scatter(zeros(2, 2), [1., 2.])
-    tensor([[1., 0.],
-            [0., 2.]])
-    """
-    out = np.array(input, order="C")
-    part = diagonal_view(out, offset, dim1, dim2)
-    _check_part("diagonal_scatter", part.shape, src.shape)
-    part[...] = src
-    return out
-
-
-def _zeros(g, like):
-    # zeros of another size than the cotangent, an array or a value as it is
-    a = np.zeros(like.shape, dtype_of(g))
-    return Value(a) if type(g) is Value else a
-
-
-@general(
-    vjp={
-        "input": lambda g, dim, index, src_like: op.select_scatter(g, _zeros(g, src_like), dim, index),
+        "input": lambda g, dim, index, src_like: op.select_scatter(g, zeros_of(g, src_like), dim, index),
         "src": lambda g, dim, index: op.select(g, dim, index),
     }
 )
@@ -392,7 +302,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: Int, index: Int):
     """
     out = np.array(input, order="C")
     part = get("select").kernel(out, dim, index)
-    _check_part("select_scatter", part.shape, src.shape)
+    check_part(part.shape, src.shape)
     part[...] = src
     return out
 
@@ -400,7 +310,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: Int, index: Int):
 @general(
     vjp={
         "input": lambda g, dim, start, end, step, src_like: op.slice_scatter(
-            g, _zeros(g, src_like), dim, start, end, step
+            g, zeros_of(g, src_like), dim, start, end, step
         ),
         "src": lambda g, dim, start, end, step, src_like: op.slice(g, dim, start, end, step),
     }
@@ -418,7 +328,7 @@ def slice_scatter(
     if step <= 0:
         raise ScriptValueError("slice step must be positive")
     part = out[(slice(None),) * axis + (slice(*bounds(out.shape[axis], start, end), step),)]
-    _check_part("slice_scatter", part.shape, src.shape)
+    check_part(part.shape, src.shape)
     part[...] = src
     return out
 
@@ -464,7 +374,7 @@ def _unravel(input: Index, shape: Sizes):
 
 @composite()
 def unravel_index(indices: Index, shape: Sizes):
-    """The coordinates in a tensor of that shape of places among all elements; a tuple with one tensor per dimension.
+    """The coordinates, in a tensor of that shape, of places among all elements: a tensor per dimension.
 
     >>> unravel_index(tensor([1, 3]), (2, 2))
     (tensor([0, 1]), tensor([1, 1]))

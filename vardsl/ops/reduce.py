@@ -9,8 +9,8 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.op import constant
-from vardsl.engine.value import Value
 from vardsl.engine.tiles import add_up, mean_into, sum_into
+from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError
 from vardsl.ops.define import Bool, Dtype, Int, Ints, Tensor, composite, fused, general, nondiff, op
 from vardsl.ops.dims import as_like, dtype_of, wrap_dim, wrap_dims
@@ -37,7 +37,9 @@ def _accumulator(input, dtype):
     vjp=lambda g, input_like, dim, keepdim: as_like(restore(g, input_like, dim, keepdim), input_like),
     grad_fn="SumBackward1",
     stream="sum",
-    into=lambda out, scratch, input, dim, keepdim, dtype: sum_into(out, input, wrap_dims(dim, input.ndim), keepdim),
+    into=lambda out, scratch, input, dim, keepdim, dtype: sum_into(
+        out, input, wrap_dims(dim, input.ndim), keepdim
+    ),
 )
 def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, dtype: Dtype | None = None):
     return add_up(input, wrap_dims(dim, input.ndim), _accumulator(input, dtype), keepdim)
@@ -73,7 +75,8 @@ def _refuse_integers(name, input, dtype):
     if not of.is_floating:
         word = "Input" if dtype is None else "Optional"
         raise ScriptTypeError(
-            f"{name}(): could not infer output dtype. {word} dtype must be either a floating point or complex dtype. "
+            f"{name}(): could not infer output dtype. {word} dtype must be either a floating point or "
+            "complex dtype. "
             f"Got: {of.type_name}",
             hint="mean(x, dtype=float32) counts integers as reals" if name == "mean" else None,
         )
@@ -98,7 +101,9 @@ def _mean_all(input: Tensor, dtype: Dtype | None = None):
     ),
     grad_fn="MeanBackward1",
     stream="mean",
-    into=lambda out, scratch, input, dim, keepdim, dtype: mean_into(out, input, wrap_dims(dim, input.ndim), keepdim),
+    into=lambda out, scratch, input, dim, keepdim, dtype: mean_into(
+        out, input, wrap_dims(dim, input.ndim), keepdim
+    ),
 )
 def _mean_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, dtype: Dtype | None = None):
     _refuse_integers("mean", input, dtype)
@@ -156,7 +161,8 @@ def nanmean(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dt
     """
     if not op.is_floating_point(input):
         raise ScriptTypeError(
-            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype.type_name}"
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input.dtype.type_name}"
         )
     total = op.nansum(input, dim, keepdim, dtype=dtype)
     return total / op.sum(op._not_nan(input), dim, keepdim, dtype=dtype_of(total))
@@ -200,13 +206,18 @@ def _prod_dim_vjp(g, input, y, dim, keepdim):
     return (g if keepdim else op.unsqueeze(g, axis)) * op._others(input, axis)
 
 
-@general(vjp=lambda g, input, y, input_like: as_like(_prod_all_vjp(g, input, y), input_like), grad_fn="ProdBackward0")
+@general(
+    vjp=lambda g, input, y, input_like: as_like(_prod_all_vjp(g, input, y), input_like),
+    grad_fn="ProdBackward0",
+)
 def _prod_all(input: Tensor, *, dtype: Dtype | None = None):
     return np.multiply.reduce(input, None, _accumulator(input, dtype))
 
 
 @general(
-    vjp=lambda g, input, y, input_like, dim, keepdim: as_like(_prod_dim_vjp(g, input, y, dim, keepdim), input_like),
+    vjp=lambda g, input, y, input_like, dim, keepdim: as_like(
+        _prod_dim_vjp(g, input, y, dim, keepdim), input_like
+    ),
     grad_fn="ProdBackward1",
 )
 def _prod_dim(input: Tensor, dim: Int, keepdim: Bool = False, *, dtype: Dtype | None = None):
@@ -267,11 +278,17 @@ def count_nonzero(input: Tensor, dim: Ints | None = None):
 
 @composite()
 def norm(
-    input: Tensor, p: Any | None = "fro", dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None
+    input: Tensor,
+    p: Any | None = "fro",
+    dim: Ints | None = None,
+    keepdim: Bool = False,
+    *,
+    dtype: Dtype | None = None,
 ):
-    """Norm of the elements, over all or over the dimensions `dim`: "fro" or 2 is the root of the sum of squares.
+    """Norm of all elements, or over the dimensions `dim`: "fro" or 2 is the root of the sum of squares.
 
-    Other numbers give (Σ |x|ᵖ)^(1/p), infinity the largest absolute value, "nuc" the sum of a matrix's singular values.
+    Other numbers give (Σ |x|ᵖ)^(1/p), infinity the largest absolute value, "nuc" the sum of a matrix's
+    singular values.
     At zero the derivative is 0.
 
     >>> norm([3., 4.])
@@ -280,5 +297,7 @@ def norm(
     if p is None or (p == "fro" and (dim is None or len(dim) <= 2)):
         p = 2
     if isinstance(p, str):
-        return op.linalg_matrix_norm(input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim, dtype=dtype)
+        return op.linalg_matrix_norm(
+            input, p, tuple(range(input.ndim)) if dim is None else dim, keepdim, dtype=dtype
+        )
     return op.linalg_vector_norm(input, p, dim, keepdim, dtype=dtype)

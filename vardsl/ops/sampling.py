@@ -11,13 +11,26 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.inplace import change, check_may_change
 from vardsl.engine.random import Generator
+from vardsl.engine.signature import type_name
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.broadcast import broadcast_shape
 from vardsl.ops.define import (
-    Bool, Dtype, Int, NotImplementedRule, Number, Sizes, Tensor, composite, creation, general, inplace_op, nondiff, op,
+    Bool,
+    Dtype,
+    Int,
+    NotImplementedRule,
+    Number,
+    Sizes,
+    Tensor,
+    composite,
+    creation,
+    general,
+    inplace_op,
+    nondiff,
+    op,
 )  # fmt: skip
 from vardsl.ops.dims import refuse_negative
-from vardsl.ops.shape import broadcast_shape
 
 
 def stream() -> Generator:
@@ -47,7 +60,7 @@ def _sized(size: tuple[int, ...], dtype: Any, name: str) -> Any:
     return dtype
 
 
-# ---- by size ---------------------------------------------------------------------------------------------------
+# ---- by size -----------------------------------------------------------------------------------------------
 @creation()
 def rand(size: Sizes, *, dtype: Dtype | None = None, requires_grad: Bool = False):
     """Samples that are uniform from 0 up to, and without, 1.
@@ -107,14 +120,17 @@ def randn_like(input: Tensor, *, dtype: Dtype | None = None, requires_grad: Bool
 
 
 _C_NAMES = {
-    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long",
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int",
+    "int64": "long",
     "float32": "float", "float64": "double",
 }  # fmt: skip
 
 
 def _integers(low: int, high: int, size: tuple[int, ...], dtype: Any) -> Any:
     if low >= high:
-        raise ScriptValueError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        raise ScriptValueError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+        )
     if dtype.kind in "iub":
         least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         for word, n in (("from", low), ("to - 1", high - 1)):
@@ -126,9 +142,14 @@ def _integers(low: int, high: int, size: tuple[int, ...], dtype: Any) -> Any:
 
 @creation()
 def randint(
-    low: Any = 0, high: Any = None, size: Any = None, *, dtype: Dtype | None = None, requires_grad: Bool = False
+    low: Any = 0,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: Dtype | None = None,
+    requires_grad: Bool = False,
 ):
-    """Integers from `low` (0) up to, and without, `high`: `randint(high, size)` or `randint(low, high, size)`.
+    """Integers from `low` up to, and without, `high`: `randint(high, size)` or `randint(low, high, size)`.
 
     >>> randint(10, (3,)).shape
     [3]
@@ -146,7 +167,12 @@ def randint(
 
 @creation()
 def randint_like(
-    input: Tensor, low: Int = 0, high: Int | None = None, *, dtype: Dtype | None = None, requires_grad: Bool = False
+    input: Tensor,
+    low: Int = 0,
+    high: Int | None = None,
+    *,
+    dtype: Dtype | None = None,
+    requires_grad: Bool = False,
 ):
     """Integers from `low` (0) up to, and without, `high`, in the shape and dtype of `input`.
 
@@ -170,7 +196,7 @@ def randperm(n: Int, *, dtype: Dtype | None = None, requires_grad: Bool = False)
     return stream().permutation(n).astype(of)
 
 
-# ---- by parameters -----------------------------------------------------------------------------------------------
+# ---- by parameters -----------------------------------------------------------------------------------------
 def _check_std(std: Any) -> None:
     if isinstance(std, np.ndarray):
         if (std < 0).any():
@@ -198,7 +224,10 @@ def _shape_back(g, like):
 
 
 @general(
-    vjp={"mean": lambda g, mean_like: _shape_back(g, mean_like), "std": lambda g, std_like: _shape_back(g, std_like)},
+    vjp={
+        "mean": lambda g, mean_like: _shape_back(g, mean_like),
+        "std": lambda g, std_like: _shape_back(g, std_like),
+    },
     grad_fn="NormalBackward3",
 )
 def _normal_both(mean: Tensor, std: Tensor):
@@ -219,6 +248,12 @@ def normal(
     [2, 3]
     """
     tensors = type(mean) is Value, type(std) is Value
+    if any(tensors) and size is not None:
+        raise ScriptTypeError(
+            f"normal() received an invalid combination of arguments - got ({type_name(mean)}, "
+            f"{type_name(std)}, tuple)",
+            hint="tensors bring their size with them",
+        )
     if tensors == (True, True):
         return op._normal_both(mean, std)
     if tensors[0]:
@@ -250,7 +285,9 @@ def _check_p(p: float) -> None:
         raise ScriptValueError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
 
 
-@general(vjp=NotImplementedRule("derivative for aten::bernoulli is not implemented"), grad_fn="NotImplemented")
+@general(
+    vjp=NotImplementedRule("derivative for aten::bernoulli is not implemented"), grad_fn="NotImplemented"
+)
 def _bernoulli_all(input: Tensor, p: Number):
     _check_p(p)
     return stream().bernoulli_scalar(float(p), input.shape, input.dtype)
@@ -273,7 +310,9 @@ def _check_weights(p: Any, again: bool) -> None:
     elif (p < 0).any():
         raise ScriptValueError("invalid multinomial distribution (encountering probability entry < 0)")
     elif not np.isfinite(p).all():
-        raise ScriptValueError("invalid multinomial distribution (encountering probability entry = infinity or NaN)")
+        raise ScriptValueError(
+            "invalid multinomial distribution (encountering probability entry = infinity or NaN)"
+        )
 
 
 @nondiff()
@@ -313,10 +352,10 @@ def poisson(input: Tensor):
     return stream().poisson(rates)
 
 
-# ---- in a tensor's shape, and in place ---------------------------------------------------------------------------
+# ---- in a tensor's shape, and in place ---------------------------------------------------------------------
 @general(vjp=_blank, inplace=True)
 def uniform(input: Tensor, low: Number = 0.0, high: Number = 1.0):
-    """Uniform samples from `low` up to, and without, `high`, in the shape and dtype of `input`; also in place.
+    """Uniform samples from `low` up to, and without, `high`, in the shape of `input`; also in place.
 
     >>> uniform([0., 0.]).shape
     [2]
@@ -331,14 +370,15 @@ def uniform(input: Tensor, low: Number = 0.0, high: Number = 1.0):
 
 @general(vjp=_blank, inplace=True)
 def exponential(input: Tensor, lambd: Number = 1.0):
-    """Samples of the exponential distribution with the rate `lambd`, in the shape and dtype of `input`; also in place.
+    """Samples of the exponential distribution with the rate `lambd`, in the shape of `input`; also in place.
 
     >>> exponential([0., 0.]).shape
     [2]
     """
     if input.dtype.kind != "f":
         raise ScriptTypeError(
-            "Exponential distribution is a continuous probability distribution. dtype must be a floating point but you "
+            "Exponential distribution is a continuous probability distribution. dtype must be a floating "
+            "point but you "
             f"specified {BY_NP[input.dtype].type_name}"
         )
     if lambd <= 0:
@@ -389,7 +429,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5):
     return change(input, op._bernoulli_like.run([input, p]))
 
 
-# ---- the stream itself -------------------------------------------------------------------------------------------
+# ---- the stream itself -------------------------------------------------------------------------------------
 @composite()
 def manual_seed(seed: Int):
     """Starts the random stream that belongs to a number, as PyTorch's CPU generator does.

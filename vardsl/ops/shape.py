@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.inplace import check_may_change, reshape_in_place
 from vardsl.engine.value import Value
 from vardsl.errors import ShapeError
@@ -15,7 +14,8 @@ from vardsl.ops.define import Int, Ints, Sizes, Tensor, Varargs, composite, gene
 from vardsl.ops.dims import infer_size, wrap_dim, wrap_dims
 
 NOT_VIEWABLE = (
-    "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+    "view size is not compatible with input tensor's size and stride (at least one dimension spans across "
+    "two "
     "contiguous subspaces). Use .reshape(...) instead."
 )
 
@@ -141,7 +141,8 @@ def transpose(input: Tensor, dim0: Int, dim1: Int):
 def _permutation(dims: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     if len(dims) != ndim:
         raise ShapeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the "
+            "desired "
             f"ordering of dimensions i.e. input.dim() = {ndim} is not equal to len(dims) = {len(dims)}"
         )
     axes = tuple([wrap_dim(d, ndim) for d in dims])
@@ -235,7 +236,8 @@ def movedim(input: Tensor, source: Ints, destination: Ints):
     if len(source) != len(destination):
         raise ShapeError(
             "movedim: Invalid source or destination dims: source "
-            f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)"
+            f"({list(source)} dims) should contain the same number of dims as destination "
+            f"({list(destination)} dims)"
         )
     of, to = [wrap_dim(d, n) for d in source], [wrap_dim(d, n) for d in destination]
     for word, given, axes in (("source", source, of), ("destination", destination, to)):
@@ -248,66 +250,6 @@ def movedim(input: Tensor, source: Ints, destination: Ints):
         order[b] = a
     rest = iter([k for k in range(n) if k not in of])
     return op.permute(input, tuple([k if k >= 0 else next(rest) for k in order]))
-
-
-def expanded_size(size: tuple[int, ...], shape: tuple[int, ...], type_name: str = "torch.FloatTensor") -> tuple[int, ...]:
-    """`size` with -1 as the size that is there. Raises ShapeError with PyTorch's sentences."""
-    lead = len(size) - len(shape)
-    if lead < 0:
-        raise ShapeError(
-            f"expand({type_name}{{{list(shape)}}}, size={list(size)}): the number of sizes provided "
-            f"({len(size)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
-        )
-    full = []
-    for k, n in enumerate(size):
-        if n == -1:
-            if k < lead:
-                raise ShapeError(
-                    f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {k}"
-                )
-            n = shape[k - lead]
-        elif k >= lead and n != shape[k - lead] != 1:
-            raise ShapeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({shape[k - lead]}) at "
-                f"non-singleton dimension {k}.  Target sizes: {list(size)}.  Tensor sizes: {list(shape)}"
-            )
-        full.append(n)
-    return tuple(full)
-
-
-@view(vjp=lambda g, input_like: op.sum_to_size(g, input_like.shape), stream="expand")
-def expand(input: Tensor, size: Sizes):
-    """The tensor broadcast to `size`, without a copy; -1 keeps a size.
-
-    >>> expand([[1.], [2.]], 2, 3)
-    tensor([[1., 1., 1.],
-            [2., 2., 2.]])
-    """
-    if input.shape == size:
-        return input[...]
-    return np.broadcast_to(input, expanded_size(size, input.shape, f"torch.{BY_NP[input.dtype].type_name}Tensor"))
-
-
-@composite()
-def expand_as(input: Tensor, other: Tensor):
-    """The tensor broadcast to the shape of `other`.
-
-    >>> expand_as([1., 2.], [[0., 0.], [0., 0.]])
-    tensor([[1., 2.],
-            [1., 2.]])
-    """
-    return op.expand(input, other.shape)
-
-
-@composite()
-def broadcast_to(input: Tensor, size: Sizes):
-    """The tensor broadcast to `size`, without a copy.
-
-    >>> broadcast_to([1., 2.], 2, 2)
-    tensor([[1., 2.],
-            [1., 2.]])
-    """
-    return op.expand(input, size)
 
 
 def _unsqueezed(g, input_like):
@@ -407,7 +349,8 @@ def unflatten(input: Tensor, dim: Int, sizes: Sizes):
         if not error.message.startswith("shape '"):
             raise ShapeError(f"unflatten got an unexpected error:\n{error.message}") from None
         raise ShapeError(
-            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} ({n}) in the input "
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} ({n}) in "
+            "the input "
             "tensor"
         ) from None
     return op.view(input, (*input.shape[:axis], *full, *input.shape[axis + 1 :]))
@@ -416,85 +359,6 @@ def unflatten(input: Tensor, dim: Int, sizes: Sizes):
 def _refuse_scalar(name: str, ndim: int) -> None:
     if ndim == 0:
         raise ShapeError(f"{name}() cannot be applied to a 0-dim tensor.")
-
-
-@view(vjp=lambda g, input_like, dimension, size, step: op._unfold_backward(g, input_like.shape, dimension, size, step))
-def unfold(input: Tensor, dimension: Int, size: Int, step: Int):
-    """All windows of `size` elements along `dimension`, `step` apart, in a new last dimension.
-
-    >>> unfold([1., 2., 3., 4.], 0, 2, 1)
-    tensor([[1., 2.],
-            [2., 3.],
-            [3., 4.]])
-    """
-    axis = wrap_dim(dimension, input.ndim)
-    n = input.shape[axis] if input.ndim else 1
-    if size < 0:
-        raise ShapeError(f"size is {size} but must be >= 0")
-    if size > n:
-        raise ShapeError(f"maximum size for tensor at dimension {axis} is {n} but size is {size}")
-    if step <= 0:
-        raise ShapeError(f"step is {step} but must be > 0")
-    a = np.asarray(input)
-    if not a.ndim:
-        return np.lib.stride_tricks.as_strided(a, (size,), (a.itemsize,))
-    shape = (*a.shape[:axis], (n - size) // step + 1, *a.shape[axis + 1 :], size)
-    strides = (*a.strides[:axis], a.strides[axis] * step, *a.strides[axis + 1 :], a.strides[axis])
-    return np.lib.stride_tricks.as_strided(a, shape, strides, writeable=step >= size)
-
-
-@general(vjp=lambda g, dimension, size, step: op.unfold(g, dimension, size, step), grad_fn="UnfoldBackwardBackward0")
-def _unfold_backward(input: Tensor, input_sizes: Sizes, dimension: Int, size: Int, step: Int):
-    out = np.zeros(input_sizes, input.dtype)
-    if not out.ndim:
-        return input.reshape(-1)[0] if size else out
-    axis = wrap_dim(dimension, out.ndim)
-    target = np.moveaxis(out, axis, -1)
-    windows = np.moveaxis(input, axis, -2)
-    count = windows.shape[-2]
-    for k in range(size):  # one strided sum for each place in the window
-        target[..., k : k + (count - 1) * step + 1 : step] += windows[..., k]
-    return out
-
-
-def diagonal_view(a: Any, offset: int, dim1: int, dim2: int) -> Any:
-    """The diagonals of the matrices in two dimensions of an array, sharing memory."""
-    d1, d2 = wrap_dim(dim1, a.ndim), wrap_dim(dim2, a.ndim)
-    if d1 == d2:
-        raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    rows, columns = a.shape[d1], a.shape[d2]
-    n = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
-    start = [slice(None)] * a.ndim
-    if n:
-        start[d1], start[d2] = slice(max(-offset, 0), None), slice(max(offset, 0), None)
-    b = a[tuple(start)]
-    rest = [k for k in range(a.ndim) if k not in (d1, d2)]
-    shape = (*[a.shape[k] for k in rest], n)
-    strides = (*[a.strides[k] for k in rest], a.strides[d1] + a.strides[d2])
-    return np.lib.stride_tricks.as_strided(b, shape, strides, writeable=a.flags.writeable)
-
-
-def _diagonal_vjp(g, input_like, offset, dim1, dim2):
-    return op._diagonal_backward(g, input_like.shape, offset, dim1, dim2)
-
-
-@view(vjp=_diagonal_vjp)
-def diagonal(input: Tensor, offset: Int = 0, dim1: Int = 0, dim2: Int = 1):
-    """The diagonal of a matrix, or of the matrices in `dim1` and `dim2`, as a view.
-
-    >>> diagonal([[1., 2.], [3., 4.]])
-    tensor([1., 4.])
-    """
-    return diagonal_view(input, offset, dim1, dim2)
-
-
-@general(
-    vjp=lambda g, offset, dim1, dim2: op.diagonal(g, offset, dim1, dim2), grad_fn="DiagonalBackwardBackward0"
-)
-def _diagonal_backward(input: Tensor, input_sizes: Sizes, offset: Int, dim1: Int, dim2: Int):
-    out = np.zeros(input_sizes, input.dtype)
-    diagonal_view(out, offset, dim1, dim2)[...] = input
-    return out
 
 
 @composite()
@@ -543,36 +407,3 @@ def _three(x):
 
 def _each(tensors, function):
     return tuple([function(x) for x in tensors]) if type(tensors) is list else function(tensors)
-
-
-@composite()
-def broadcast_tensors(tensors: Varargs):
-    """The tensors expanded to their common shape.
-
-    >>> broadcast_tensors([1., 2.], [[1.], [2.]])[0]
-    tensor([[1., 2.],
-            [1., 2.]])
-    """
-    return broadcast_list(tensors if type(tensors) is list else [tensors])
-
-
-def broadcast_list(tensors):
-    shape = broadcast_shape([x.shape for x in tensors])
-    return tuple(x if x.shape == shape else op.expand(x, shape) for x in tensors)
-
-
-def broadcast_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """The common shape of several. Raises ShapeError with PyTorch's sentence."""
-    full: list[int] = []
-    for shape in shapes:
-        full = [1] * (len(shape) - len(full)) + full
-        for k in range(1, len(shape) + 1):
-            a, b = full[-k], shape[-k]
-            if a != b and a != 1 and b != 1:
-                raise ShapeError(
-                    f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
-                    f"{len(full) - k}"
-                )
-            full[-k] = b if a == 1 else a
-    return tuple(full)
-

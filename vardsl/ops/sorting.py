@@ -10,7 +10,16 @@ from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
-    Bool, Index, Int, NotImplementedRule, Str, Tensor, composite, general, nondiff, op,
+    Bool,
+    Index,
+    Int,
+    NotImplementedRule,
+    Str,
+    Tensor,
+    composite,
+    general,
+    nondiff,
+    op,
 )  # fmt: skip
 from vardsl.ops.dims import wrap_dim
 
@@ -47,7 +56,7 @@ def _sort_stable(input: Tensor, dim: Int, descending: Bool):
 
 @composite()
 def sort(input: Tensor, dim: Int = -1, descending: Bool = False, *, stable: Bool | None = None):
-    """The elements in order along a dimension, and the places they came from. Equal elements keep their order.
+    """The elements in order along a dimension, and where they came from. Equal elements keep their order.
 
     >>> sort([3., 1., 2.]).values
     tensor([1., 2., 3.])
@@ -92,7 +101,7 @@ def topk(input: Tensor, k: Int, dim: Int = -1, largest: Bool = True, sorted: Boo
     return np.take_along_axis(input, at, axis), at
 
 
-# ---- distinct elements ---------------------------------------------------------------------------------------------
+# ---- distinct elements -------------------------------------------------------------------------------------
 def _no(name: str) -> NotImplementedRule:
     return NotImplementedRule(f"the derivative for '{name}' is not implemented.")
 
@@ -106,7 +115,9 @@ def _unique_all(input: Tensor):
 def _unique_dim(input: Tensor, dim: Int):
     axis = wrap_dim(dim, input.ndim)
     if not input.size and input.shape[axis] and 0 in input.shape:
-        raise ShapeError("There are 0 sized dimensions, and they aren't selected by `dim`, so unique cannot be applied")
+        raise ShapeError(
+            "There are 0 sized dimensions, and they aren't selected by `dim`, so unique cannot be applied"
+        )
     if not input.ndim:
         return np.array(input).reshape(1), np.zeros(1, i8), np.ones(1, i8)
     y, inverse, counts = np.unique(input, return_inverse=True, return_counts=True, axis=axis)
@@ -155,7 +166,7 @@ def unique(
     return_counts: Bool = False,
     dim: Int | None = None,
 ):
-    """The distinct elements (or slices along `dim`) in order; on demand where each went and how many there were.
+    """The distinct elements (or slices along `dim`) in order, with where each went and how many there were.
 
     >>> unique([2, 1, 2])
     tensor([1, 2])
@@ -176,7 +187,7 @@ def unique_consecutive(
     return _chosen(op._unique_runs(input, dim), return_inverse, return_counts)
 
 
-# ---- places in sorted sequences ------------------------------------------------------------------------------------
+# ---- places in sorted sequences ----------------------------------------------------------------------------
 def _places(sequence: Any, values: Any, right: bool, out_int32: bool) -> Any:
     side = "right" if right else "left"
     of = np.int32 if out_int32 else np.int64
@@ -224,20 +235,25 @@ def searchsorted(
     if side is not None and side not in ("left", "right"):
         raise ScriptValueError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
-        raise ScriptValueError("torch.searchsorted(): side and right can't be set to opposites, got side of left "
-                               "while right was True")  # fmt: skip
+        raise ScriptValueError(
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left "
+            "while right was True"
+        )
     sequence = np.asarray(sorted_sequence)
     _check_search(sequence, values, sorter)
     if sorter is not None:
         sequence = np.take_along_axis(sequence, sorter, -1)
-    return _places(sequence, _value_array("searchsorted", values, sequence), right or side == "right", out_int32)
+    return _places(
+        sequence, _value_array("searchsorted", values, sequence), right or side == "right", out_int32
+    )
 
 
 def _check_search(sequence: Any, values: Any, sorter: Any) -> None:
     if isinstance(values, (int, float)):
         if sequence.ndim != 1:
             raise ShapeError(
-                "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we "
+                "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is "
+                "1, but we "
                 f"got boundaries tensor dim({sequence.ndim}) and input value's dim(0) numel(1)"
             )
         return
@@ -256,13 +272,17 @@ def _check_search(sequence: Any, values: Any, sorter: Any) -> None:
             raise ScriptIndexError("torch.searchsorted(): sorter index out of range")
     if sequence.ndim == 0 or (values.ndim == 0 and sequence.ndim != 1):
         raise ShapeError(
-            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got "
-            f"boundaries tensor dim({sequence.ndim}) and input value's dim({values.ndim}) numel({values.size})"
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, "
+            "but we got "
+            f"boundaries tensor dim({sequence.ndim}) and input value's dim({values.ndim}) "
+            f"numel({values.size})"
         )
     if sequence.ndim != 1 and sequence.shape[:-1] != values.shape[:-1]:
         raise ShapeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
-            f"tensor and input value tensor must match, but we got boundaries tensor {list(sequence.shape)} and input "
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+            "boundaries "
+            f"tensor and input value tensor must match, but we got boundaries tensor {list(sequence.shape)} "
+            "and input "
             f"value tensor {list(values.shape)}"
         )
 
@@ -293,7 +313,7 @@ def argwhere(input: Tensor):
 
 @nondiff()
 def nonzero(input: Tensor, *, as_tuple: Bool = False):
-    """The places of the elements that are not zero: one in each row, or as a tuple with a tensor for each dimension.
+    """The places of the elements that are not zero: one in each row, or a tensor for each dimension.
 
     >>> nonzero([0., 2., 3.])
     tensor([[1],

@@ -96,7 +96,9 @@ def narrow(input: Tensor, dim: Int, start: Any, length: Int):
         raise ShapeError("narrow(): length must be non-negative.")
     n = input.shape[wrap_dim(dim, input.ndim)]
     if not -n <= start <= n:
-        raise ScriptIndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
+        raise ScriptIndexError(
+            f"start out of range (expected to be in range of [{-n}, {n}], but got {start})"
+        )
     if start < 0:
         start += n
     if start > n - length:
@@ -162,7 +164,8 @@ def split_with_sizes(input: Tensor, split_sizes: Ints, dim: Int = 0):
         )
     if sum(split_sizes) != n:
         raise ShapeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension "
+            f"{dim}), "
             f"but got split_sizes={list(split_sizes)}"
         )
     return _pieces(input, axis, split_sizes)
@@ -182,7 +185,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: Int = 0):
 
 @composite()
 def chunk(input: Tensor, chunks: Int, dim: Int = 0):
-    """The tensor cut along `dim` into `chunks` parts of one size (the last may be smaller, or there may be fewer).
+    """The tensor cut along `dim` into `chunks` parts of one size; the last may be smaller or missing.
 
     >>> chunk([1., 2., 3.], 2)
     (tensor([1., 2.]), tensor([3.]))
@@ -206,17 +209,21 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: Int = 0):
     (tensor([1.]), tensor([2., 3.]))
     """
     if input.ndim == 0:
-        raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise ShapeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     axis = wrap_dim(dim, input.ndim)
     where = indices_or_sections
     if type(where) is Value:
         if where.array.dtype.kind != "i" or where.array.dtype.itemsize != 8:
             raise ScriptTypeError(
-                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {where.dtype.type_name}"
+                "tensor_split expected tensor_indices_or_sections to have dtype of long, but got "
+                f"{where.dtype.type_name}"
             )
         if where.ndim > 1:
             raise ShapeError(
-                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, "
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
+                "one-dimensional tensor, "
                 f"but got a tensor with {where.ndim} dims"
             )
         where = where.array.tolist()
@@ -224,7 +231,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: Int = 0):
     if type(where) not in (int, list, tuple):
         raise ScriptTypeError(
             "tensor_split() received an invalid combination of arguments - got (Tensor, "
-            f"{type(where).__name__}), but expected one of:\n * (Tensor input, tuple of ints indices, int dim = 0)"
+            f"{type(where).__name__}), but expected one of:\n * (Tensor input, tuple of ints indices, int "
+            "dim = 0)"
         )
     if type(where) is int:
         if where <= 0:
@@ -249,12 +257,14 @@ def _stacked_split(name, input, where, axis, least):
     n = input.shape[axis]
     if type(where) is not int and type(where) not in (list, tuple, Value):
         raise ScriptTypeError(
-            f"{name}() received an invalid combination of arguments - got (Tensor, {type(where).__name__}), but "
+            f"{name}() received an invalid combination of arguments - got (Tensor, {type(where).__name__}), "
+            "but "
             f"expected one of:\n * (Tensor input, int sections)"
         )
     if type(where) is int and (where <= 0 or n % where):
         raise ShapeError(
-            f"torch.{name} attempted to split along dimension {axis}, but the size of the dimension {n} is not "
+            f"torch.{name} attempted to split along dimension {axis}, but the size of the dimension {n} is "
+            "not "
             f"divisible by the split_size {where}!"
         )
     return op.tensor_split(input, where, axis)

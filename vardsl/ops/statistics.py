@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, i8
-from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
-    Bool, Index, Int, Ints, Number, Str, Tensor, composite, general, get, nondiff, op,
+    Bool,
+    Index,
+    Int,
+    Ints,
+    Number,
+    Tensor,
+    composite,
+    general,
+    nondiff,
+    op,
 )  # fmt: skip
-from vardsl.ops.dims import dtype_of, wrap_dim, wrap_dims
+from vardsl.ops.dims import wrap_dim, wrap_dims
 from vardsl.ops.extrema import refuse_empty, selected_vjp
 from vardsl.ops.reduce import counted, restore
 from vardsl.ops.sorting import order
 
 
-# ---- variance ------------------------------------------------------------------------------------------------------
+# ---- variance ----------------------------------------------------------------------------------------------
 def _moments(name: str, input: Any, dim: Any, correction: float, keepdim: bool) -> tuple[Any, Any]:
     if input.dtype.kind != "f":
         raise ScriptTypeError(f"{name} only support floating point and complex dtypes")
@@ -63,8 +70,9 @@ def _mean_back(g, input, dim, keepdim):
 
 
 @general(
-    vjp=lambda g, input, dim, correction, keepdim: _var_vjp(g[0], input, dim, correction, keepdim)
-    + _mean_back(g[1], input, dim, keepdim),
+    vjp=lambda g, input, dim, correction, keepdim: (
+        _var_vjp(g[0], input, dim, correction, keepdim) + _mean_back(g[1], input, dim, keepdim)
+    ),
     grad_fn="VarMeanBackward0",
 )
 def _var_mean(input: Tensor, dim: Ints | None, correction: Number, keepdim: Bool):
@@ -72,8 +80,9 @@ def _var_mean(input: Tensor, dim: Ints | None, correction: Number, keepdim: Bool
 
 
 @general(
-    vjp=lambda g, y, input, dim, correction, keepdim: _std_vjp(g[0], y[0], input, dim, correction, keepdim)
-    + _mean_back(g[1], input, dim, keepdim),
+    vjp=lambda g, y, input, dim, correction, keepdim: (
+        _std_vjp(g[0], y[0], input, dim, correction, keepdim) + _mean_back(g[1], input, dim, keepdim)
+    ),
     grad_fn="StdMeanBackward0",
 )
 def _std_mean(input: Tensor, dim: Ints | None, correction: Number, keepdim: Bool):
@@ -100,7 +109,9 @@ def var(
     *,
     correction: Number | None = None,
 ):
-    """Variance of all elements, or over the dimensions `dim`: squared distances from the mean over n - `correction`.
+    """Variance of all elements, or over the dimensions `dim`.
+
+    Value: Σ (x - mean)² / (n - correction)
 
     >>> tensor([1., 2., 3.]).var()
     tensor(1.)
@@ -159,7 +170,7 @@ def std_mean(
     return _spread(op._std_mean, input, dim, unbiased, keepdim, correction)
 
 
-# ---- middle and most frequent elements --------------------------------------------------------------------------
+# ---- middle and most frequent elements ---------------------------------------------------------------------
 def _even_vjp(g, input, y):
     return op.expand(g, input.shape) * op._shares(input, y, (), False, True)
 
@@ -259,7 +270,7 @@ def kthvalue(input: Tensor, k: Int, dim: Int = -1, keepdim: Bool = False):
 
 
 def _most_frequent(a: Any) -> Any:
-    """The place in sorted order of the last of the longest run (of equal runs the first) in each last dimension."""
+    """The place in sorted order of the last of the longest run (the first of equal runs)."""
     s = np.sort(a, -1)
     n = s.shape[-1]
     ends = np.ones(s.shape, bool)
@@ -281,201 +292,7 @@ def mode(input: Tensor, dim: Int = -1, keepdim: Bool = False):
     return _picked("mode", input, dim, keepdim, _most_frequent)
 
 
-# ---- quantiles -----------------------------------------------------------------------------------------------------
-_INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
-
-
-def _check_quantile(name: str, input: Any, q: Any, dim: int | None, interpolation: str) -> None:
-    if prod(input.shape) == 0:
-        raise ShapeError(f"{name}() input tensor must be non-empty")
-    if q.ndim > 1:
-        raise ShapeError(f"{name}() q must be a scalar or 1D tensor")
-    if dtype_of(input).kind != "f":
-        raise ScriptTypeError(f"{name}() input tensor must be either float or double dtype")
-    if dtype_of(q) != dtype_of(input):
-        raise ScriptTypeError(f"{name}() q tensor must be same dtype as the input tensor")
-    if interpolation not in _INTERPOLATIONS:
-        raise ScriptValueError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
-        )
-    values = q.array if type(q) is Value else q
-    if ((values < 0) | (values > 1)).any():
-        raise ScriptValueError(f"{name}() q values must be in the range [0, 1]")
-
-
-def _lines(input: Any, dim: int | None, keepdim: bool) -> tuple[Any, tuple[int, ...]]:
-    """The input with the reduced elements in its last dimension, and the shape of a result."""
-    if dim is None:
-        shape = (1,) * input.ndim if keepdim else ()
-        return op.flatten(input), shape
-    axis = wrap_dim(dim, input.ndim)
-    shape = tuple([1 if k == axis else n for k, n in enumerate(input.shape) if keepdim or k != axis])
-    if axis == max(input.ndim - 1, 0):
-        return input if input.ndim else op.flatten(input), shape
-    return op.transpose(op.unsqueeze(input, -1), axis, -1), shape
-
-
-@nondiff()
-def _usable(input: Tensor, skip_nan: Bool):
-    """For each line the last rank, or minus one where a NaN spoils it."""
-    bad = np.add.reduce(np.isnan(input), -1, keepdims=True)
-    n = input.shape[-1]
-    return (np.maximum(n - bad - 1, 0) if skip_nan else np.where(bad > 0, -1, n - 1)).astype(input.dtype)
-
-
-def _quantile(name: str, input: Any, q: Any, dim: Any, keepdim: bool, interpolation: str, skip_nan: bool) -> Any:
-    if not isinstance(q, (int, float)):
-        scalar = q.ndim == 0
-    else:
-        if not 0 <= q <= 1:
-            raise ScriptValueError(f"{name}() q must be in the range [0, 1] but got {q}")
-        q, scalar = op.full((), float(q), dtype=dtype_of(input)), True
-    _check_quantile(name, input, q, dim, interpolation)
-    lines, shape = _lines(input, dim, keepdim)
-    ordered = op.sort(lines, -1, False).values
-    if scalar:
-        q = op.unsqueeze(q, 0)
-    else:
-        shape = (q.shape[0], *shape)
-    ordered = op.view(ordered, (*(shape if scalar else shape[1:]), ordered.shape[-1]))
-    last = op._usable(ordered, skip_nan)
-    ranks = _ranks(q, last, ordered.shape[-1])
-    values = _between(ordered, ranks, interpolation)
-    if scalar:
-        return get("squeeze_")(values, -1)
-    return get("squeeze_")(op.transpose(op.unsqueeze(values, 0), 0, -1), -1)
-
-
-def _ranks(q: Any, last: Any, n: int) -> Any:
-    spoilt = last < 0
-    return op.masked_fill(q * op.masked_fill(last, spoilt, 0), spoilt, n - 1)
-
-
-def _between(ordered: Any, ranks: Any, interpolation: str) -> Any:
-    if interpolation == "lower":
-        ranks = op.floor(ranks)
-    elif interpolation == "higher":
-        ranks = op.ceil(ranks)
-    elif interpolation == "nearest":
-        ranks = op.round(ranks)
-    plain = ranks.detach()
-    below = Value(np.floor(plain.array).astype(i8))
-    low = op.gather(ordered, -1, below)
-    if interpolation not in ("linear", "midpoint"):
-        return low
-    weights = op.full_like(plain, 0.5) if interpolation == "midpoint" else ranks - op._cast(below, dtype_of(ranks))
-    above = Value(np.ceil(plain.array).astype(i8))
-    return op.lerp(low, op.gather(ordered, -1, above), weights)
-
-
-@composite()
-def quantile(
-    input: Tensor, q: Any, dim: Int | None = None, keepdim: Bool = False, *, interpolation: Str = "linear"
-):
-    """The elements at the fractions `q` (a number or a vector) in sorted order, interpolated between neighbours.
-
-    >>> quantile([1., 2., 3., 4.], 0.5)
-    tensor(2.5000)
-    """
-    return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
-
-
-@composite()
-def nanquantile(
-    input: Tensor, q: Any, dim: Int | None = None, keepdim: Bool = False, *, interpolation: Str = "linear"
-):
-    """Quantiles of the elements that are not NaN.
-
-    >>> nanquantile([1., nan, 3.], 0.5)
-    tensor(2.)
-    """
-    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
-
-
-# ---- correlation -------------------------------------------------------------------------------------------------
-def _check_weights(name: str, w: Any, n: int, whole: bool) -> None:
-    if w.ndim > 1:
-        raise ShapeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.ndim} dimensions")
-    kind = dtype_of(w).kind
-    if whole and kind not in "iu":
-        raise ScriptTypeError(f"cov(): expected fweights to have integral dtype but got fweights with {_named(w)} dtype")
-    if not whole and kind != "f":
-        raise ScriptTypeError(
-            f"cov(): expected aweights to have floating point dtype but got aweights with {_named(w)} dtype"
-        )
-    if prod(w.shape) != n:
-        raise ShapeError(
-            f"cov(): expected {name} to have the same numel as there are observations in the input but got "
-            f"{prod(w.shape)} != {n}"
-        )
-    values = w.array if type(w) is Value else w
-    if n and values.min() < 0:
-        raise ScriptValueError(f"cov(): {name} cannot be negative")
-
-
-def _named(w: Any) -> str:
-    return BY_NP[dtype_of(w)].type_name
-
-
-@composite()
-def cov(input: Tensor, *, correction: Int = 1, fweights: Index | None = None, aweights: Tensor | None = None):
-    """Covariance of the variables in the rows over the observations in the columns.
-
-    `fweights` says how often each observation counts, `aweights` how much.
-
-    >>> cov([[1., 2., 3.], [1., 3., 5.]])
-    tensor([[1., 2.],
-            [2., 4.]])
-    """
-    if input.ndim > 2:
-        raise ShapeError(
-            f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
-        )
-    if dtype_of(input).kind == "b":
-        raise ScriptTypeError("cov(): bool dtype is not supported for input")
-    x = op.view(input, (1, -1)) if input.ndim < 2 else input
-    n = x.shape[1]
-    w: Any = None
-    if fweights is not None:
-        _check_weights("fweights", fweights, n, True)
-        w = fweights
-    if aweights is not None:
-        _check_weights("aweights", aweights, n, False)
-        w = aweights if w is None else w * aweights
-    total = n if w is None else op.sum(w)
-    if w is not None and total.item() == 0:
-        raise ScriptValueError("cov(): weights sum to zero, can't be normalized")
-    average = op.sum(x if w is None else x * w, 1) / total
-    free = total - correction
-    if w is not None and aweights is not None and correction != 0:
-        free = total - correction * op.sum(w * aweights) / total
-    if (free.item() if type(free) is Value else free) <= 0:
-        free = op.zeros((), dtype=i8)
-    away = x - op.unsqueeze(average, 1)
-    products = op.mm(away, op.t(away if w is None else away * w))
-    return op.squeeze(op.true_divide(products, free))
-
-
-@composite()
-def corrcoef(input: Tensor):
-    """Correlation of the variables in the rows over the observations in the columns.
-
-    >>> corrcoef([[1., 2., 3.], [1., 3., 5.]])
-    tensor([[1., 1.],
-            [1., 1.]])
-    """
-    if input.ndim > 2:
-        raise ShapeError(
-            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
-        )
-    c = op.cov(input)
-    if c.ndim == 0:
-        return c / c
-    d = op.sqrt(op.diag(c))
-    return op.clamp(c / op.view(d, (-1, 1)) / op.view(d, (1, -1)), -1, 1)
-
-
-# ---- counts ----------------------------------------------------------------------------------------------------------
+# ---- counts ------------------------------------------------------------------------------------------------
 @nondiff()
 def histc(input: Tensor, bins: Int = 100, min: Number = 0, max: Number = 0):
     """How many elements fall into each of `bins` equal parts of the range from `min` to `max`.
@@ -521,5 +338,3 @@ def bincount(input: Index, weights: Tensor | None = None, minlength: Int = 0):
         return np.bincount(input, minlength=minlength)
     y = np.bincount(input, np.asarray(weights, np.float64), minlength)
     return y.astype(np.float32) if weights.dtype == np.float32 else y
-
-
