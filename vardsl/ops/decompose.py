@@ -10,6 +10,7 @@ from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Str, Tensor, array, composite, general, op
+from vardsl.ops.signs import signed
 
 # ---- checks and parts --------------------------------------------------------------------------------------
 
@@ -330,7 +331,7 @@ def _eigh_vjp(g, y):
 
 
 @general(vjp=_eigh_vjp, grad_fn="LinalgEighBackward0")
-def _eigh(A: Tensor, UPLO: Str):
+def _eigh(A: Tensor, UPLO: Str, signs: Bool):
     try:
         values, vectors = np.linalg.eigh(A, UPLO)
     except np.linalg.LinAlgError:
@@ -339,7 +340,7 @@ def _eigh(A: Tensor, UPLO: Str):
             "has too "
             "many repeated eigenvalues."
         ) from None
-    return values, vectors
+    return values, signed(A, vectors, UPLO == "U") if signs else vectors
 
 
 def _check_eigh(A, uplo):
@@ -360,7 +361,7 @@ def linalg_eigh(A: Tensor, UPLO: Str = "L"):
     >>> linalg.eigh([[2., 0.], [0., 1.]]).eigenvalues
     tensor([1., 2.])
     """
-    return op._eigh(A, _check_eigh(A, UPLO))
+    return op._eigh(A, _check_eigh(A, UPLO), True)
 
 
 @composite()
@@ -370,4 +371,4 @@ def linalg_eigvalsh(A: Tensor, UPLO: Str = "L"):
     >>> linalg.eigvalsh([[5., 0.], [0., 2.]])
     tensor([2., 5.])
     """
-    return op._eigh(A, _check_eigh(A, UPLO))[0]
+    return op._eigh(A, _check_eigh(A, UPLO), False)[0]
