@@ -1,18 +1,14 @@
-"""What an editor needs to know of a text while it is being typed: brackets, indentation, pasted prompts."""
+"""What an editor needs to know of a text while it is being typed: brackets and indentation."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-from vardsl.syntax.continuation import completeness
 from vardsl.syntax.layout import INDENT
 from vardsl.syntax.tokens import Piece, tokens
 
 _OPENERS = {"(": ")", "[": "]", "{": "}"}
 _CLOSERS = {closer: opener for opener, closer in _OPENERS.items()}
-_PROMPT = re.compile(r"[ \t]*(>>>|vd>)( |(?=\r?\n|$))")
-_CONTINUATION = re.compile(r"[ \t]*\.\.\.( |(?=\r?\n|$))")
 
 
 def matching_bracket(text: str, at: int) -> int | None:
@@ -82,42 +78,3 @@ def _leading(text: str, at: int) -> str:
     """The blanks at the start of the line in which `at` stands."""
     line = text[text.rfind("\n", 0, at) + 1 :]
     return line[: len(line) - len(line.lstrip(" \t"))]
-
-
-def strip_prompts(text: str) -> str:
-    """A text copied from a session without its prompts and without the output between the inputs.
-
-    Only a text that starts with a prompt is one; what looks like a prompt inside a string stays.
-    """
-    body = text.lstrip("\r\n")
-    if not _PROMPT.match(body):
-        return text
-    inside = _inside_strings(body)
-    blocks: list[str] = []
-    offset = 0
-    for line in body.splitlines(keepends=True):
-        start, offset = offset, offset + len(line)
-        if start not in inside:
-            prompt = _PROMPT.match(line)
-            if prompt:
-                blocks.append(line[prompt.end() :])
-                continue
-            prompt = _CONTINUATION.match(line)
-            if prompt:
-                blocks[-1] += line[prompt.end() :]
-                continue
-        if completeness(blocks[-1]) == "incomplete":
-            blocks[-1] += line
-    return "".join(block if block.endswith(("\n", "\r")) else block + "\n" for block in blocks).rstrip("\r\n")
-
-
-def _inside_strings(text: str) -> set[int]:
-    """Line starts that lie inside a string, which an escaped line end makes possible."""
-    starts: set[int] = set()
-    for piece in tokens(text):
-        if piece.kind in ("string", "escape"):
-            at = text.find("\n", piece.start, piece.end)
-            while at >= 0:
-                starts.add(at + 1)
-                at = text.find("\n", at + 1, piece.end)
-    return starts

@@ -15,8 +15,6 @@ from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.styles import BaseStyle, Style, merge_styles
 
 from vardsl.apps.repl.lines import is_command
-from vardsl.assist.editing import pairs
-from vardsl.syntax.tokens import tokens
 
 # Texts with more lines are coloured line by line, where they are looked at.
 MANY_LINES = 200
@@ -109,6 +107,8 @@ class InputLexer(Lexer):
 @lru_cache(maxsize=512)
 def fragments(text: str) -> tuple[tuple[str, str], ...]:
     """A text in coloured pieces."""
+    # loaded with the first character, not before the first prompt
+    tokens = import_module("vardsl.syntax.tokens").tokens
     parts: list[tuple[str, str]] = []
     at = 0
     for piece in tokens(text):
@@ -149,7 +149,8 @@ class Brackets(Processor):
         if document.line_count > MANY_LINES:
             return ()
         if self.known[0] != text:
-            self.known = (text, pairs(text, tokens(text)))
+            editing = import_module("vardsl.assist.editing")
+            self.known = (text, editing.pairs(text, editing.tokens(text)))
         for k in (at, at - 1):
             if k in self.known[1]:
                 return k, self.known[1][k]

@@ -17,7 +17,7 @@ from vardsl.apps.progress import ProgressLine
 from vardsl.apps.repl.config import Settings
 from vardsl.apps.report import report
 from vardsl.apps.terminal import SIGNALS
-from vardsl.assist.editing import strip_prompts
+from vardsl.assist.paste import strip_prompts
 from vardsl.display.ansi import Style, use_colour
 from vardsl.engine.value import Value
 from vardsl.errors import Error, Interrupted

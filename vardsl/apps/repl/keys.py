@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer
@@ -24,12 +26,14 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.key_processor import KeyProcessor
 
 from vardsl.apps.repl.lines import is_command
-from vardsl.assist.editing import dedentation, indentation
-from vardsl.syntax.continuation import completeness
-from vardsl.syntax.layout import INDENT
 
 # Two keys that a terminal sends as one (Alt-Enter) arrive together, those of a hand do not.
 TOGETHER = 0.03
+
+
+def _editing() -> Any:
+    """What knows the text's brackets; loaded at the first key that needs it, not before the first prompt."""
+    return import_module("vardsl.assist.editing")
 
 
 class Recall:
@@ -106,7 +110,7 @@ def _run(buffer: Buffer, recall: Recall) -> None:
 
 
 def _new_line(buffer: Buffer) -> None:
-    buffer.insert_text("\n" + indentation(buffer.document.text_before_cursor))
+    buffer.insert_text("\n" + _editing().indentation(buffer.document.text_before_cursor))
 
 
 def _enter(keys: KeyBindings, typing: Filter, recall: Recall, times: Times) -> None:
@@ -119,6 +123,7 @@ def _enter(keys: KeyBindings, typing: Filter, recall: Recall, times: Times) -> N
     def _enter_(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         text = buffer.text
+        completeness = import_module("vardsl.syntax.continuation").completeness
         if is_command(text) or completeness(text) != "incomplete":
             _run(buffer, recall)
         else:
@@ -181,7 +186,7 @@ def _brackets(keys: KeyBindings, inserting: Filter) -> None:
     def close(event: KeyPressEvent) -> None:
         buffer, closer = event.current_buffer, event.data
         before = buffer.document.text_before_cursor
-        blanks = dedentation(before, closer)
+        blanks = _editing().dedentation(before, closer)
         if blanks is not None:
             line = before.rfind("\n") + 1
             after = buffer.document.text_after_cursor
@@ -199,16 +204,16 @@ def _tab(keys: KeyBindings, inserting: Filter) -> None:
 
     @keys.add("tab", filter=inserting & at_start & ~has_completions)
     def _indent(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text(" " * INDENT)
+        event.current_buffer.insert_text(" " * _editing().INDENT)
 
     @keys.add("s-tab", filter=inserting & at_start & ~has_completions)
     def _dedent(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         line = buffer.document.current_line_before_cursor
-        buffer.delete_before_cursor(min(INDENT, len(line)))
+        buffer.delete_before_cursor(min(_editing().INDENT, len(line)))
 
     @keys.add("backspace", filter=inserting & at_start & ~has_selection)
     def _backspace(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         column = len(buffer.document.current_line_before_cursor)
-        buffer.delete_before_cursor((column - 1) % INDENT + 1 if column else 1)
+        buffer.delete_before_cursor((column - 1) % _editing().INDENT + 1 if column else 1)

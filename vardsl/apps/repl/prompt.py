@@ -31,6 +31,7 @@ from vardsl.apps.repl.lines import is_command
 from vardsl.display.ansi import use_colour
 
 SLOW = 0.1
+MENU = 50
 
 
 class Prompt:
@@ -252,7 +253,8 @@ class _Completer(Completer):
             if complete_event.text_inserted and document.get_word_before_cursor() in names:
                 return
             found = help_.complete.complete(before, names, folder=str(session.permissions.folder))
-        for c in found:
+        # a menu that opens by itself is short: every row of it is measured at every key
+        for c in found[:MENU] if complete_event.text_inserted else found:
             yield Completion(c.text, c.start - len(before), display=c.display or c.text, display_meta=c.note)
 
 
