@@ -16,6 +16,8 @@ from vardsl.display.tensors import (
     format_tuple,
 )
 from vardsl.engine.context import Context
+from vardsl.engine.inplace import InPlace
+from vardsl.engine.op import Op
 from vardsl.engine.value import Node, Value
 from vardsl.errors import LimitError, ScriptTypeError
 
@@ -58,6 +60,8 @@ def text(value: Any, ctx: Context, *, quoted: bool = False, depth: int = 0) -> s
         return format_array(value, options, nested=quoted)
     if isinstance(value, np.generic):
         return str(value.item())
+    if isinstance(value, (Op, InPlace)):
+        return f"<fn {value.name}>"
     if isinstance(value, FunctionType):
         return f"<{_function(value)}>"
     if (

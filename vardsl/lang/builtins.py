@@ -62,6 +62,7 @@ class Counted:
     """What `enumerate` and `zip` give: pairs made while a loop goes through them."""
 
     __slots__ = ("make", "what")
+    WORDS = "what enumerate or zip gives"
 
     def __init__(self, what: str, make: Callable[[], Iterator[Any]]) -> None:
         self.what = what

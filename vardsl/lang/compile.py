@@ -252,10 +252,14 @@ class Compiler(Loops):
         )
 
     def _outside_graph(self, span: Span, build: Callable[[], Stmts]) -> Stmts:
+        if self.unit.outside_graph:
+            return build()
         p = self.at(span)
         before = self.fresh("g")
         self.unit.blocks += 1
+        self.unit.outside_graph = True
         inner = build()
+        self.unit.outside_graph = False
         self.unit.blocks -= 1
         on = do(helper("set_grad", [load(before, p)], p), p)
         return [put(before, helper("no_grad", [], p), p), py.Try(inner, [], [], [on], **p)]

@@ -17,6 +17,7 @@ from vardsl.syntax import ast
 
 _KINDS = {"int": "q", "real": "d", "bool": "?"}
 Packed = tuple[bytes, tuple[int, ...], str]
+MAX_DIMS = 64
 TUPLE_HINT = "a tuple (…) may hold anything"
 
 
@@ -44,7 +45,7 @@ def _nested(e: ast.Expr) -> Any:
 def pack(e: ast.ListLit | ast.NumberRow) -> Packed | None:
     """Bytes, shape and kind of a literal of plain numbers; None where that is to be seen at run time."""
     nested = _nested(e)
-    if nested is None or not _regular(nested):
+    if nested is None or not _regular(nested) or _depth(nested) > MAX_DIMS:
         return None
     leaves = _leaves(nested)
     kinds = {type(x) for x in leaves}
@@ -67,6 +68,13 @@ def _regular(nested: Any) -> bool:
         if not level:
             return True
     return not any(isinstance(x, list) for x in level)
+
+
+def _depth(nested: Any) -> int:
+    n = 0
+    while isinstance(nested, list):
+        n, nested = n + 1, nested[0] if nested else None
+    return n
 
 
 def _leaves(nested: Any) -> list[Any]:
@@ -145,6 +153,8 @@ def _shape(items: Any, leaves: list[Any]) -> tuple[int, ...]:
         if isinstance(y, (list, tuple)) and not tensors:
             raise _ragged(0, len(shape), len(y))
         _refuse(y)
+    if len(shape) > MAX_DIMS:
+        raise LimitError(f"a tensor of {len(shape)} dimensions has more than {MAX_DIMS}, the limit")
     leaves.extend(level)
     return tuple(shape)
 

@@ -31,6 +31,7 @@ class Unit:
         self.globals: set[str] = set()
         self.loops: list[str] = []  # how each open loop is left: "here" or, at a turn's own function, "turn"
         self.blocks = 0
+        self.outside_graph = False  # in a `no_grad` block
         self.counted = False  # whether the call was counted as a level of depth
 
 

@@ -49,6 +49,8 @@ def translated(error: BaseException, facts: Facts) -> Error:
         return ScriptValueError("division by zero", hint="tensors divide as IEEE says: tensor(1.) / 0 is inf")
     if isinstance(error, OverflowError):
         return LimitError(f"a number is too large here: {message}")
+    if isinstance(error, RecursionError) and not facts.entries:
+        return LimitError("blocks are nested too deep in this program, the limit is about 150")
     if isinstance(error, RecursionError):
         return LimitError(
             "calls are nested too deep for this machine, the limit is 1000",
@@ -309,6 +311,10 @@ _PATTERNS: tuple[tuple[type[BaseException], tuple[tuple[re.Pattern[str], Any], .
     (
         IndexError,
         (
+            (
+                re.compile(r"number of dimensions must be within \[0, (\d+)\]"),
+                lambda m, f: LimitError(f"a tensor of more than {m[1]} dimensions, the limit"),
+            ),
             (
                 re.compile(r"(string|tuple|range object) index out of range"),
                 lambda m, f: ScriptIndexError(f"the index is outside this {m[1].split()[0]}"),

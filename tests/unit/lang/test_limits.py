@@ -126,3 +126,27 @@ def test_a_session_is_usable_after_a_limit() -> None:
 
 def test_a_chain_of_a_hundred_thousand_terms() -> None:
     assert vardsl.Session().eval("+".join(["1"] * 100_000)) == 100_000
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "no_grad { " * 50 + "x = is_grad_enabled() " + "}" * 50 + "; x == false",
+        "k = 0; " + "".join(f"for i{i} in range(1) {{ " for i in range(100)) + "k += 1 " + "}" * 100 + "; k == 1",
+        "if true { " * 150 + "y = 1 " + "}" * 150 + "; y == 1",
+        "x = -1; if x == 0 { } " + "".join(f"else if x == {i} {{ }} " for i in range(150)) + "else { y = 9 }; y == 9",
+        "abs(" * 150 + "-1" + ")" * 150 + " == 1",
+        "x = " + "[" * 60 + "1" + "]" * 60 + "; x.ndim == 60",
+        "f = " + "fn(x) = " * 100 + "1; f(0)(0) != 1",
+        "true" + " and true" * 20_000,
+        "1" + " <= 1" * 20_000,
+        "fn f() {\n" + "x = 1\n" * 5000 + "return x == 1 }; f()",
+    ],
+)
+def test_deep_and_long_programs_run(source: str) -> None:
+    assert vardsl.Session().run(source) is True
+
+
+def test_more_dimensions_than_numpy_has() -> None:
+    assert error_of("x = " + "[" * 80 + "1" + "]" * 80).kind == "limit"
+    assert error_of("x = ones(1); x" + "[none]" * 80).kind == "limit"
