@@ -10,7 +10,7 @@ from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Str, Tensor, array, composite, general, op
-from vardsl.ops.signs import signed
+from vardsl.ops.signs import signed, wide_svd
 
 # ---- checks and parts --------------------------------------------------------------------------------------
 
@@ -261,8 +261,9 @@ def _svd_kernel(a: Array, full: bool) -> tuple[Array, Array, Array]:
 
 
 @general(vjp=_svd_vjp, grad_fn="LinalgSvdBackward0")
-def _svd(A: Tensor, full_matrices: Bool):
-    return _svd_kernel(A, full_matrices)
+def _svd(A: Tensor, full_matrices: Bool, signs: Bool):
+    found = wide_svd(A, full_matrices) if signs else None
+    return found or _svd_kernel(A, full_matrices)
 
 
 @composite(fields="U S Vh")
@@ -276,7 +277,7 @@ def linalg_svd(A: Tensor, full_matrices: Bool = True):
     """
     check_real("linalg.svd", A)
     check_matrix("linalg.svd", A)
-    return op._svd(A, full_matrices)
+    return op._svd(A, full_matrices, True)
 
 
 @composite()
@@ -288,7 +289,7 @@ def linalg_svdvals(A: Tensor):
     """
     check_real("linalg.svd", A)
     check_matrix("linalg.svd", A)
-    return op._svd(A, False)[1]
+    return op._svd(A, False, False)[1]
 
 
 @composite(fields="U S V")
@@ -304,11 +305,11 @@ def svd(input: Tensor, some: Bool = True, compute_uv: Bool = True):
         )
     check_real("linalg.svd", input)
     if not compute_uv:
-        s = op._svd(input, False)[1]
+        s = op._svd(input, False, False)[1]
         m, n = input.shape[-2:]
         batch = tuple(input.shape[:-2])
         return (_zeros(input, (*batch, m, m)), s, _zeros(input, (*batch, n, n)))
-    u, s, vh = op._svd(input, not some)
+    u, s, vh = op._svd(input, not some, True)
     return u, s, swap(vh)
 
 

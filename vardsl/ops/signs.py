@@ -1,8 +1,10 @@
-"""The signs of eigenvectors, as the LAPACK that PyTorch is built with leaves them.
+"""The signs of eigenvectors and singular vectors, as the LAPACK that PyTorch is built with leaves them.
 
-Any sign is right, but one must be chosen, and it shows in printed results and in gradients. LAPACK's signs follow
-from how its plane rotations are signed, which changed between its versions; NumPy brings the newer one. So for the
-sizes that are solved by implicit QL and QR sweeps, the sweeps are repeated here, on one number of each vector.
+Any sign is right, but one must be chosen, and it shows in printed results and in gradients. Signs of
+eigenvectors follow from how plane rotations are signed, which changed between versions of LAPACK; NumPy
+brings the newer one. So for the sizes that are solved by implicit QL and QR sweeps, the sweeps are repeated
+here, on one number of each vector. Singular vectors of wide matrices follow from whether an LQ step comes
+first.
 """
 
 from __future__ import annotations
@@ -208,3 +210,73 @@ def signed(a: Array, vectors: Array, upper: bool) -> Array:
             clear = np.abs(expected - found) > np.abs(expected + found)
             columns[:, clear] *= -1
     return made
+
+
+# ---- wide matrices --------------------------------------------------------------------------------
+
+
+def _reflection(x: Array) -> Array | None:
+    """The unit normal of the reflection that leaves only the first element of `x`; None where that is so."""
+    if not x[1:].any():
+        return None
+    v = x.copy()
+    v[0] += math.copysign(float(np.sqrt(x @ x)), float(x[0]))
+    return np.asarray(v / np.sqrt(v @ v))
+
+
+def _upper_from_lower(b: Array) -> tuple[Array, Array]:
+    """A lower bidiagonal matrix turned into an upper one by rotations G from the left: (G b, G)."""
+    m = len(b)
+    b, g = b.copy(), np.eye(m, dtype=b.dtype)
+    for i in range(m - 1):
+        f, e = float(b[i, i]), float(b[i + 1, i])
+        r = math.copysign(math.hypot(f, e), f) if e else f
+        c, s = (f / r, e / r) if r else (1.0, 0.0)
+        turn = np.array([[c, s], [-s, c]], b.dtype)
+        b[i : i + 2] = turn @ b[i : i + 2]
+        g[i : i + 2] = turn @ g[i : i + 2]
+        b[i + 1, i] = 0
+    return b, g
+
+
+def _svd_of_wide(a: Array, full: bool) -> tuple[Array, Array, Array]:
+    """U, S and Vh by reflections from both sides, without an LQ step before them."""
+    m, n = a.shape
+    a = a.copy()
+    right: list[Array | None] = []
+    left: list[Array | None] = []
+    for i in range(m):
+        v = _reflection(a[i, i:])
+        right.append(v)
+        if v is not None:
+            a[i:, i:] -= np.outer(2 * (a[i:, i:] @ v), v)
+        u = _reflection(a[i + 1 :, i]) if i < m - 1 else None
+        left.append(u)
+        if u is not None:
+            a[i + 1 :, i:] -= np.outer(u, 2 * (u @ a[i + 1 :, i:]))
+    band, turns = _upper_from_lower(np.tril(a[:, :m]) - np.tril(a[:, :m], -2))
+    u_band, s, vh_band = np.linalg.svd(band)
+    made_u = turns.T @ u_band
+    made_v = np.eye(n if full else m, n, dtype=a.dtype)
+    made_v[:m, :m] = vh_band
+    for i in range(m - 1, -1, -1):
+        u, v = left[i], right[i]
+        if u is not None:
+            made_u[i + 1 :] -= np.outer(u, 2 * (u @ made_u[i + 1 :]))
+        if v is not None:
+            made_v[:, i:] -= np.outer(2 * (made_v[:, i:] @ v), v)
+    return made_u, s, made_v
+
+
+WIDEST, ROWS = 20, 64  # PyTorch's LAPACK takes the LQ step only from this ratio on; NumPy's does at 11/6
+
+
+def wide_svd(a: Array, full: bool) -> tuple[Array, Array, Array] | None:
+    """The decomposition of matrices for which NumPy would choose other signs; None for the rest."""
+    m, n = a.shape[-2:]
+    if not (2 <= m <= ROWS and m * 11 // 6 <= n < WIDEST * m) or not a.size or not np.isfinite(a).all():
+        return None
+    parts = [_svd_of_wide(x, full) for x in a.reshape(-1, m, n)]
+    u, s, vh = (np.stack(p) for p in zip(*parts, strict=True))
+    batch = a.shape[:-2]
+    return u.reshape(*batch, m, m), s.reshape(*batch, m), vh.reshape(*batch, *vh.shape[1:])
