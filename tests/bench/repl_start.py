@@ -1,10 +1,11 @@
-"""How soon a prompt stands there, how soon it can be typed at, and what a key costs: against IPython and Python.
+"""How soon a prompt stands there and can be typed at, and what a key costs: against IPython and Python.
 
     python tests/bench/repl_start.py [--ipython PATH] [--runs 15] [--json FILE]
 
-Each program is started on a pseudo-terminal, in turns. `prompt` is the time until its prompt has been drawn; `key` until
-a character typed at once has been echoed; `answer` until `1+1` typed at once has been answered. Then keys are typed
-one by one into a session with 300 variables, and the time that handling and drawing one takes is measured inside.
+Each program is started on a pseudo-terminal, in turns. `prompt` is the time until its prompt has been drawn;
+`key` until a character typed at once has been echoed; `answer` until a sum typed at once has been answered.
+Then keys are typed one by one into a session with 300 variables, and the time from a key's arrival to the end
+of the drawing that follows is taken.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def main() -> None:
         if options.ipython:
             programs["ipython"] = ([options.ipython, "--no-banner"], rb"In \[1\]: ")
         found: dict[str, list[dict[str, float]]] = {name: [] for name in programs}
-        for name, (command, prompt) in programs.items():  # warm the disk
+        for command, prompt in programs.values():  # warm the disk
             once(command, prompt, environ)
         for _ in range(options.runs):
             for name, (command, prompt) in programs.items():

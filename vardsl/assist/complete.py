@@ -21,6 +21,8 @@ from vardsl.engine.value import Value
 from vardsl.errors import Error
 from vardsl.lang import builtins, members
 from vardsl.lang.modules import Module
+from vardsl.lang.optimizers import Optimizer
+from vardsl.lang.schedules import Schedule
 from vardsl.ops import define
 from vardsl.source import Source
 from vardsl.syntax.grammar import END
@@ -34,6 +36,17 @@ LONG = 4000
 
 _WORD = re.compile(r"[^\W\d]\w*$")
 _OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "nadam", "lbfgs")
+_OF_OPTIMIZERS = {
+    "step": "updates the parameters",
+    "zero_grad": "sets their gradients to none",
+    "lr": "the learning rate",
+    "params": "the parameters",
+}
+_OF_SCHEDULES = {
+    "step": "moves on by one epoch",
+    "lr": "the learning rate",
+    "last_epoch": "how many epochs have passed",
+}
 _FORMATS = {
     "graph": (".svg", ".png", ".dot", ".mmd", ".html"),
     "plot": (".png", ".svg", ".pdf"),
@@ -161,8 +174,10 @@ def _other_members(value: Any) -> Iterator[Offer]:
             if "." not in name:
                 yield name, "operation", _about(name)
     else:
-        for name in getattr(value, "MEMBERS", ()):
-            yield name, "member", _said("")
+        for kind, known in ((Optimizer, _OF_OPTIMIZERS), (Schedule, _OF_SCHEDULES)):
+            if isinstance(value, kind):
+                for name, note in known.items():
+                    yield name, "member", _said(note)
         if isinstance(value, Module):
             for name in value.space:
                 yield name, "name", _value(value.space.get(name))
@@ -255,7 +270,7 @@ def _optimizers(names: Mapping[str, Any]) -> Iterator[Offer]:
     for name in _OPTIMIZERS:
         yield name, "builtin", _about(name)
     for name, value in names.items():
-        if hasattr(type(value), "zero_grad") and hasattr(type(value), "step"):
+        if isinstance(value, Optimizer):
             yield name, "variable", _value(value)
 
 

@@ -223,6 +223,8 @@ def hover(text: str, at: int, names: Mapping[str, Any]) -> str:
     name = text[piece.start : piece.end]
     if piece.kind != "member" and name in names:
         return f"{name}: {facts(names[name])}"
+    if piece.kind == "member" and name in PROPERTIES:
+        return f"{name}: {PROPERTIES[name]}"
     known = _builtin(name)
     line = one_line(name) or (one_line_of_member(name) if piece.kind == "member" else "")
     head = f"{name}({', '.join(t for _, t in known)})" if known is not None else name

@@ -37,9 +37,9 @@ _METHODS = frozenset(
 # Besides what draws random numbers: what changes an argument, or leaves memory as it is.
 _NEVER = RANDOM | CALLING | {"batch_norm", "instance_norm", "rrelu", "empty", "empty_like"}
 _PURE_NODES = (
-    ast.Name, ast.Number, ast.Bool, ast.NoneLit, ast.String, ast.NumberRow, ast.ListLit, ast.TupleExpr, ast.Paren,
-    ast.Conditional, ast.BoolOp, ast.Not, ast.Compare, ast.Chain, ast.Unary, ast.Power, ast.Member, ast.Index,
-    ast.Slice, ast.Ellipsis_, ast.Call, ast.Arg, ast.FString, ast.Field, ast.Pipe, ast.Var,
+    ast.Name, ast.Number, ast.Bool, ast.NoneLit, ast.String, ast.NumberRow, ast.ListLit, ast.TupleExpr,
+    ast.Paren, ast.Conditional, ast.BoolOp, ast.Not, ast.Compare, ast.Chain, ast.Unary, ast.Power, ast.Member,
+    ast.Index, ast.Slice, ast.Ellipsis_, ast.Call, ast.Arg, ast.FString, ast.Field, ast.Pipe, ast.Var,
 )  # fmt: skip
 
 

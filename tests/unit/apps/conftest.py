@@ -35,7 +35,7 @@ class Keyboard:
         return self.prompt.session.default_buffer
 
     def type(self, *texts: str | Callable[[], object]) -> str:
-        """What `read` gives for these keys; a function among them is called when the keys before it are done."""
+        """What `read` gives for these keys; a function among them is called after the keys before it."""
         problems: list[BaseException] = []
 
         def work() -> None:

@@ -209,7 +209,7 @@ def test_a_save_never_follows_a_link(conversation: Conversation, capsys: Capture
     assert (tmp_path / "target").read_text() == "keep"
 
 
-# ---- completion of commands ----------------------------------------------------------------------------------
+# ---- completion of commands ----
 def test_commands_and_their_arguments_complete(conversation: Conversation, tmp_path: Path) -> None:
     def texts(before: str) -> list[str]:
         return [c.text for c in commands.complete(conversation, before)]
@@ -223,7 +223,7 @@ def test_commands_and_their_arguments_complete(conversation: Conversation, tmp_p
     assert "softness" in texts(":type soft")
 
 
-# ---- the tutorial --------------------------------------------------------------------------------------------
+# ---- the tutorial ----
 def test_the_tutorial_goes_on_when_a_step_is_done(conversation: Conversation, capsys: Capture) -> None:
     text = said(conversation, capsys, ":tutorial")
     assert "Step 1 of 8" in text

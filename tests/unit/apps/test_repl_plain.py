@@ -32,7 +32,9 @@ def plain(tmp_path: Path, text: str, *arguments: str, **environ: str) -> tuple[s
 
 
 def test_the_same_language_through_a_pipe(tmp_path: Path) -> None:
-    text = "let v = var [[1,2],[3,4]] grad\nfor i in range(2) {\n  print i\n}\nmean(v*v)\n_\n:type v\nnope\n3\n"
+    text = (
+        "let v = var [[1,2],[3,4]] grad\nfor i in range(2) {\n  print i\n}\nmean(v*v)\n_\n:type v\nnope\n3\n"
+    )
     out, err, status = plain(tmp_path, text)
     tensor = "tensor(7.5000, grad_fn=<MeanBackward0>)"
     assert out == f"0\n1\n{tensor}\n{tensor}\n[2, 2] float32 grad\n3\n"
@@ -156,5 +158,7 @@ def test_nothing_heavy_is_loaded_for_a_run(tmp_path: Path) -> None:
         "print([m for m in ('prompt_toolkit', 'rich', 'pygments', 'platformdirs') if m in sys.modules])"
     )
     environ = {**os.environ, "PYTHONPATH": ROOT}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=False
+    )
     assert done.stdout == "1\n[]\n", done.stderr

@@ -1,4 +1,4 @@
-"""Taking statements back: values, gradients, graphs, random state, optimizers, closures; and forward again."""
+"""Taking statements back, and forward again: values, gradients, graphs, random state, optimizers, closures."""
 
 from __future__ import annotations
 

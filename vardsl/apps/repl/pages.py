@@ -110,7 +110,7 @@ def overview(commands: Iterable[tuple[str, str]]) -> str:
 
 STATEMENTS: dict[str, str] = {
     "let": "let a = e    let a, b = e\n\nBinds a name in this block, hiding an outer one.",
-    "var": "var OPERAND [DTYPE] [grad]\n\nA new tensor that owns a copy; with grad it takes part in the graph.",
+    "var": "var OPERAND [DTYPE] [grad]\n\nA new tensor, a copy; with grad it takes part in the graph.",
     "fn": "fn f(x, y=2) = e    fn f(x) { … return e }    fn(x) = e\n\nA function; the last one has no name.",
     "print": "print e, e, …\n\nPrints values with blanks between them.",
     "backward": (
