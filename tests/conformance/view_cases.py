@@ -1,7 +1,7 @@
 """Programs on views, indices and changes in place, as data that PyTorch and the engine both read.
 
-A step is (name of the result or "", operation, operand, argument...). "x" in the place of an argument is the value
-of that name, and `l` is a leaf of shape 3, 4 that requires a gradient. An index is written as `I(...)`.
+A step is (name of the result or "", operation, operand, argument...). "x" among the arguments is the value of
+that name; `l` is a leaf of shape 3, 4 that requires a gradient. An index is written as `I(...)`.
 """
 
 from __future__ import annotations

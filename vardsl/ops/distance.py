@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.dtypes import Array
+from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.decompose import check_matrix, check_real, check_square
 from vardsl.ops.define import (
@@ -24,7 +24,7 @@ from vardsl.ops.define import (
     nondiff,
     op,
 )
-from vardsl.ops.dims import wrap_dim, wrap_dims
+from vardsl.ops.dims import dtype_of, wrap_dim, wrap_dims
 
 # ---- vector norms ------------------------------------------------------------------------------------------
 
@@ -116,6 +116,11 @@ def linalg_vector_norm(
     """
     check_real("linalg.vector_norm", x)
     if dtype is not None:
+        if dtype.itemsize < dtype_of(x).itemsize:
+            raise ScriptTypeError(
+                f"linalg.vector_norm: the dtype of the input ({BY_NP[dtype_of(x)].type_name}) should be convertible "
+                f"without narrowing to the specified dtype ({BY_NP[dtype].type_name})"
+            )
         x = op._cast(x, dtype)
     _check_reducible("linalg.vector_norm", x, ord, dim)
     return op._vector_norm(x, ord, dim, keepdim)

@@ -430,7 +430,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5):
 
 
 # ---- the stream itself -------------------------------------------------------------------------------------
-@composite()
+@composite(aliases=("seed",))
 def manual_seed(seed: Int):
     """Starts the random stream that belongs to a number, as PyTorch's CPU generator does.
 
@@ -441,13 +441,3 @@ def manual_seed(seed: Int):
     if not -(2**63) <= seed < 2**64:
         raise ScriptValueError("Overflow when unpacking long")
     stream().manual_seed(seed)
-
-
-@composite()
-def seed():
-    """Starts a random stream that nobody can foretell, and gives the number it belongs to.
-
-    >>> seed() >= 0
-    True
-    """
-    return stream().seed()
