@@ -401,6 +401,9 @@ class Value:
 
     __hash__ = object.__hash__
 
+    # NumPy's operators leave what they have to do with a tensor to the tensor
+    __array_priority__ = 1000.0
+
     def __getitem__(self, index: Any) -> Value:
         return OPS["getitem"](self, index)  # type: ignore[no-any-return]
 

@@ -93,23 +93,40 @@ def unpacked(data: bytes, shape: tuple[int, ...], kind: str) -> Value:
 # ---- at run time ---------------------------------------------------------------------------------
 def tensor(items: list[Any]) -> Value:
     """The tensor of a literal whose structure is nested lists. Raises ShapeError and ScriptTypeError."""
-    leaves: list[Any] = []
-    shape = _shape(items, leaves)
-    if not any(type(x) is Value or isinstance(x, np.ndarray) for x in leaves):
-        return Value(_array(leaves, state.ctx.default_dtype).reshape(shape))
-    return _stacked(items, leaves)
+    leaves = _flat(items)
+    if any(type(x) is Value or isinstance(x, np.ndarray) for x in leaves):
+        arrays = [x.array if type(x) is Value else x for x in leaves]
+        return _stack(items, result_dtype(arrays, state.ctx.default_dtype))
+    shape = _shape(items)
+    return Value(_array(leaves, state.ctx.default_dtype).reshape(shape))
 
 
 def raw(items: Any, dtype: NpDType | None) -> Any:
-    """An array of a literal's numbers in `dtype`, not through the default one; None where tensors are among them."""
-    leaves: list[Any] = []
-    shape = _shape(items, leaves)
+    """An array of a literal's numbers in `dtype` as they are written; None where tensors are among them."""
+    leaves = _flat(items)
     if any(type(x) is Value or isinstance(x, np.ndarray) for x in leaves):
         return None
+    shape = _shape(items)
     array = _array(leaves, state.ctx.default_dtype if dtype is None else dtype)
     if dtype is not None and array.dtype != dtype:
         array = array.astype(dtype)
     return array.reshape(shape)
+
+
+def _flat(items: Any) -> list[Any]:
+    """What stands in nested lists and tuples, in order. Raises ScriptTypeError for what is no number."""
+    leaves: list[Any] = []
+    stack = [iter(items)]
+    while stack:
+        for x in stack[-1]:
+            if isinstance(x, (list, tuple)):
+                stack.append(iter(x))
+                break
+            _refuse(x)
+            leaves.append(x)
+        else:
+            stack.pop()
+    return leaves
 
 
 def _array(leaves: Sequence[Any], default: NpDType) -> Any:
@@ -135,27 +152,23 @@ def _short(n: int) -> str:
     return str(n) if n.bit_length() < 400 else f"of {n.bit_length()} bits"
 
 
-def _shape(items: Any, leaves: list[Any]) -> tuple[int, ...]:
-    """The shape of nested lists or tuples; collects the leaves in order."""
+def _shape(items: Any) -> tuple[int, ...]:
+    """The shape of nested lists or tuples of numbers. Raises ShapeError where rows differ."""
     level: list[Any] = [items]
     shape: list[int] = []
     while level and isinstance(level[0], (list, tuple)):
         n = len(level[0])
         for x in level:
-            if not isinstance(x, (list, tuple)) or len(x) != n:
-                _refuse(x)
-                got = len(x) if isinstance(x, (list, tuple)) else 0
+            got = len(x) if isinstance(x, (list, tuple)) else 0
+            if got != n or not isinstance(x, (list, tuple)):
                 raise _ragged(n, len(shape), got)
         shape.append(n)
         level = [y for x in level for y in x]
-    tensors = any(type(y) is Value for y in level)
     for y in level:
-        if isinstance(y, (list, tuple)) and not tensors:
+        if isinstance(y, (list, tuple)):
             raise _ragged(0, len(shape), len(y))
-        _refuse(y)
     if len(shape) > MAX_DIMS:
         raise LimitError(f"a tensor of {len(shape)} dimensions has more than {MAX_DIMS}, the limit")
-    leaves.extend(level)
     return tuple(shape)
 
 
@@ -176,12 +189,6 @@ def _refuse(x: Any) -> None:
         return
     torch = "too many dimensions 'str'" if isinstance(x, str) else None
     raise ScriptTypeError(f"a tensor holds numbers, not {kind_of(x)}", torch=torch, hint=TUPLE_HINT)
-
-
-def _stacked(items: list[Any], leaves: list[Any]) -> Value:
-    arrays = [x.array if type(x) is Value else x for x in leaves if not isinstance(x, (list, tuple))]
-    dtype = result_dtype([*arrays], state.ctx.default_dtype)
-    return _stack(items, dtype)
 
 
 def _stack(item: Any, dtype: NpDType) -> Value:

@@ -270,11 +270,6 @@ class Runtime:
         if step:
             self.service("step", (roots, gradients, retain, create), (), None)
             return
-        if gradients and len(gradients) != len(roots):
-            raise ScriptValueError(
-                f"backward has {len(roots)} root{'s' if len(roots) > 1 else ''} "
-                f"and {len(gradients)} gradients after with"
-            )
         for r in roots:
             if type(r) is not Value:
                 raise ScriptTypeError(
