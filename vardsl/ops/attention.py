@@ -19,6 +19,7 @@ from vardsl.ops.define import (
     array,
     composite,
     general,
+    looked_at,
     op,
 )
 from vardsl.ops.linalg import C_NAMES, product, type_of
@@ -119,7 +120,7 @@ def _by_parts(query, key, value, mask, dropout_p, scale):
     else:
         scores = op.matmul(query * root, op._swapped(key) * root)
     if mask is not None:
-        a = array(mask)
+        a = looked_at(mask)
         if a.dtype.kind == "b":
             scores = op.masked_fill(scores, ~a, -math.inf)
         else:
@@ -211,5 +212,5 @@ def scaled_dot_product_attention(
         key, value = _repeated(key, query.shape[-3]), _repeated(value, query.shape[-3])
     mask = _causal(query.shape[-2], key.shape[-2]) if is_causal else attn_mask
     if flash:
-        return op._flash(query, key, value, None if mask is None else array(mask), factor)
+        return op._flash(query, key, value, None if mask is None else looked_at(mask), factor)
     return _by_parts(query, key, value, mask, dropout_p, factor)

@@ -18,6 +18,7 @@ from vardsl.ops.define import (
     array,
     composite,
     general,
+    looked_at,
     nondiff,
     op,
 )
@@ -316,7 +317,7 @@ def _smoothed(input, target, weight, reduction, ignore_index, smoothing, dim):
         spread = op.sum(spread)
     if reduction == "mean":
         if weight is None:
-            count = int(np.count_nonzero(array(kept)))
+            count = int(np.count_nonzero(looked_at(kept)))
             spread = spread / (count if count else float("nan"))
         else:
             spread = spread / op.sum(op._weights_of(target, weight, ignore_index))

@@ -9,7 +9,18 @@ import numpy as np
 from vardsl.engine.dtypes import Array
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
-from vardsl.ops.define import Bool, Int, NotImplementedRule, Str, Tensor, array, composite, general, op
+from vardsl.ops.define import (
+    Bool,
+    Int,
+    NotImplementedRule,
+    Str,
+    Tensor,
+    array,
+    composite,
+    general,
+    looked_at,
+    op,
+)
 
 
 class Alignment:
@@ -115,7 +126,7 @@ def _backward(emitted: Array, a: Alignment) -> Array:
 
 @general(
     vjp=lambda g, y, log_probs, alignment, zero_infinity: op._ctc_backward(
-        g, log_probs, alignment, array(y), zero_infinity
+        g, log_probs, alignment, looked_at(y), zero_infinity
     ),
     grad_fn="CtcLossBackward0",
 )
@@ -147,7 +158,7 @@ def _ctc_backward(g: Tensor, log_probs: Tensor, alignment: Any, losses: Any, zer
 
 
 def _lengths(name: str, given: Any, n: int) -> Array:
-    a = np.asarray(given if isinstance(given, (tuple, list)) else array(given))
+    a = np.asarray(given if isinstance(given, (tuple, list)) else looked_at(given))
     if a.dtype.kind not in "iu":
         raise ScriptTypeError(f"{name} must be integral")
     a = a.reshape(-1).astype(np.int64)
@@ -176,8 +187,8 @@ def _table(targets: Array, lengths: Array, n: int) -> Array:
         )
     if longest > targets.shape[1]:
         raise ShapeError(
-            f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets.shape[1]} for "
-            "argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)"
+            f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets.shape[1]} "
+            "for argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)"
         )
     return np.where(np.arange(targets.shape[1]) < lengths[:, None], targets, 0)[:, :longest].astype(np.int64)
 
@@ -208,7 +219,7 @@ def ctc_loss(
     time, n, labels = x.shape
     if not 0 <= blank < labels:
         raise ScriptValueError("blank must be in label range")
-    t = array(targets)
+    t = looked_at(targets)
     if t.dtype.kind == "f":
         t = t.astype(np.int64)
     times, lengths = (
@@ -226,7 +237,7 @@ def ctc_loss(
     if not batched and reduction == "none":
         losses = op.squeeze(losses, 0)
     if zero_infinity:
-        losses = op.where(np.isposinf(array(losses)), op.zeros_like(losses), losses)
+        losses = op.where(np.isposinf(looked_at(losses)), op.zeros_like(losses), losses)
     if reduction == "none":
         return losses
     if reduction == "sum":

@@ -348,6 +348,14 @@ def array(x: Any) -> Array:
     return x.array if type(x) is Value else np.asarray(x)
 
 
+def looked_at(x: Any) -> Array:
+    """As `array`, where the numbers themselves decide what is done: a plan cannot repeat that."""
+    if type(x) is Value:
+        x._escapes()
+        return x.array
+    return np.asarray(x)
+
+
 _TUPLES: dict[str, Any] = {}
 
 
@@ -382,6 +390,6 @@ def result_type(fields: str, name: str = "result") -> Any:
 __all__ = [
     "OPS", "Bool", "Dtype", "Index", "Int", "Ints", "NotImplementedRule", "Number", "Sizes", "Str", "Tensor", "Tensors",
     "Varargs",
-    "array", "composite", "creation", "elementwise", "fused", "general", "get", "inplace_op", "names", "nondiff", "op",
-    "result_type", "view",
+    "array", "composite", "creation", "elementwise", "fused", "general", "get", "inplace_op", "looked_at", "names", "nondiff",
+    "op", "result_type", "view",
 ]  # fmt: skip

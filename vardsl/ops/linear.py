@@ -11,7 +11,7 @@ from vardsl.engine.dtypes import Array
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.addmm import fits
-from vardsl.ops.define import Bool, Index, Int, Number, Tensor, composite, general, nondiff, op
+from vardsl.ops.define import Bool, Index, Int, Number, Tensor, composite, general, looked_at, nondiff, op
 from vardsl.ops.linalg import laid_out, operands, same_matrix_types, show
 
 # ---- linear ------------------------------------------------------------------------------------------------
@@ -267,6 +267,7 @@ def embedding(
             raise ScriptValueError("Padding_idx must be within num_embeddings")
         padding_idx %= rows
     if max_norm is not None:
+        looked_at(weight)
         _renorm_rows(weight, indices, max_norm, norm_type)
     return op._embedding(input, weight, -1 if padding_idx is None else padding_idx, scale_grad_by_freq)
 

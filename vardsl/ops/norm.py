@@ -12,7 +12,7 @@ from vardsl.engine.inplace import bump, write
 from vardsl.engine.tiles import add_up
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptValueError, ShapeError
-from vardsl.ops.define import Bool, Int, Ints, Number, Tensor, array, composite, general, op
+from vardsl.ops.define import Bool, Int, Ints, Number, Tensor, array, composite, general, looked_at, op
 from vardsl.ops.dims import wrap_dim
 
 
@@ -244,8 +244,8 @@ def _batch_norm(
     if training:
         standard, mean, rstd = _standard(input, _others(input.ndim), eps)
     else:
-        mean = mean.reshape(shape)
-        rstd = 1 / np.sqrt(var.reshape(shape) + input.dtype.type(eps))
+        mean = np.reshape(mean, shape)
+        rstd = 1 / np.sqrt(np.reshape(var, shape) + input.dtype.type(eps))
         standard = (input - mean) * rstd
     if weight is not None:
         standard = standard * weight.reshape(shape)
@@ -276,7 +276,7 @@ def _verify_batch(shape):
 
 def _move(running: Any, towards: Array, momentum: float) -> None:
     """Moves a running statistic towards that of this batch, in place."""
-    old = array(running)
+    old = looked_at(running)
     new = (old * (1 - momentum) + towards.reshape(old.shape) * momentum).astype(old.dtype)
     if isinstance(running, Value):
         write(running, new)
@@ -286,7 +286,7 @@ def _move(running: Any, towards: Array, momentum: float) -> None:
 
 
 def _update_statistics(input, running_mean, running_var, momentum):
-    x = array(input)
+    x = looked_at(input)
     axes = _others(x.ndim)
     n = _axis_count(x.shape, axes)
     mean = np.add.reduce(x, axes, keepdims=True) / max(n, 1)
@@ -336,8 +336,8 @@ def _batch(input, running_mean, running_var, weight, bias, training, momentum, e
     if not training and (running_mean is None or running_var is None):
         which = "running_mean" if running_mean is None else "running_var"
         raise ScriptValueError(f"{which} must be defined in evaluation mode")
-    mean = None if training else array(running_mean)
-    var = None if training else array(running_var)
+    mean = None if training else looked_at(running_mean)
+    var = None if training else looked_at(running_var)
     y = op._batch_norm(input, weight, bias, mean, var, training, eps)[0]
     if training and (running_mean is not None or running_var is not None):
         _update_statistics(input, running_mean, running_var, momentum)
@@ -374,11 +374,11 @@ def instance_norm(
         )
     n, c = shape[:2]
     flat = op.reshape(input, (1, n * c, *shape[2:]))
-    stats = [None if r is None else Value(np.tile(array(r), n)) for r in (running_mean, running_var)]
+    stats = [None if r is None else Value(np.tile(looked_at(r), n)) for r in (running_mean, running_var)]
     repeated = [None if p is None else op.repeat(p, n) for p in (weight, bias)]
-    y = _batch(flat, *stats, *repeated, use_input_stats, momentum, eps)
+    y = _batch(flat, stats[0], stats[1], repeated[0], repeated[1], use_input_stats, momentum, eps)
     for running, moved in zip((running_mean, running_var), stats, strict=True):
-        if running is not None and use_input_stats:
+        if running is not None and moved is not None and use_input_stats:
             _move(running, np.add.reduce(moved.array.reshape(n, c), 0) / max(n, 1), 1.0)
     return op.view(y, shape)
 

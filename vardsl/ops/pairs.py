@@ -20,6 +20,7 @@ from vardsl.ops.define import (
     composite,
     fused,
     general,
+    looked_at,
     nondiff,
     op,
 )
@@ -52,11 +53,11 @@ def _cdist_backward(g: Tensor, x1: Tensor, x2: Tensor, p: Number, distances: Any
 
 
 def _cdist_left(g, y, x1, x2, p):
-    return op.sum_to_size(op._cdist_backward(g, x1, x2, p, array(y)), x1.shape)
+    return op.sum_to_size(op._cdist_backward(g, x1, x2, p, looked_at(y)), x1.shape)
 
 
 def _cdist_right(g, y, x1, x2, p):
-    flipped = np.swapaxes(array(y), -1, -2)
+    flipped = np.swapaxes(looked_at(y), -1, -2)
     return op.sum_to_size(op._cdist_backward(op._swapped(g), x2, x1, p, flipped), x2.shape)
 
 
@@ -135,7 +136,7 @@ def _pdist_backward(g: Tensor, input: Tensor, p: Number, distances: Any):
     return made
 
 
-@general(vjp=lambda g, y, input, p: op._pdist_backward(g, input, p, array(y)), grad_fn="PdistBackward0")
+@general(vjp=lambda g, y, input, p: op._pdist_backward(g, input, p, looked_at(y)), grad_fn="PdistBackward0")
 def _pdist(input: Tensor, p: Number):
     i, j = _pairs(input.shape[0])
     return _distances(input[i], input[j], p)

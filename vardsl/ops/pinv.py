@@ -21,6 +21,7 @@ from vardsl.ops.define import (
     composite,
     fused,
     general,
+    looked_at,
     op,
 )
 
@@ -63,7 +64,7 @@ def _bound(x: Any) -> Any:
     """A tolerance as a number, or as one for each matrix."""
     if x is None or isinstance(x, (int, float)):
         return x
-    a = array(x)
+    a = looked_at(x)
     return float(a) if a.ndim == 0 else a[..., None]
 
 
@@ -133,7 +134,7 @@ def linalg_lstsq(A: Tensor, B: Tensor, rcond: Number | None = None, *, driver: S
     tensor([[1.],
             [2.]])
     """
-    a, b = array(A), array(B)
+    a, b = looked_at(A), array(B)
     _check_lstsq(a, b)
     vector = a.ndim - 1 == b.ndim and a.shape[:-1] == b.shape
     driver = "gelsy" if driver is None else driver

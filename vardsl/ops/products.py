@@ -17,6 +17,7 @@ from vardsl.ops.define import (
     array,
     composite,
     general,
+    looked_at,
     nondiff,
     op,
 )
@@ -27,7 +28,7 @@ from vardsl.ops.dims import wrap_dim
 
 def _tensordot_dims(dims: Any, a: Any, b: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if not isinstance(dims, (int, tuple, list)):
-        numbers = array(dims)
+        numbers = looked_at(dims)
         dims = int(numbers) if numbers.size == 1 else [[int(k) for k in row] for row in numbers]
     if isinstance(dims, int):
         if dims < 0:

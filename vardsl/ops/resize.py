@@ -16,7 +16,7 @@ import numpy as np
 from vardsl.engine.dtypes import Array
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.adaptive import adaptive_size, adaptive_windows
-from vardsl.ops.define import Bool, Int, Ints, Str, Tensor, array, composite, general, op
+from vardsl.ops.define import Bool, Int, Ints, Str, Tensor, array, composite, general, looked_at, op
 from vardsl.ops.pool import named
 
 Taps = tuple[
@@ -236,7 +236,7 @@ _SMOOTH_NAMES = {
 def _numbers(value: Any, dims: int) -> list[Any]:
     if isinstance(value, (tuple, list)):
         return list(value)
-    a = value if isinstance(value, (int, float)) else array(value).tolist()
+    a = value if isinstance(value, (int, float)) else looked_at(value).tolist()
     return list(a) if isinstance(a, list) else [a] * dims
 
 
