@@ -137,9 +137,9 @@ def _adaptive_max(input: Tensor, out: Ints):
         rows = [np.minimum(start + t, n - 1) for (start, _), t, n in zip(windows, offset, size, strict=True)]
         inside = np.ones((1,) * dims, bool)
         for k, ((_, length), t) in enumerate(zip(windows, offset, strict=True)):
-            shape = [1] * dims
-            shape[k] = -1
-            inside = inside & (t < length).reshape(shape)
+            along = [1] * dims
+            along[k] = -1
+            inside = inside & (t < length).reshape(along)
         candidate = x[(slice(None), *np.ix_(*rows))]
         better = candidate > best
         if x.dtype.kind == "f":
