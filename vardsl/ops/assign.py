@@ -27,7 +27,7 @@ def _stripped(value: Value) -> Value:
     k = 0
     while k < len(shape) and shape[k] == 1:
         k += 1
-    return op.view.run([value, shape[k:]]) if k else value  # type: ignore[no-any-return]
+    return op.view.run([value, shape[k:]]) if k else value
 
 
 def _put(target: Value, value: Value) -> None:
@@ -49,7 +49,7 @@ def _assigned(x: Value, value: Any) -> Value:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (bool, int, float)):
-        return op.full((), value, dtype=x.array.dtype)  # type: ignore[no-any-return]
+        return op.full((), value, dtype=x.array.dtype)
     raise ScriptTypeError(f"can't assign a {_type_name(value)} to a {x.type_name}")
 
 
@@ -74,7 +74,7 @@ def _put_directly(x: Value, index: Any, value: Any) -> bool:
         return False
     whole = x.array
     if type(value) is Value:
-        source = value.array
+        source: Any = value.array
         if source.dtype is not whole.dtype or (ctx.grad_enabled and value.requires_grad):
             return False
     elif type(value) is int or (type(value) is float and whole.dtype.kind == "f"):

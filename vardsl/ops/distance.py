@@ -118,8 +118,8 @@ def linalg_vector_norm(
     if dtype is not None:
         if dtype.itemsize < dtype_of(x).itemsize:
             raise ScriptTypeError(
-                f"linalg.vector_norm: the dtype of the input ({BY_NP[dtype_of(x)].type_name}) should be convertible "
-                f"without narrowing to the specified dtype ({BY_NP[dtype].type_name})"
+                f"linalg.vector_norm: the dtype of the input ({BY_NP[dtype_of(x)].type_name}) should be "
+                f"convertible without narrowing to the specified dtype ({BY_NP[dtype].type_name})"
             )
         x = op._cast(x, dtype)
     _check_reducible("linalg.vector_norm", x, ord, dim)

@@ -274,12 +274,12 @@ def _selected_at(x: Value, dim: int, k: int, position: int) -> Value:
     n = x.array.shape[dim]
     if not -n <= k < n:
         raise ScriptIndexError(f"index {k} is out of bounds for dimension {position} with size {n}")
-    return op.select.run([x, dim, k])  # type: ignore[no-any-return]
+    return op.select.run([x, dim, k])
 
 
 def _bound(k: Any) -> int | None:
     if k is None or type(k) is int:
-        return k  # type: ignore[no-any-return]
+        return k
     if isinstance(k, (int, np.integer)) or (
         type(k) is Value and k.array.size == 1 and k.array.dtype.kind in "iu"
     ):
