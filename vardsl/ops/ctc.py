@@ -188,7 +188,8 @@ def _table(targets: Array, lengths: Array, n: int) -> Array:
     if longest > targets.shape[1]:
         raise ShapeError(
             f"Expected tensor to have size at least {longest} at dimension 1, but got size "
-            f"{targets.shape[1]} for argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)"
+            f"{targets.shape[1]} for argument #2 'targets' "
+            "(while checking arguments for ctc_loss_allocate_outputs)"
         )
     return np.where(np.arange(targets.shape[1]) < lengths[:, None], targets, 0)[:, :longest].astype(np.int64)
 
