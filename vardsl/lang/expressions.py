@@ -358,8 +358,8 @@ class Expressions:
 
 
 def _shielded(e: py.expr) -> py.expr:
-    """A literal where it cannot stand, kept from Python's compiler, which would write a warning."""
-    if isinstance(e, (py.Constant, py.Tuple, py.Compare)):
+    """A literal, or what folds into one, where it cannot stand: Python's compiler would write a warning."""
+    if not isinstance(e, (py.Name, py.Call, py.Subscript)):
         p: P = {"lineno": e.lineno, "col_offset": e.col_offset}
         p |= {"end_lineno": e.end_lineno or e.lineno, "end_col_offset": e.end_col_offset or e.col_offset}
         return helper("itself", [e], p)
