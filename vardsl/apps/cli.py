@@ -228,4 +228,7 @@ STATUSES = (
     "written;\n"
     "130 Ctrl-C; 141 a closed pipe; 143 and 129 SIGTERM and SIGHUP."
 )
-ENVIRONMENT = "Environment: NO_COLOR, FORCE_COLOR, TERM=dumb, COLUMNS."
+ENVIRONMENT = (
+    "Environment: NO_COLOR, FORCE_COLOR, TERM=dumb, COLUMNS; for the prompt VARDSL_CONFIG (a folder),\n"
+    "VARDSL_HISTORY (a file), VARDSL_NO_INIT."
+)

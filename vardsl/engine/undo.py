@@ -59,6 +59,11 @@ class Savepoint:
         if id(thing) not in self._changers:
             self._changers[id(thing)] = [thing, thing.snapshot()]
 
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Bytes of everything reachable, by storage."""
+        return {key: root.nbytes for key, (root, _) in self._storages.items()}
+
     def keep_node(self, node: Node) -> None:
         """A node is about to lose what it saved for backward."""
         if node.seq <= self.last and id(node) not in self._nodes:

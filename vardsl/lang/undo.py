@@ -31,6 +31,11 @@ class Undo:
         """How much memory the copies take."""
         return self.memory.bytes_kept
 
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Bytes of the memory that all names led to, by storage."""
+        return self.memory.sizes
+
     def has_changed(self) -> bool:
         """Whether anything is other than it was."""
         now = _names(self.space)

@@ -1,4 +1,4 @@
-"""Taking statements back, and forward again: values, gradients, graphs, random state, optimizers, closures."""
+"""Taking statements back, and forward again: values, gradients, graphs, random state, closures."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ fn counter() {{ let n = 0; fn next() {{ n = n + 1; return n }} return next }}
 let c = counter()
 """
     assert c.submit(setup)
-    c.undos.clear()
+    c.steps.clear()
     back_and_forth(c, *statement.split("\n"), "out3 = sum(v * 3)")
 
 
@@ -160,11 +160,11 @@ def test_large_tensors_are_copied_only_when_changed(conversation: Conversation) 
     c = conversation
     c.submit("let big = ones(500, 500); let small = ones(2)")
     c.submit("let other = big * 2")
-    assert c.undos[-1][1].bytes_kept == 0
+    assert c.steps.done[-1][1].bytes_kept == 0
     c.submit("big[0, 0] = 5")
-    assert c.undos[-1][1].bytes_kept == 1_000_000
+    assert c.steps.done[-1][1].bytes_kept == 1_000_000
     c.submit("for i in range(50) { update big -= 1 }")
-    assert c.undos[-1][1].bytes_kept == 1_000_000
+    assert c.steps.done[-1][1].bytes_kept == 1_000_000
 
 
 def test_what_fails_leaves_nothing_to_take_back(
@@ -235,5 +235,5 @@ def test_any_sequence_goes_back_and_forth(conversation: Conversation, seed: int)
     for k in range(2, 14):
         part = chance.choice(_PARTS).format(k=k, j=chance.randrange(2), n=chance.choice((2, 40)))
         statements.append(part)
-    c.undos.clear()
+    c.steps.clear()
     back_and_forth(c, *statements)

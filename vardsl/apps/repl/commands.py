@@ -18,7 +18,7 @@ from typing import Any
 from vardsl.apps.commands import doc
 from vardsl.apps.repl import pages
 from vardsl.apps.repl.config import CHOICES
-from vardsl.apps.repl.conversation import LAST, Conversation, duration
+from vardsl.apps.repl.conversation import Conversation, duration
 from vardsl.apps.repl.lines import split_command
 from vardsl.assist import describe, hover
 from vardsl.assist.complete import Completion, complete_path
@@ -196,7 +196,7 @@ def vars_(c: Conversation, argument: str) -> None:
     """the names of the session: shape, dtype, values, gradient; -l also memory"""
     rows = []
     for name, value in c.session.names().items():
-        if name in LAST:
+        if name in pages.LAST:
             continue
         row = [name, describe.facts(value), describe.contents(value), describe.gradient(value)]
         if row[2] == row[1]:

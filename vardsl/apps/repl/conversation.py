@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from vardsl.apps.progress import ProgressLine
+from vardsl.apps.repl import pages
 from vardsl.apps.repl.config import Settings
+from vardsl.apps.repl.pages import Entry
+from vardsl.apps.repl.steps import Steps
 from vardsl.apps.report import report
 from vardsl.apps.terminal import SIGNALS
 from vardsl.assist.paste import strip_prompts
@@ -26,24 +28,6 @@ from vardsl.lang.undo import Undo
 from vardsl.session import Session
 from vardsl.source import Source
 from vardsl.syntax import ast
-
-LAST = ("_", "ans")
-# What the copies for undoing may take together.
-MAX_UNDO_BYTES = 1 << 29
-
-
-@dataclass
-class Entry:
-    """A statement that ran: its text, what it printed, the value it showed, and whether it ended well.
-
-    expression  it is an expression, which a script must print to show it
-    """
-
-    text: str
-    expression: bool = False
-    output: list[str] = field(default_factory=list)
-    value: str | None = None
-    ok: bool = True
 
 
 class Conversation:
@@ -63,8 +47,7 @@ class Conversation:
         self.progress = ProgressLine(sys.stderr, asked=False)
         session.emit = self.emit
         self.entries: list[Entry] = []
-        self.undos: list[tuple[Entry, Undo]] = []
-        self.redos: list[tuple[Entry, Undo]] = []
+        self.steps = Steps(settings.undo)
         self.count = 0
         self.seconds = 0.0
         self.last: Any = None
@@ -74,6 +57,7 @@ class Conversation:
         self.seed = _seed_of(session)
         self.watchers: list[Callable[[Entry], None]] = []
         self.running: Entry | None = None
+        self.stopping = False
         self.tutorial: Any = None
 
     # ---- running -----------------------------------------------------------------------------------------
@@ -94,6 +78,8 @@ class Conversation:
         try:
             with self.interruptible():
                 for statement in program.body:
+                    if self.stopping:
+                        raise KeyboardInterrupt
                     if not self._run_one(source, statement):
                         return False
         except KeyboardInterrupt:
@@ -127,28 +113,30 @@ class Conversation:
 
     def _remember(self, entry: Entry, undo: Undo) -> None:
         self.entries.append(entry)
-        self.undos.append((entry, undo))
-        self.redos.clear()
-        kept = sum(u.bytes_kept for _, u in self.undos)
-        most = max(20, self.settings.undo)
-        while len(self.undos) > most or (kept > MAX_UNDO_BYTES and len(self.undos) > 1):
-            kept -= self.undos.pop(0)[1].bytes_kept
+        self.steps.most = self.settings.undo
+        self.steps.add(entry, undo)
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
         """While entered, Ctrl-C asks the session to stop at its next safe point."""
+        self.stopping = False
         if signal.getsignal(signal.SIGINT) == SIGNALS._interrupted:
-            with SIGNALS.to(self.session.interrupt):
+            with SIGNALS.to(self.stop):
                 yield
             return
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGINT, _Stopper(self.session.interrupt))
+        before = signal.signal(signal.SIGINT, _Stopper(self.stop))
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+    def stop(self) -> None:
+        """Asks what runs to stop; also from a signal handler."""
+        self.stopping = True
+        self.session.interrupt()
 
     # ---- showing -----------------------------------------------------------------------------------------
     def emit(self, outcome: Outcome) -> None:
@@ -175,7 +163,7 @@ class Conversation:
         if self.running is not None:
             self.running.value = text
         names = self.session.space.names
-        for name in LAST:
+        for name in pages.LAST:
             # a name that the user has bound stays the user's
             if ":" + name not in names or (self.has_last and names[":" + name] is self.last):
                 self.session.bind(name, value)
@@ -206,24 +194,18 @@ class Conversation:
     # ---- the way back ------------------------------------------------------------------------------------
     def undo(self) -> Entry | None:
         """Takes the last statement back; None where there is none to be taken back."""
-        if not self.undos:
-            return None
-        entry, undo = self.undos.pop()
-        undo.swap()
-        self.entries.remove(entry)
-        self.redos.append((entry, undo))
-        self._forget_last()
+        entry = self.steps.back()
+        if entry is not None:
+            self.entries.remove(entry)
+            self._forget_last()
         return entry
 
     def redo(self) -> Entry | None:
         """Does again what was taken back, with the same outcome; None where there is nothing."""
-        if not self.redos:
-            return None
-        entry, undo = self.redos.pop()
-        undo.swap()
-        self.entries.append(entry)
-        self.undos.append((entry, undo))
-        self._forget_last()
+        entry = self.steps.forward()
+        if entry is not None:
+            self.entries.append(entry)
+            self._forget_last()
         return entry
 
     def _forget_last(self) -> None:
@@ -237,8 +219,7 @@ class Conversation:
         self.session = session
         self.seed = _seed_of(session)
         self.entries.clear()
-        self.undos.clear()
-        self.redos.clear()
+        self.steps.clear()
         self.last, self.has_last = None, False
 
 

@@ -79,6 +79,23 @@ def start(
     in_thread: bool = False,
 ) -> int:
     """Reads, runs and shows until the user leaves; the exit status."""
+    emit = session.emit if session is not None else None
+    try:
+        return _start(session, make, plain, init, banner, colour, in_thread)
+    finally:
+        if session is not None:
+            session.emit = emit
+
+
+def _start(
+    session: Any,
+    make: Callable[[], Any] | None,
+    plain: bool,
+    init: bool,
+    banner: bool,
+    colour: str,
+    in_thread: bool,
+) -> int:
     folder = config_folder()
     settings, complaints = load(folder / "config.toml")
     plain = plain or not can_edit()
@@ -124,14 +141,30 @@ def _loop(reader: Reader, behind: Behind) -> int:
             continue
         if not text.strip():
             continue
-        conversation = behind.wait()
-        if is_command(text):
-            import_module("vardsl.apps.repl.commands").run(conversation, text)
-        else:
-            conversation.submit(text)
-        if conversation.status is not None:
-            return int(conversation.status)
+        try:
+            status = _take(behind.wait(), text)
+        except KeyboardInterrupt:
+            continue
+        if status is not None:
+            return status
     return 0
+
+
+# What people type who have not found the colon yet.
+_HINTS = {"help": ":help shows help", "exit": ":quit or Ctrl-D leaves", "quit": ":quit or Ctrl-D leaves"}
+
+
+def _take(conversation: Any, text: str) -> int | None:
+    """Runs what was typed; the exit status where that is to leave."""
+    word = text.strip()
+    if is_command(text):
+        import_module("vardsl.apps.repl.commands").run(conversation, text)
+    elif word in _HINTS and word not in conversation.session:
+        conversation.say(_HINTS[word])
+    else:
+        conversation.submit(text)
+    status: int | None = conversation.status
+    return status
 
 
 def _conversation(

@@ -5,10 +5,27 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vardsl.apps.repl.conversation import LAST, Entry
 from vardsl.syntax.tokens import tokens
+
+LAST = ("_", "ans")
+"""The names of the last result."""
+
+
+@dataclass
+class Entry:
+    """A statement that ran: its text, what it printed, the value it showed, and whether it ended well.
+
+    expression  it is an expression, which a script must print to show it
+    """
+
+    text: str
+    expression: bool = False
+    output: list[str] = field(default_factory=list)
+    value: str | None = None
+    ok: bool = True
 
 
 def script(entries: Sequence[Entry], seed: int | None = None) -> str:

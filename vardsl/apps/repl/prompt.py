@@ -32,6 +32,7 @@ from vardsl.display.ansi import use_colour
 
 SLOW = 0.1
 MENU = 50
+LONG = 4000
 
 
 class Prompt:
@@ -137,7 +138,7 @@ class Prompt:
         document = self.session.default_buffer.document
         mode = self._mode()
         if document.text.strip() and not is_command(document.text):
-            signature = self.help.signature(document.text_before_cursor)
+            signature = self.help.signature(near(document.text_before_cursor))
             preview = self.help.preview(document.text) if self.settings.preview else []
             if signature or preview:
                 return mode + signature + ([("", "  ")] if signature and preview else []) + preview
@@ -227,6 +228,11 @@ class _Assistance:
         return [*parts, ("", ")")]
 
 
+def near(before: str) -> str:
+    """The last lines of a long text: what help while typing looks at."""
+    return before if len(before) <= LONG else before[before.rfind("\n", 0, len(before) - LONG // 2) + 1 :]
+
+
 def _short(text: str, width: int = 100) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -242,7 +248,7 @@ class _Completer(Completer):
         help_ = self.prompt.help
         if help_.complete is None or (complete_event.text_inserted and not self.prompt.settings.complete):
             return
-        before = document.text_before_cursor
+        before = near(document.text_before_cursor)
         session = help_.conversation.session
         if before.lstrip().startswith((":", "?", "%")) and "\n" not in before:
             found = help_.commands.complete(help_.conversation, before)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.apps.repl.conversation import Conversation, Entry
+from vardsl.apps.repl.conversation import Conversation
+from vardsl.apps.repl.pages import Entry
 from vardsl.engine.value import Value
 from vardsl.lang import members
 
