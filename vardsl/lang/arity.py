@@ -24,7 +24,7 @@ def keywords(e: ast.Call, name: str, signature: Signature) -> Error | None:
 
 
 def of_builtin(e: ast.Call, name: str, signature: Signature, extra: int) -> Error | None:
-    """What is wrong with a call of a builtin; `extra` arguments come before those in parentheses, from a pipe."""
+    """What is wrong with a call of a builtin; `extra` arguments come from a pipe."""
     error = keywords(e, name, signature)
     if error is not None:
         return error

@@ -31,8 +31,10 @@ CONSTANTS: dict[str, float] = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan
 # Which module of this folder has a function that is no operation.
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(
-        ["grad", "value_and_grad", "jacobian", "hessian", "vjp", "jvp", "hvp", "vmap"]
-        + ["check_grad", "custom_grad", "checkpoint"],
+        (
+            "grad", "value_and_grad", "jacobian", "hessian", "vjp", "jvp", "hvp", "vmap", "check_grad",
+            "custom_grad", "checkpoint",
+        ),
         "transforms",
     ),
     **dict.fromkeys(["sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "nadam"], "optimizers"),

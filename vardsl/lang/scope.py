@@ -12,13 +12,12 @@ namespace.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 
 from vardsl.syntax import ast
 
 
 class Slot:
-    """A variable inside a function or block; `py` is its name in the generated code, out of scripts' reach."""
+    """A variable inside a function or block; `py` is its name in the generated code."""
 
     __slots__ = ("block", "function", "name", "py")
 
@@ -45,16 +44,15 @@ AnySlot = Slot | FileSlot
 
 
 class BlockScope:
-    """A block of a function, or one nested in the file; the compiler sets `owner`: whose locals its slots are."""
+    """A block of a function, or one nested in the file."""
 
-    __slots__ = ("function", "later", "outer", "owner", "slots")
+    __slots__ = ("function", "later", "outer", "slots")
 
     def __init__(self, outer: BlockScope | None, function: FunctionScope, later: Iterable[str]) -> None:
         self.outer = outer
         self.function = function
         self.later = frozenset(later)
         self.slots: dict[str, Slot] = {}
-        self.owner: object = None
 
 
 class FunctionScope:
@@ -128,11 +126,18 @@ def assigned_in(
 _PLAIN = frozenset({"Span", "str", "bool", "int | float", "str | None", "tuple[str, ...]"})
 
 
-@cache
+_CHILDREN: dict[type, tuple[str, ...]] = {}
+
+
 def _children(kind: type) -> tuple[str, ...]:
     """The fields of a class of nodes that may hold nodes."""
+    known = _CHILDREN.get(kind)
+    if known is not None:
+        return known
     annotated = {k: v for c in reversed(kind.__mro__) for k, v in getattr(c, "__annotations__", {}).items()}
-    return tuple(k for k, v in annotated.items() if v not in _PLAIN and not v.startswith("tuple[int"))
+    found = tuple(k for k, v in annotated.items() if v not in _PLAIN and not v.startswith("tuple[int"))
+    _CHILDREN[kind] = found
+    return found
 
 
 def sub_nodes(node: ast.Node) -> list[ast.Node]:
@@ -159,8 +164,6 @@ def names_in_functions(body: Iterable[ast.Node], resolved: Mapping[int, AnySlot]
         if type(node) not in (ast.NumberRow, ast.Number, ast.String):
             stack.extend((n, inside) for n in sub_nodes(node))
     return found
-
-
 
 
 __all__ = [
