@@ -271,14 +271,30 @@ class Plan:
         if type(v) is not Value:
             before = self.reads[k]
             return type(v) is type(before) and isinstance(v, (int, float, str)) and v == before
-        if self.facts[k] != _facts(v) or v._requires or v.base is not None or self.reads[k]._requires:
+        if type(self.reads[k]) is not Value or self.facts[k] != _facts(v) or v.base is not None:
             return False
+        if v._requires:
+            return self._exchange(k, v)
         if k not in self.copied:
             self.copied[k] = np.array(v.array)
             self._lay_out()
         else:
             np.copyto(self.copied[k], v.array)
         self.reads[k], self.arrays[k] = v, v.array
+        return True
+
+    def _exchange(self, k: int, leaf: Value) -> bool:
+        """Lets the plan go on with another leaf of the same kind, as a loop that is started anew makes one."""
+        old = self.reads[k]
+        if leaf._node is not None or leaf.hooks or any(v is leaf for v in self.reads) or old in self.grads_in or k not in self.inputs:
+            return False
+        self.reads[k], self.arrays[k] = leaf, leaf.array
+        self.cleared = [leaf if v is old else v for v in self.cleared]
+        self.needs_none = [leaf if v is old else v for v in self.needs_none]
+        self.first_clear = {leaf if v is old else v for v in self.first_clear}
+        self.grads_out = [(leaf if v is old else v, s) for v, s in self.grads_out]
+        self.writes = [(leaf if v is old else v, n) for v, n in self.writes]
+        self._lay_out()
         return True
 
     def _finish(self, reads: Sequence[Any]) -> tuple[Any, ...]:

@@ -268,3 +268,16 @@ def test_a_longer_training_run_with_square_weights() -> None:
 
     region = both(run, make, 30)
     assert region.plan is not None, region.stopped
+
+
+def test_a_new_leaf_of_the_same_kind_takes_the_place_of_the_old() -> None:
+    region = Region()
+    x = data((16, 8))
+    for seed in range(3):
+        w, b, w2, b2 = leaf((8, 4), seed), leaf((4,), seed + 9), leaf((8, 4), seed), leaf((4,), seed + 9)
+        for _ in range(6):
+            turn(region, step, x, w, b, 0.1)
+            step(x, w2, b2, 0.1)
+        np.testing.assert_array_equal(w.array, w2.array)
+        assert w.version == w2.version
+    assert region.recordings == 1
