@@ -300,6 +300,7 @@ class Session:
                 if watch is not None:
                     watch.cancel()
                 self._running = 0
+                self.runtime.end()
                 self.ctx.tracer = None
                 self.ctx.cancel = False
                 self.ctx.grad_enabled = True

@@ -7,13 +7,17 @@ code finds all this in the namespace of its file.
 from __future__ import annotations
 
 import builtins as python
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
 
+from vardsl.engine import op, value
 from vardsl.engine.backward import backward as run_backward
 from vardsl.engine.context import Context
 from vardsl.engine.value import Value
@@ -30,6 +34,9 @@ SMALL_LOOP = 16
 BRIEF, LONG = 0.001, 0.004
 
 Service = Callable[..., Any]
+
+# Where a call from a script is the beginning of an operation: nothing of it has happened yet.
+_OPERATIONS = frozenset([op.__file__, value.__file__])
 
 
 class Texts(Protocol):
@@ -53,6 +60,7 @@ class Runtime:
         self.services: dict[str, Service] = {}
         # the running loops, the outermost first: turns done, turns of the present piece, turns in all
         self.loops: list[list[int]] = []
+        self.thread = 0
 
     # ---- safe points -----------------------------------------------------------------------------
     def set_limits(self) -> None:
@@ -61,11 +69,29 @@ class Runtime:
         self.limited = budget.max_steps is not None
         self.level[:] = [0, -1 if self.limited or self.ctx.cancel else MAX_DEPTH]
         self.loops.clear()
+        self.thread = threading.get_ident()
 
     def interrupt(self) -> None:
         """Asks the script to stop at its next safe point; from any thread, or a signal handler."""
         self.ctx.cancel = True
         self.level[1] = -1
+        if threading.get_ident() == self.thread:
+            # in the script's own thread also before the next operation, which costs nothing until now
+            sys.setprofile(self._before_call)
+
+    def _before_call(self, frame: FrameType, event: str, argument: object) -> None:
+        outer = frame.f_back
+        if event != "call" or outer is None or "__vardsl__" not in outer.f_globals:
+            return
+        if frame.f_code.co_filename in _OPERATIONS:
+            sys.setprofile(None)
+            raise Interrupted("interrupted", notes=self._turns_of_loops())
+
+    def end(self) -> None:
+        """What has run has ended."""
+        self.thread = 0
+        if sys.getprofile() == self._before_call:
+            sys.setprofile(None)
 
     def tick(self, steps: int = 1) -> None:
         """A safe point: stops the script where that was asked, or where a limit is reached."""

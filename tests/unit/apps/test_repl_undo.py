@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -237,3 +241,20 @@ def test_any_sequence_goes_back_and_forth(conversation: Conversation, seed: int)
         statements.append(part)
     c.steps.clear()
     back_and_forth(c, *statements)
+
+
+def test_a_long_statement_stops_between_its_operations(
+    conversation: Conversation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    c = conversation
+    c.submit("let a = ones(600, 600); let v = var ones(3) grad; fn slow(x) { v.data.add_(1); return x @ a }")
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    began = time.monotonic()
+    timer.start()
+    assert not c.submit("let x = slow(a)" + " @ a" * 3000)
+    assert time.monotonic() - began < 1.2 and sys.getprofile() is None
+    err = capsys.readouterr().err
+    assert "error[interrupt]" in err and "--> <2>:1:9" in err
+    # a binding happens wholly or not at all, the function that it called included
+    assert "x" not in c.session and c.session["v"].tolist() == [1.0] * 3
+    assert c.submit("let x = 1")

@@ -5,6 +5,7 @@ Nothing here imports NumPy or the line editor before the prompt is on the screen
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -52,7 +53,9 @@ class Behind:
         finally:
             self.ready.set()
         for act in self.when_ready:
-            act(self.found)
+            # help while typing: the prompt works without it too
+            with contextlib.suppress(Exception):
+                act(self.found)
 
     @property
     def conversation(self) -> Any:

@@ -86,6 +86,7 @@ class Prompt:
         )
         app = self.session.app
         app.ttimeoutlen = 0.05
+        app.renderer.cpr_not_supported_callback = None  # no warning: all works without the cursor's place
         self.times.watch(app.key_processor)
         self.session.default_buffer.on_text_changed += self._text_changed
         behind.when_ready.append(self.help.attach)
