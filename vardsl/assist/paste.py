@@ -38,6 +38,11 @@ def strip_prompts(text: str) -> str:
     return "".join(block if block.endswith(("\n", "\r")) else block + "\n" for block in blocks).rstrip("\r\n")
 
 
+def goes_on(text: str) -> bool:
+    """Whether a block that is being typed, or pasted with its prompts, is only the beginning of one."""
+    return completeness(strip_prompts(text)) == "incomplete"
+
+
 def _inside_strings(text: str) -> set[int]:
     """Line starts that lie inside a string, which an escaped line end makes possible."""
     starts: set[int] = set()

@@ -25,6 +25,10 @@ def test_enter_goes_on_behind_an_operator(keyboard: Keyboard) -> None:
     assert keyboard.type("1 +\r", "2\r") == "1 +\n2"
 
 
+def test_a_copied_prompt_does_not_hide_that_the_block_goes_on(keyboard: Keyboard) -> None:
+    assert keyboard.type(">>> for i in r {\r", "... i\r", "... }\r").count("\n") == 2
+
+
 def test_alt_enter_makes_a_line_and_escape_then_enter_runs(keyboard: Keyboard) -> None:
     assert keyboard.type("a = 1", "\x1b\r", "b = 2\r") == "a = 1\nb = 2"
     assert keyboard.type("a = (", "\x1b", keyboard.pause, "\r") == "a = ("

@@ -123,8 +123,7 @@ def _enter(keys: KeyBindings, typing: Filter, recall: Recall, times: Times) -> N
     def _enter_(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         text = buffer.text
-        completeness = import_module("vardsl.syntax.continuation").completeness
-        if is_command(text) or completeness(text) != "incomplete":
+        if is_command(text) or not import_module("vardsl.assist.paste").goes_on(text):
             _run(buffer, recall)
         else:
             if not buffer.document.text_after_cursor.strip():

@@ -6,7 +6,7 @@ import sys
 
 from vardsl.apps.repl.config import Settings
 from vardsl.apps.repl.lines import is_command
-from vardsl.syntax.continuation import completeness
+from vardsl.assist.paste import goes_on
 
 
 class PlainReader:
@@ -20,7 +20,7 @@ class PlainReader:
         text = self._line(self.settings.prompt)
         if is_command(text):
             return text
-        while completeness(text) == "incomplete":
+        while goes_on(text):
             try:
                 text += "\n" + self._line(self.settings.continuation)
             except EOFError:
