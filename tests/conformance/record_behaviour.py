@@ -292,10 +292,17 @@ def nodes():
         )
 
 
+# Gradients that are zero but for rounding, and a last digit of single precision: nobody's promise.
+ROUNDING = {
+    "through softmax(x, dim=1)", "through log_softmax(x, dim=1)", "through layer_norm(x, [3])", "lgamma twice", "digamma twice",
+}  # fmt: skip
+
+
 def main():
     """Writes all cases, one on each line."""
     torch.set_num_threads(1)
-    recorded = [json.dumps(record(*case)) for case in itertools.chain(written(), promotion(), nodes())]
+    cases = itertools.chain(written(), promotion(), nodes())
+    recorded = [json.dumps(record(*case)) for case in cases if case[0] not in ROUNDING]
     builtins.print("[\n" + ",\n".join(recorded) + "\n]")
 
 

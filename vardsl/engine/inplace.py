@@ -157,6 +157,23 @@ def _view(x: Any, chain: Any) -> Any:
 COPY_SLICES = CopySlices()
 
 
+class Refused:
+    """The operation of a node that PyTorch cannot differentiate: backward through it ends with its sentence."""
+
+    factor = False
+
+    def __init__(self, op: Any, sentence: str) -> None:
+        self.name, self.grad_fn, self.facts, self.family = op.name, op.grad_fn, op.facts, op.family
+        self.signature, self.arrays, self.saves = op.signature, op.arrays, op.saves
+        self.sentence = sentence
+
+    def pull(self, node: Node, g: Any) -> Sequence[Any]:
+        raise GradError(self.sentence)
+
+    def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
+        raise GradError(self.sentence)
+
+
 class InPlace:
     """The `name_` form of an operation: the same on the same memory.
 
@@ -197,9 +214,15 @@ class InPlace:
         step = self.base.facts.get("inplace")
         if type(step) is int:
             return reshape_in_place(v, result, step)
+        refuse = self.base.facts.get("inplace_check")
+        if refuse is not None:
+            refuse(v, result)
         node = result._node
         if node is not None:
             _keep_before(node, v)
+            sentence = self._refusal()
+            if sentence is not None:
+                node.op = Refused(node.op, sentence)
         elif self.naming is not None and v.array.dtype.kind == "f" and v.requires_grad:
             other = args[0] if args and type(args[0]) is Value else None
             result = OPS["_overwritten"](v, other, result)  # a comparison: its node has zero derivatives
@@ -207,6 +230,17 @@ class InPlace:
         if self.naming is not None and node is not None:
             node.name = self.naming(args[0] if args else next(iter(keywords.values()), None))
         return change(v, result)
+
+    def _refusal(self) -> str | None:
+        """PyTorch's sentence where it has no derivative of the in-place form."""
+        own = self.base.facts.get("inplace_refuses")
+        if own is not None:
+            return str(own)
+        for rule in self.base.rules.values():
+            sentence = getattr(rule, "sentence", "")
+            if sentence == f"derivative for aten::{self.base.name} is not implemented":
+                return f"derivative for aten::{self.name} is not implemented"
+        return None
 
     def _outside(self, v: Value, other: Any) -> bool:
         """The change of a tensor by a like one where nothing is recorded: straight into its memory."""

@@ -15,6 +15,7 @@ from vardsl.ops.arithmetic import zeros
 from vardsl.ops.define import (
     Bool,
     Int,
+    NotImplementedRule,
     Number,
     Tensor,
     composite,
@@ -242,12 +243,13 @@ def softshrink(input: Tensor, lambd: Number = 0.5):
     return moved.astype(input.dtype, copy=False)
 
 
+_HARDSIGMOID_TWICE = NotImplementedRule("derivative for aten::hardsigmoid_backward is not implemented")
 SIXTH = float(np.float32(1) / np.float32(6))  # PyTorch's constant has single precision in every dtype
 
 
 @general(
-    vjp={"grad_output": lambda g, input: op._hardsigmoid_backward(g, input), "input": zeros},
-    grad_fn="HardsigmoidBackwardBackward0",
+    vjp={"grad_output": _HARDSIGMOID_TWICE, "input": _HARDSIGMOID_TWICE},
+    grad_fn="NotImplemented",
 )
 def _hardsigmoid_backward(grad_output: Tensor, input: Tensor):
     return np.where(

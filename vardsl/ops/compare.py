@@ -353,7 +353,21 @@ def _clamp_min_number(input: Tensor, min: Tensor): ...
 def _clamp_min_tensor(input: Tensor, min: Tensor): ...
 
 
-@composite(pointwise=True, inplace=True, kind=TensorFirst)
+_C_NAMES = {
+    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char",
+    "bool": "bool",
+}  # fmt: skip
+
+
+def _fits(v, result):
+    """PyTorch's clamps call the dtype that a real bound does not fit into by C++'s name."""
+    if result.dtype.is_floating and not v.dtype.is_floating:
+        raise ScriptTypeError(
+            f"result type {result.dtype.type_name} can't be cast to the desired output type {_C_NAMES[v.dtype.name]}"
+        )
+
+
+@composite(pointwise=True, inplace=True, kind=TensorFirst, inplace_check=_fits)
 def clamp_min(input: Tensor, min: Tensor):
     """Each element, but at least `min`.
 
@@ -385,7 +399,7 @@ def _clamp_max_number(input: Tensor, max: Tensor): ...
 def _clamp_max_tensor(input: Tensor, max: Tensor): ...
 
 
-@composite(pointwise=True, inplace=True, kind=TensorFirst)
+@composite(pointwise=True, inplace=True, kind=TensorFirst, inplace_check=_fits)
 def clamp_max(input: Tensor, max: Tensor):
     """Each element, but at most `max`.
 

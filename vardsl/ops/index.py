@@ -609,6 +609,7 @@ FAMILIES: dict[str, str] = {
     "select_scatter": "rearrange",
     "selu": "sigmoids",
     "setitem_": "assign",
+    "sgn": "rounding",
     "short": "casts",
     "sigmoid": "sigmoids",
     "sign": "rounding",

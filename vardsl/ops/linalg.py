@@ -442,7 +442,7 @@ def matmul(input: Tensor, other: Tensor):
 
 
 @composite()
-def linalg_vecdot(x: Tensor, y: Tensor, *, dim: int = -1):
+def linalg_vecdot(x: Tensor, y: Tensor, *, dim: Int = -1):
     """Inner products of vectors along a dimension.
 
     >>> linalg.vecdot([[1., 2.], [3., 4.]], [[1., 1.], [1., 1.]])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.op import Op
-from vardsl.errors import ScriptValueError
+from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import Tensor, array, composite, elementwise, op
 from vardsl.ops.kinds import Overloads, Reals, check_fits, is_number, overload, refuse
 
@@ -135,7 +135,15 @@ def pow_(input: Tensor, exponent: Tensor):
     return _pow_tensor.run([input, exponent])
 
 
-@composite(pointwise=True, inplace=True)
+def _needs_double(v, result):
+    if v.array.dtype != np.float64:
+        raise ScriptTypeError(
+            f"the base given to float_power_ has dtype {v.dtype.type_name} but the operation's result requires dtype "
+            "Double"
+        )
+
+
+@composite(pointwise=True, inplace=True, inplace_check=_needs_double)
 def float_power(input: Tensor, exponent: Tensor):
     """Each element to the power of `exponent`, in double precision.
 

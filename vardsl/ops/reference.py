@@ -122,14 +122,14 @@ def _split(lines: list[str]) -> tuple[list[str], list[Example]]:
     text: list[str] = []
     found: list[tuple[list[str], list[str]]] = []
     inside = False
-    for line in lines:
+    for k, line in enumerate(lines):
         if line.startswith(">>> "):
             found.append(([line[4:]], []))
             inside = True
         elif inside and line.startswith("... "):
             found[-1][0].append(line[4:])
-        elif inside and line.strip():
-            found[-1][1].append(line)
+        elif inside and (line.strip() or any(after.startswith("  ") for after in lines[k + 1 : k + 2])):
+            found[-1][1].append(line)  # between the matrices of a tensor stands an empty line
         else:
             inside = False
             text.append(line)

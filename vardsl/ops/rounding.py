@@ -69,6 +69,18 @@ def sign(input: Tensor):
     )
 
 
+@elementwise(vjp=zeros)
+def sgn(input: Tensor):
+    """The sign of each element; for reals the same as `sign`.
+
+    Derivative: 0
+
+    >>> sgn([-2., 0., 3.])
+    tensor([-1.,  0.,  1.])
+    """
+    return sign.kernel(input)
+
+
 @elementwise(np.signbit, inplace=False)
 def signbit(input: Tensor):
     """Where the sign bit is set: negative elements, and -0.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.inplace import InPlace
-from vardsl.errors import ScriptValueError
+from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import (
     Int,
     NotImplementedRule,
@@ -261,7 +261,17 @@ def _mvlgamma_slope(input, p):
     return total
 
 
-@elementwise(d=_mvlgamma_slope, promote="float", aliases=("special.multigammaln",))
+def _keeps_dtype(v, result):
+    if v.array.dtype != result.array.dtype:
+        raise ScriptTypeError(
+            f"mvlgamma: result type {v.dtype.type_name} can't be cast to the desired output type "
+            f"{result.dtype.type_name}"
+        )
+
+
+@elementwise(
+    d=_mvlgamma_slope, promote="float", aliases=("special.multigammaln",), inplace_check=_keeps_dtype
+)
 def mvlgamma(input: Tensor, p: Int):
     """Logarithm of the multivariate gamma function of dimension `p`.
 

@@ -140,6 +140,7 @@ def tanh(input: Tensor):
     promote="float",
     aliases=("arcsinh",),
     inplace_grad_fn="AsinhBackward1",
+    inplace_refuses="the derivative for 'inplace version of asinh' is not implemented.",
 )
 def asinh(input: Tensor):
     """Inverse hyperbolic sine of each element.
@@ -157,6 +158,7 @@ def asinh(input: Tensor):
     promote="float",
     aliases=("arccosh",),
     inplace_grad_fn="AcoshBackward1",
+    inplace_refuses="the derivative for 'inplace version of acosh' is not implemented.",
 )
 def acosh(input: Tensor):
     """Inverse hyperbolic cosine of each element.
@@ -174,6 +176,7 @@ def acosh(input: Tensor):
     promote="float",
     aliases=("arctanh",),
     inplace_grad_fn="AtanhBackward1",
+    inplace_refuses="the derivative for 'inplace version of atanh' is not implemented.",
 )
 def atanh(input: Tensor):
     """Inverse hyperbolic tangent of each element.
