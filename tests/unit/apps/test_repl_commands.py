@@ -253,3 +253,11 @@ def test_the_golden_scripts_are_the_tutorials_steps() -> None:
 
 def test_a_page_of_nothing_is_a_title() -> None:
     assert pages.script([]) == "" and pages.page([], "x") == "# x\n"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[3] / "examples" / "tutorial").glob("*.vd")), ids=lambda p: p.stem
+)
+def test_the_tutorials_scripts_print_what_they_say(path: Path) -> None:
+    result = golden(Source(path.name, path.read_text()), Session(seed=0))
+    assert result.passed, result.difference()

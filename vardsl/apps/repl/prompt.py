@@ -31,7 +31,7 @@ from vardsl.apps.repl.lines import is_command
 from vardsl.display.ansi import use_colour
 
 SLOW = 0.1
-MENU = 50
+MENU = 30
 LONG = 4000
 
 
