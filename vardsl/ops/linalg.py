@@ -11,7 +11,7 @@ from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.signature import type_name
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ShapeError
-from vardsl.ops.define import Tensor, array, composite, general, op, view
+from vardsl.ops.define import Int, Tensor, array, composite, general, op, view
 
 C_NAMES = {
     "Float": "float", "Double": "double", "Long": "long int", "Int": "int", "Short": "short int",

@@ -1,0 +1,360 @@
+"""Every operation of the table, by one body: documents, examples, values, derivatives, forms, errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.table import make_index, recorded, replay
+from tests.table.recorded import Case, Tensor
+from vardsl.engine.backward import grad
+from vardsl.engine.op import Op
+from vardsl.engine.value import OPS, Value
+from vardsl.errors import Error, ScriptTypeError
+from vardsl.lang.outcome import Outcome, Printed, Shown
+from vardsl.ops import define, reference
+from vardsl.ops.index import FAMILIES
+from vardsl.session import Session
+
+EVERY = define.names()
+PRIMARY = [n for n in EVERY if define.get(n).name == n]
+RECORDED = frozenset(recorded.names())
+# What is no call of PyTorch's with arguments of its own, or gives nothing that one could compare with it.
+NOT_RECORDED = frozenset(
+    [
+        "bernoulli_",
+        "detach",
+        "dim",
+        "empty_like",
+        "exponential",
+        "getitem",
+        "is_floating_point",
+        "item",
+        "normal_",
+        "numel",
+        "setitem_",
+        "size",
+        "sum_to_size",
+        "tolist",
+        "type",
+        "uniform",
+    ]
+)
+ALIASES = {n: define.get(n).name for n in EVERY if n not in PRIMARY}
+IN_PLACE = [n + "_" for n in PRIMARY if define.get(n).facts.get("inplace") and not n.endswith("_")]
+POINTWISE = [n for n in PRIMARY if type(define.get(n)) is Op and define.get(n).family == "elementwise"]
+# Random, or piecewise constant in what a difference would change.
+DRAWS = frozenset(["bernoulli", "multinomial", "normal", "poisson", "dropout", "exponential", "uniform"])
+SAMPLES = 4
+
+
+@pytest.mark.parametrize("name", PRIMARY)
+def test_documented(name: str) -> None:
+    entry = reference.entry(name)
+    assert entry.summary and "\n" not in entry.summary and len(entry.summary) <= 140
+    assert entry.summary.endswith(".")
+    assert entry.examples, f"{name} has no example"
+    assert entry.torch.startswith("torch.")
+    assert name in reference.as_text(entry)
+    assert entry.call in reference.as_markdown(entry)
+    for parameter in define.get(name).signature.parameters:
+        assert parameter.kind == "Any" or parameter.kind in KINDS, f"{parameter.name}: {parameter.kind}"
+
+
+KINDS = frozenset(
+    ["Tensor", "Tensors", "Index", "Number", "Int", "Ints", "Sizes", "Bool", "Str", "Dtype", "Varargs"]
+)
+
+
+@pytest.mark.parametrize("name", PRIMARY)
+def test_examples_print_what_they_say(name: str) -> None:
+    shown: list[str] = []
+
+    def emit(outcome: Outcome) -> None:
+        if isinstance(outcome, Printed):
+            shown.append(outcome.text.rstrip("\n"))
+        elif isinstance(outcome, Shown):
+            shown.append(session.text(outcome.value))
+
+    session = Session(seed=0, emit=emit)
+    for example in reference.entry(name).examples:
+        shown.clear()
+        session.run(example.code, shown=True)
+        assert "\n".join(shown) == example.output, example.code
+
+
+def cases_of(name: str) -> list[Case]:
+    return recorded.cases(name)
+
+
+@pytest.mark.parametrize("name", [n for n in PRIMARY if n not in NOT_RECORDED])
+def test_enough_is_recorded(name: str) -> None:
+    assert len(cases_of(name)) >= 8
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+def test_agrees_with_pytorch(name: str) -> None:
+    failures = []
+    for case in cases_of(name):
+        failures += [f"{replay.call_text(case)}\n    {line}" for line in replay.check(case)]
+    assert not failures, "\n".join(failures)
+
+
+def smooth_cases(name: str, at_most: int = SAMPLES) -> Iterator[Case]:
+    """Recorded calls in double precision that have a gradient; few of them, and small."""
+    found = 0
+    for case in cases_of(name) if name in RECORDED else ():
+        inputs = [t for t in case.inputs if t.requires_grad]
+        if case.error or case.first is None or case.random or not inputs or case.unset:
+            continue
+        if any(t.array.dtype != np.float64 or t.array.size > 200 or not t.array.size for t in inputs):
+            continue
+        if not all(np.isfinite(g).all() for g in case.first if g is not None):
+            continue
+        found += 1
+        yield case
+        if found == at_most:
+            return
+
+
+def call(case: Case, arrays: dict[int, Any]) -> list[Value]:
+    """The real results of a recorded call, with other arrays in the place of its inputs."""
+    values = {key: a if isinstance(a, Value) else Value(a) for key, a in arrays.items()}
+    args = [replay.live(a, values) for a in case.args]
+    keywords = {k: replay.live(v, values) for k, v in case.kwargs.items()}
+    out = replay.operation(case.name)(*args, **keywords)
+    return [v for v in replay.values_of(out) if v.array.dtype.kind == "f"]
+
+
+def inputs_of(case: Case) -> list[Tensor]:
+    return [t for t in case.inputs if t.requires_grad]
+
+
+DIFFERENTIABLE = [
+    n for n in PRIMARY if n in RECORDED and n not in DRAWS and any(True for _ in smooth_cases(n, 1))
+]
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_forward_mode_is_the_transpose_of_reverse_mode(name: str) -> None:
+    for case in smooth_cases(name):
+        with np.errstate(all="ignore"):
+            difference = transposition(case)
+        assert difference <= 1e-9, (
+            f"{replay.call_text(case)}: ⟨g, Jt⟩ and ⟨Jᵀg, t⟩ differ by {difference:.1e}"
+        )
+
+
+def transposition(case: Case) -> float:
+    """How far ⟨g, Jt⟩ is from ⟨Jᵀg, t⟩, relatively; Jt is the derivative of Jᵀu along u, against t."""
+    if case.second_error is not None or not Line(case).smooth():
+        return 0.0  # where PyTorch has no second derivative, and at kinks, there is no such law
+    leaves = [Value(t.array.copy(), True) for t in inputs_of(case)]
+    outs = call(case, {id(t): v for t, v in zip(inputs_of(case), leaves, strict=True)})
+    outs = [y for y in outs if y.requires_grad]
+    us = [Value(np.zeros(y.shape), True) for y in outs]
+    rows = grad(outs, leaves, us, create_graph=True)
+    if case.first is not None and any(np.abs(g).max(initial=0) > 1e8 for g in case.first if g is not None):
+        return 0.0  # next to a singularity
+    pairs = [(r, v) for r, v in zip(rows, leaves, strict=True) if r is not None and r.requires_grad]
+    ts = [Value(recorded.cotangent(v.shape, k, 3)) for k, (_, v) in enumerate(pairs)]
+    tangents = grad([r for r, _ in pairs], us, ts) if pairs else [None] * len(us)
+    gs = [Value(recorded.cotangent(y.shape, k, 5)) for k, y in enumerate(outs)]
+    left = sum(float((g.array * t.array).sum()) for g, t in zip(gs, tangents, strict=True) if t is not None)
+    again = call(case, {id(t): v for t, v in zip(inputs_of(case), leaves, strict=True)})
+    outs = [y for y in again if y.requires_grad]
+    back = grad(outs, [v for _, v in pairs], gs) if pairs else []
+    right = sum(float((b.array * t.array).sum()) for b, t in zip(back, ts, strict=True) if b is not None)
+    if not (np.isfinite(left) and np.isfinite(right)):
+        return 0.0
+    return abs(left - right) / max(1.0, abs(left), abs(right))
+
+
+# One triangle of the matrix is read, and the gradient is that along symmetric matrices.
+SYMMETRIC = frozenset(["cholesky", "linalg.cholesky", "linalg.eigvalsh"])
+# PyTorch's derivatives that are not the function's own: of factors taken for triangular, of what counts as constant
+# (norms of an embedding, a clamped variance, log-probabilities that sum to one), of vectors up to their sign.
+NOT_THE_LIMIT = frozenset(
+    [*replay.FREE_SIGNS, "cholesky_solve", "cholesky_inverse", "ctc_loss", "embedding", "gaussian_nll_loss"]
+)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradient_is_the_limit_of_differences(name: str) -> None:
+    for case in smooth_cases(name, 3):
+        with np.errstate(all="ignore"):
+            problem = difference_problem(case)
+        assert problem is None, f"{replay.call_text(case)}: {problem}"
+
+
+class Line:
+    """A recorded call along a line through its inputs: the sum of its results, weighted as they were recorded."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.tensors = inputs_of(case)
+        self.directions = [recorded.cotangent(t.array.shape, k, 7) for k, t in enumerate(self.tensors)]
+        if case.name in SYMMETRIC or case.kwargs.get("hermitian"):
+            self.directions = [d + np.swapaxes(d, -1, -2) for d in self.directions]
+
+    def at(self, h: float) -> float:
+        moved = {
+            id(t): Value(t.array + h * d, True) for t, d in zip(self.tensors, self.directions, strict=True)
+        }
+        outs = [y for y in call(self.case, moved) if y.requires_grad]
+        ws = replay.weights(outs, 1)
+        return sum(float((y.array * w.array).sum()) for y, w in zip(outs, ws, strict=True))
+
+    def slope(self, h: float) -> float:
+        """The derivative by five points."""
+        return (8 * (self.at(h) - self.at(-h)) - (self.at(2 * h) - self.at(-2 * h))) / (12 * h)
+
+    def smooth(self) -> bool:
+        """Whether no kink, pole or end of the domain is close by: slopes on both sides come together."""
+
+        def bend(h: float) -> float:
+            return abs(self.at(h) - 2 * self.at(0.0) + self.at(-h)) / h
+
+        try:
+            coarse, fine = bend(2e-3), bend(5e-4)
+        except Error:
+            return False
+        return bool(fine <= 1e-6 or fine <= 0.5 * coarse)
+
+
+def difference_problem(case: Case) -> str | None:
+    """Whether the recorded gradient, along one direction, is what five points of the function say."""
+    if case.first is None or case.name in NOT_THE_LIMIT:
+        return None
+    line = Line(case)
+    expected = sum(
+        float((g * d).sum()) for g, d in zip(case.first, line.directions, strict=True) if g is not None
+    )
+    size = max(1.0, abs(expected))
+    if size > 1e8 or not line.smooth():
+        return None
+    coarse, fine = line.slope(2e-3), line.slope(5e-4)
+    if not abs(coarse - fine) <= 1e-7 * size:
+        return None
+    return None if abs(fine - expected) <= 1e-6 * size else f"slope {fine}, gradient {expected}"
+
+
+@pytest.mark.parametrize("name", [n for n in IN_PLACE if n[:-1] in RECORDED])
+def test_in_place_is_the_same_on_the_same_memory(name: str) -> None:
+    plain, changed = OPS[name[:-1]], OPS[name]
+    tried = 0
+    for case in cases_of(name[:-1]):
+        first = case.args[0] if case.args else None
+        if case.error or case.random or not isinstance(first, Tensor) or first.array.dtype.kind == "b":
+            continue
+        values: dict[int, Value] = {id(t): Value(t.array.copy()) for t in case.inputs}
+        args = [replay.live(a, values) for a in case.args[1:]]
+        keywords = {k: replay.live(v, values) for k, v in case.kwargs.items()}
+        x = Value(first.array.copy())
+        with np.errstate(all="ignore"):
+            expected = plain(Value(first.array.copy()), *args, **keywords)
+            if not isinstance(expected, Value) or expected.dtype.category > x.dtype.category:
+                continue
+            if expected.shape != x.shape and name not in RESHAPES:
+                continue
+            memory = x.array
+            result = changed(x, *args, **keywords)
+        assert result is x
+        assert np.shares_memory(x.array, memory) or not memory.size
+        same = expected.array.astype(x.array.dtype)
+        assert np.array_equal(x.array, same, equal_nan=same.dtype.kind == "f")
+        tried += 1
+    assert tried, f"no recorded call of {name[:-1]} can be done in place"
+
+
+RESHAPES = frozenset(["squeeze_", "unsqueeze_", "transpose_", "swapaxes_", "swapdims_", "t_"])
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_plain_numbers(name: str) -> None:
+    op = define.get(name)
+    tried = 0
+    for case in cases_of(name) if name in RECORDED else ():
+        arrays = [a for a in (*case.args, *case.kwargs.values()) if isinstance(a, Tensor)]
+        if case.error or not arrays or any(not t.array.size or t.array.dtype != np.float64 for t in arrays):
+            continue
+        bare = [t.array.flat[0].item() for t in arrays]
+        with np.errstate(all="ignore"):
+            given = sum(isinstance(a, Tensor) for a in case.args)
+            keywords = dict(zip(case.kwargs, replaced(case.kwargs.values(), bare[given:]), strict=True))
+            try:
+                numbers = op(*replaced(case.args, bare), **keywords)
+            except ScriptTypeError:
+                continue  # PyTorch takes no number there
+            expected = call_on_numbers(case)
+        assert type(numbers) in (float, int, bool, tuple), type(numbers)
+        assert np.allclose(numbers, [v.array.item() for v in expected], rtol=1e-12, atol=0, equal_nan=True)
+        tried += 1
+        if tried == 3:
+            return
+
+
+def replaced(arguments: Any, numbers: list[float]) -> list[Any]:
+    rest = iter(numbers)
+    return [next(rest) if isinstance(a, Tensor) else replay.live(a, {}) for a in arguments]
+
+
+def call_on_numbers(case: Case) -> list[Value]:
+    values: dict[int, Value] = {id(t): Value(np.array(t.array.flat[0])) for t in case.inputs if t.array.size}
+    args = [replay.live(a, values) for a in case.args]
+    keywords = {k: replay.live(v, values) for k, v in case.kwargs.items()}
+    return list(replay.values_of(replay.operation(case.name)(*args, **keywords)))
+
+
+def takes_any_number(op: Any) -> bool:
+    return any(p.kind in ("Sizes", "Varargs", "Any") for p in op.signature.positional)
+
+
+@pytest.mark.parametrize("name", PRIMARY)
+def test_unknown_keywords_and_wrong_arity(name: str) -> None:
+    op = define.get(name)
+    if type(op) is not Op:
+        pytest.skip("has a way of its own to be called: indexing, or the arguments of another form")
+    one = Value(np.ones(()))
+    with pytest.raises(ScriptTypeError) as caught:
+        op(one, no_such_keyword=1)
+    assert "unexpected keyword argument 'no_such_keyword'" in caught.value.message
+    assert caught.value.hint
+    if not takes_any_number(op):
+        with pytest.raises(ScriptTypeError) as caught:
+            op(*[one] * (len(op.signature.positional) + 1))
+        assert "positional argument" in caught.value.message
+        assert op.name in (caught.value.hint or "")
+
+
+def test_the_index_is_what_the_files_declare() -> None:
+    assert make_index.index() == FAMILIES
+
+
+def test_every_name_is_declared_where_the_index_says() -> None:
+    define.load_all()
+    for name, family in FAMILIES.items():
+        op = OPS[name]
+        assert op.fn.__module__ == "vardsl.ops." + family, name
+
+
+def test_aliases_are_the_same_operation() -> None:
+    for alias, name in ALIASES.items():
+        assert define.get(alias) is define.get(name)
+
+
+def loaded_families(code: str) -> set[str]:
+    listing = "print(*[m.rpartition('.')[2] for m in sys.modules if m.startswith('vardsl.ops.')])"
+    script = f"{code}\nimport sys\n{listing}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split()) & set(FAMILIES.values())
+
+
+def test_families_are_loaded_on_first_use() -> None:
+    assert loaded_families("import vardsl.ops.define") == set()
+    assert loaded_families("from vardsl.ops import define; define.get('tanh')") == {FAMILIES["tanh"]}
