@@ -99,7 +99,8 @@ class Error(Exception):
         return 1
 
     def __str__(self) -> str:
-        # `errors` is below `display`: session.py installs nothing, it raises errors whose text is already drawn.
+        # `errors` is below `display`: session.py installs nothing, it raises errors whose text is already
+        # drawn.
         return self.drawn or f"error[{self.kind}]: {self.message}"
 
     drawn: str | None = None
@@ -178,7 +179,9 @@ class ManyErrors(Error):
 
     def __init__(self, errors: Sequence[Error]) -> None:
         first = errors[0]
-        super().__init__(first.message, torch=first.torch, hint=first.hint, notes=first.notes, labels=first.labels)
+        super().__init__(
+            first.message, torch=first.torch, hint=first.hint, notes=first.notes, labels=first.labels
+        )
         self.kind = first.kind
         self.errors = list(errors)
 

@@ -1,5 +1,5 @@
 """The calls of single operations that no family covers."""
-# ruff: noqa: E501 - one operation, one block: a call reads better whole than cut to the width of a line
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Writes `vardsl/ops/index.py` from the declarations in `vardsl/ops/`, without importing them.
 
-    python -m tests.table.make_index
+python -m tests.table.make_index
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ def declared(path: Path) -> list[str]:
                 continue
             if decorator.func.id not in DECORATORS:
                 continue
-            explicit = [k.value.value for k in decorator.keywords if k.arg == "name" and isinstance(k.value, ast.Constant)]
+            explicit = [
+                k.value.value
+                for k in decorator.keywords
+                if k.arg == "name" and isinstance(k.value, ast.Constant)
+            ]
             found.append(str(explicit[0]) if explicit else public_name(item.name))
             for keyword in decorator.keywords:
                 if keyword.arg == "aliases":

@@ -200,7 +200,7 @@ def _float_texts(values: list[float], options: PrintOptions) -> tuple[list[str],
 
 
 def _integral_text(value: float) -> str:
-    return "%.0f." % value if isfinite(value) else "%.0f" % value  # noqa: UP031 - twice as fast as format()
+    return f"{value:.0f}." if isfinite(value) else f"{value:.0f}"
 
 
 def _width(values: list[float], texts: list[str]) -> int:

@@ -14,9 +14,12 @@ from vardsl.engine.value import OPS, Like, Node, Value
 from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
 
 SECOND_TIME = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+    "already "
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+    "autograd.grad(). "
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to "
+    "access "
     "saved tensors after calling backward."
 )
 NO_GRAPH = "element {} of tensors does not require grad and does not have a grad_fn"
@@ -39,7 +42,8 @@ def _check_roots(roots: Sequence[Value], cotangents: Sequence[Value | None]) -> 
             if root.requires_grad and root.array.size != 1:
                 raise GradError(
                     NOT_SCALAR,
-                    hint="take a mean or a sum first, or say how each element counts: backward y with ones_like(y)",
+                    hint="take a mean or a sum first, or say how each element counts: backward y with "
+                    "ones_like(y)",
                 )
             a = root.array
             g = _ONE.get(a.dtype) if a.ndim == 0 else None
@@ -59,11 +63,15 @@ def _check_roots(roots: Sequence[Value], cotangents: Sequence[Value | None]) -> 
 class Pass:
     """One backward pass. `as_values` records it (for higher orders); `needed` restricts it to some nodes."""
 
-    def __init__(self, *, as_values: bool, retain: bool, needed: set[Node] | None, observer: Observer | None) -> None:
+    def __init__(
+        self, *, as_values: bool, retain: bool, needed: set[Node] | None, observer: Observer | None
+    ) -> None:
         self.as_values = as_values
         self.retain = retain
         self.needed = needed
-        self.stop: set[Node] = set()  # inputs of the pass that are not leaves and have nothing wanted below them
+        self.stop: set[Node] = (
+            set()
+        )  # inputs of the pass that are not leaves and have nothing wanted below them
         self.observer = observer
         self.heap: list[tuple[int, Node]] = []
         self.pending: dict[Node, Any] = {}
@@ -247,6 +255,7 @@ def _scalar_pass(root: Value) -> bool:
                 _located(error, node)
                 raise
             following: Node | None = None
+            g_next: Any = None
             for k, target in enumerate(node.edges):
                 r = results[k]
                 if r is None or target is None:
@@ -312,20 +321,23 @@ def backward(
     only: frozenset[Value] | None = None,
     observer: Observer | None = None,
 ) -> None:
-    """Adds to the `.grad` of the leaves below `roots` (or only of `inputs`); nothing is changed when it fails.
+    """Adds to the `.grad` of the leaves below `roots` (or only of `inputs`); nothing is changed when it
+    fails.
 
     With `only` the whole pass runs, as it does without, but other leaves than these receive nothing.
     `observer(node, cotangent, results)` is called after each node.
     Raises GradError (no graph, freed graph, changed values), ShapeError (a cotangent of another shape).
     """
-    if len(roots) == 1 and cotangents is None and inputs is None and only is None and observer is None:
-        if not create_graph and not retain_graph and _scalar_pass(roots[0]):
-            return
+    usual = cotangents is None and inputs is None and only is None and observer is None
+    if usual and len(roots) == 1 and not create_graph and not retain_graph and _scalar_pass(roots[0]):
+        return
     seeds = _check_roots(roots, cotangents if cotangents is not None else [None] * len(roots))
     retain = create_graph if retain_graph is None else retain_graph
     tracer = state.ctx.tracer
     if tracer is not None:
-        tracer.backward(seeds, simple=inputs is None and cotangents is None and not create_graph and observer is None)
+        tracer.backward(
+            seeds, simple=inputs is None and cotangents is None and not create_graph and observer is None
+        )
     if inputs is not None:
         grads = _gradients(roots, seeds, inputs, retain=retain, create_graph=create_graph, observer=observer)
         received = {v: g for v, g in zip(inputs, grads, strict=True) if g is not None}
@@ -401,7 +413,13 @@ def _undo_grad(leaf: Value, before: Value | None) -> Callable[[], None]:
 def _owned(g: Array, leaf: Value) -> Array:
     """An array of the leaf's shape and dtype that nothing else shares."""
     a = leaf.array
-    if type(g) is np.ndarray and g.shape == a.shape and g.dtype is a.dtype and g.base is None and g.flags.c_contiguous:
+    if (
+        type(g) is np.ndarray
+        and g.shape == a.shape
+        and g.dtype is a.dtype
+        and g.base is None
+        and g.flags.c_contiguous
+    ):
         return g
     if g.shape != a.shape and g.ndim:
         raise InternalError(f"a gradient of shape {list(g.shape)} for a leaf of shape {list(a.shape)}")
@@ -441,7 +459,8 @@ def _gradients(
 def _run_capturing(
     p: Pass, wanted: dict[Node, list[int]], inputs: Sequence[Value], captured: dict[int, Cotangent]
 ) -> None:
-    """Runs the pass and notes what arrives at the non-leaf inputs; nodes below the last of them are not needed."""
+    """Runs the pass and notes what arrives at the non-leaf inputs; nodes below the last of them are not
+    needed."""
     if not wanted:
         p.run()
         return
@@ -480,9 +499,7 @@ def grad(
     found = _gradients(outputs, seeds, inputs, retain=retain, create_graph=create_graph)
     if not allow_unused and any(g is None for g in found):
         raise GradError(UNUSED)
-    return tuple(
-        g if g is None else _shaped(g, v, create_graph) for g, v in zip(found, inputs, strict=True)
-    )
+    return tuple(g if g is None else _shaped(g, v, create_graph) for g, v in zip(found, inputs, strict=True))
 
 
 def _shaped(g: Cotangent, like: Value, create_graph: bool) -> Value:

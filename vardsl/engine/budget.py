@@ -61,7 +61,8 @@ class Budget:
             return
         if self.max_memory is not None and nbytes > self.max_memory:
             raise LimitError(
-                f"{what} needs {show_bytes(nbytes)}; the limit is {show_bytes(self.max_memory)} (--max-memory)"
+                f"{what} needs {show_bytes(nbytes)}; the limit is {show_bytes(self.max_memory)} "
+                "(--max-memory)"
             )
         if nbytes > SMALL:
             free = free_memory()

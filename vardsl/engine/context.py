@@ -1,6 +1,7 @@
 """What is in force while a script runs: default dtype, gradient mode, random state, limits, journal.
 
-One `Context` belongs to one session. The one that is current in a thread is `state.ctx`; operations look at nothing else.
+One `Context` belongs to one session. The one that is current in a thread is `state.ctx`; operations look at
+nothing else.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Context:
         """The session's random numbers; seeded on first use."""
         if self._generator is None:
             seed = self.seed
-            self._generator = Generator(int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed)
+            self._generator = Generator(
+                int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+            )
         return self._generator
 
 

@@ -26,7 +26,8 @@ class DType:
         return self.name
 
     def __call__(self, x: Any) -> Any:
-        """Converts: a tensor or array is cast, text and plain numbers become plain numbers of this category."""
+        """Converts: a tensor or array is cast, text and plain numbers become plain numbers of this
+        category."""
         cast = getattr(x, "to_dtype", None)
         if cast is not None:
             return cast(self)
@@ -101,7 +102,8 @@ def number_dtype(x: object, default: NpDType) -> DType:
 
 
 def result_dtype(arguments: Iterable[object], default: NpDType) -> NpDType:
-    """PyTorch's `result_type`: tensors with dimensions, then 0-d tensors, then numbers, each only by category.
+    """PyTorch's `result_type`: tensors with dimensions, then 0-d tensors, then numbers, each only by
+    category.
 
     `arguments` are arrays and plain numbers; `default` is the default real dtype.
     """

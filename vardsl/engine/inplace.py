@@ -1,4 +1,5 @@
-"""Changing a tensor in place: PyTorch's rules for leaves and views, version counters, and the graph after it."""
+"""Changing a tensor in place: PyTorch's rules for leaves and views, version counters, and the graph after
+it."""
 
 from __future__ import annotations
 
@@ -16,13 +17,17 @@ LEAF = "a leaf Variable that requires grad is being used in an in-place operatio
 VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 _HINT = "for a step of training write update w -= …, or no_grad { w -= … }"
 VIEW_WITHOUT_GRAD = (
-    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case "
-    "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
-    "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
+    "this use case "
+    "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and "
+    "the inplace "
+    "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside "
+    "(if you want "
     "the inplace to be tracked)."
 )
 SHARED_MEMORY = (
-    "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+    "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+    "location. "
     "Please clone() the tensor before performing the operation."
 )
 
@@ -79,7 +84,8 @@ def bump(v: Value) -> None:
 
 
 def adopt(v: Value, result: Value) -> None:
-    """Makes `v`, whose memory holds the numbers of `result` now, the outcome of the node that made `result`."""
+    """Makes `v`, whose memory holds the numbers of `result` now, the outcome of the node that made
+    `result`."""
     bump(v)
     counter = shared_counter(v)
     node = result._node
@@ -106,7 +112,8 @@ def succeed(v: Value, node: Node, index: int) -> None:
 
 
 def _rebase(base: Value, v: Value, result: Value) -> None:
-    """The base of a changed view becomes the outcome of a node that has put `result` into the place of the view."""
+    """The base of a changed view becomes the outcome of a node that has put `result` into the place of the
+    view."""
     edge = base._node if base._node is not None else (base if base._requires else None)
     source: Any = result._node if result._node is not None else (result if result._requires else None)
     indices = (base.index if base._node is not None else 0, result.index)
@@ -121,7 +128,8 @@ def _rebase(base: Value, v: Value, result: Value) -> None:
 
 
 class CopySlices:
-    """The node of a base whose view was changed: the view's region of the cotangent goes to what was put there."""
+    """The node of a base whose view was changed: the view's region of the cotangent goes to what was put
+    there."""
 
     name = "CopySlices"
     grad_fn = "CopySlices"
@@ -158,7 +166,8 @@ COPY_SLICES = CopySlices()
 
 
 class Refused:
-    """The operation of a node that PyTorch cannot differentiate: backward through it ends with its sentence."""
+    """The operation of a node that PyTorch cannot differentiate: backward through it ends with its
+    sentence."""
 
     factor = False
 
@@ -177,8 +186,8 @@ class Refused:
 class InPlace:
     """The `name_` form of an operation: the same on the same memory.
 
-    `naming` gives the node's name from the second argument, where PyTorch's differs from that of the other form;
-    an operation says so with `inplace_grad_fn=`, such a function or a name.
+    `naming` gives the node's name from the second argument, where PyTorch's differs from that of the other
+    form; an operation says so with `inplace_grad_fn=`, such a function or a name.
     """
 
     family = "inplace"
@@ -208,7 +217,7 @@ class InPlace:
         check_may_change(v)
         if len(args) == 1 and not keywords and self.base.ufunc is not None and self._outside(v, args[0]):
             return v
-        result = self.base(v, *args, **keywords)
+        result: Value = self.base(v, *args, **keywords)
         if result is v:
             return v
         step = self.base.facts.get("inplace")
@@ -323,6 +332,7 @@ def change(v: Value, result: Value) -> Value:
     if a.dtype != b.dtype and result._node is not None:
         name = result._node.grad_fn
         result = OPS["_cast"](result, a.dtype)
-        result._node.name = name
+        if result._node is not None:
+            result._node.name = name
     adopt(v, result)
     return v

@@ -152,8 +152,10 @@ def _spelled(default: Any) -> str:
 def wrong_kind(op: str, i: int, p: Parameter, v: object) -> ScriptTypeError:
     """PyTorch's sentence for an argument of a wrong kind."""
     wanted = {
-        "Tensor": "Tensor", "Index": "Tensor", "Tensors": "tuple of Tensors", "Number": "Number", "Int": "int",
-        "Bool": "bool", "Str": "str", "Dtype": "torch.dtype", "Ints": "tuple of ints", "Sizes": "tuple of ints",
+        "Tensor": "Tensor", "Index": "Tensor", "Tensors": "tuple of Tensors", "Number": "Number",
+        "Int": "int",
+        "Bool": "bool", "Str": "str", "Dtype": "torch.dtype", "Ints": "tuple of ints",
+        "Sizes": "tuple of ints",
     }.get(p.kind, p.kind)  # fmt: skip
     where = f"'{p.name}'" if p.keyword_only else f"'{p.name}' (position {i + 1})"
     return ScriptTypeError(f"{op}(): argument {where} must be {wanted}, not {type_name(v)}")

@@ -43,7 +43,8 @@ def add_up(x: Any, axes: tuple[int, ...] | None, dtype: Any, keepdims: bool) -> 
     if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f" and x.flags.c_contiguous:
         y = np.dot(ones(x.shape[0], dtype), x)
         return y.reshape(1, -1) if keepdims else y
-    return np.add.reduce(x, axes, dtype, None, keepdims)
+    reduce: Any = np.add.reduce
+    return reduce(x, axes, dtype, None, keepdims)
 
 
 def add_up_block(x: Any, axes: tuple[int, ...] | None, dtype: Any) -> Any:

@@ -26,7 +26,8 @@ class Table(dict[str, Any]):
 
 
 EPOCH = [0]
-"""Counts changes of what a plan takes for granted of a value: its memory, its place in the graph, its hooks."""
+"""Counts changes of what a plan takes for granted of a value: its memory, its place in the graph, its
+hooks."""
 
 OPS = Table()
 """The table; `ops/define.py` fills it, family by family."""
@@ -34,7 +35,8 @@ OPS = Table()
 _sequence = next_sequence = count(1).__next__
 
 ONE_OF_SEVERAL = (
-    "This view is the output of a function that returns multiple views. Such functions do not allow the output views "
+    "This view is the output of a function that returns multiple views. Such functions do not allow the "
+    "output views "
     "to be modified inplace. You should replace the inplace operation by an out-of-place one."
 )
 
@@ -63,14 +65,16 @@ class Node:
     indices   which output of that node, or None where all are the first
     args      the bound arguments that the rules name: Values, numbers, static parameters; None once freed
     versions  versions of the Values among `args` when they were saved, or None where all were 0
-    y         output array(s) where a rule names them; `vc` and `y_version` tell whether they have changed since
+    y         output array(s) where a rule names them; `vc` and `y_version` tell whether they have changed
+    since
     likes     shapes and dtypes of the inputs where a rule or an unbroadcast needs them
     shape, dtype   of the output (of the first of several); they stay when the arrays are freed
     where     code and instruction of the script's expression
     """
 
     __slots__ = (
-        "args", "dtype", "edges", "freed", "hooks", "indices", "likes", "name", "op", "outputs", "retained", "seq",
+        "args", "dtype", "edges", "freed", "hooks", "indices", "likes", "name", "op", "outputs",
+        "retained", "seq",
         "shape", "vc", "versions", "where", "y", "y_version",
     )  # fmt: skip
     shape: tuple[int, ...]
@@ -135,14 +139,16 @@ class Like:
 
 
 class Value:
-    """A tensor. `array` holds the numbers; `node` made it (None: a leaf); `vc` is its storage's version counter.
+    """A tensor. `array` holds the numbers; `node` made it (None: a leaf); `vc` is its storage's version
+    counter.
 
     A view has the `base` whose storage it shares and the `chain` of view operations that leads from there;
     when the base is changed in place, the view's node is made anew from them.
     """
 
     __slots__ = (
-        "__weakref__", "_grad", "_node", "_requires", "array", "base", "chain", "hooks", "index", "seen", "vc",
+        "__weakref__", "_grad", "_node", "_requires", "array", "base", "chain", "hooks", "index", "seen",
+        "vc",
     )  # fmt: skip
     chain: Any
     seen: int
@@ -179,7 +185,8 @@ class Value:
         if self.one_of_several:
             made = f"Output {self.index} of {self._node.stem}" if self._node is not None else "This"
             raise GradError(
-                f"{made} is a view and its base or another view of its base has been modified inplace. {ONE_OF_SEVERAL}"
+                f"{made} is a view and its base or another view of its base has been modified inplace. "
+                f"{ONE_OF_SEVERAL}"
             )
         self.seen = self.vc[0]
         before, state.ctx.grad_enabled = state.ctx.grad_enabled, True
@@ -316,7 +323,8 @@ class Value:
         if not requires_grad and self.node is not None:
             raise GradError(
                 "you can only change requires_grad flags of leaf variables. "
-                "If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+                "If you want to use a computed variable in a subgraph that doesn't require differentiation "
+                "use "
                 "var_no_grad = var.detach()."
             )
         if requires_grad and self.array.dtype.kind != "f":
@@ -337,7 +345,8 @@ class Value:
             node.retained[self.index] = self
 
     def register_hook(self, hook: Callable[[Value], Value | None]) -> HookHandle:
-        """Calls `hook` with the gradient of this value whenever it is computed; what it returns replaces it."""
+        """Calls `hook` with the gradient of this value whenever it is computed; what it returns replaces
+        it."""
         if not self.requires_grad:
             raise GradError("cannot register a hook on a tensor that doesn't require gradient")
         node = self.node
@@ -356,7 +365,7 @@ class Value:
     def __len__(self) -> int:
         if self.array.ndim == 0:
             raise ScriptTypeError("len() of a 0-d tensor")
-        return self.array.shape[0]
+        return int(self.array.shape[0])
 
     def __bool__(self) -> bool:
         self._escapes()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from vardsl.engine import backward as _backward
 from vardsl.engine.context import enable_grad, no_grad, state
-from vardsl.engine.op import check_versions
+from vardsl.engine.rule import check_versions
 from vardsl.engine.value import Like, Node, Value, script_place
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
 from vardsl.lang.lift import alias, fresh, function_name, mark
@@ -53,7 +53,7 @@ class _Custom:
     """A function with the user's rule; also the `op` of the nodes that it makes."""
 
     grad_fn = "CustomBackward0"
-    facts: dict[str, Any] = {}  # noqa: RUF012
+    facts: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, f: Function, rule: Function) -> None:
         self.f = f
@@ -163,7 +163,7 @@ class _Checkpoint:
 
     name = "checkpoint"
     grad_fn = "CheckpointFunctionBackward"
-    facts: dict[str, Any] = {}  # noqa: RUF012
+    facts: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, f: Function, keywords: dict[str, Any]) -> None:
         self.f = f

@@ -9,11 +9,37 @@ from vardsl.lang.scope import sub_nodes
 from vardsl.syntax import ast
 
 RANDOM = frozenset(
-    "rand randn randint randperm bernoulli multinomial normal uniform exponential poisson rand_like "  # noqa: SIM905
-    "randn_like randint_like dropout manual_seed seed".split()
+    [
+        "rand",
+        "randn",
+        "randint",
+        "randperm",
+        "bernoulli",
+        "multinomial",
+        "normal",
+        "uniform",
+        "exponential",
+        "poisson",
+        "rand_like",
+        "randn_like",
+        "randint_like",
+        "dropout",
+        "manual_seed",
+        "seed",
+    ]
 )
 CALLING = frozenset(
-    "jacobian hessian vjp jvp hvp check_grad checkpoint clip_grad_norm clip_grad_value".split()  # noqa: SIM905
+    [
+        "jacobian",
+        "hessian",
+        "vjp",
+        "jvp",
+        "hvp",
+        "check_grad",
+        "checkpoint",
+        "clip_grad_norm",
+        "clip_grad_value",
+    ]
 )
 IsBuiltin = Callable[[ast.Name], bool]
 

@@ -1,8 +1,9 @@
 """Which runs of statements may be handed to a plan when they repeat, and what they read and bind.
 
-A run is a straight line of simple statements over tensors: bindings of names to expressions of operations, `backward`,
-`zero_grad`, `update` and `no_grad` blocks of these. What cannot be told from the text (a number that is looked at, a
-tensor of unknown origin) the recording finds out. `RegionLike` is what the program asks of a planner.
+A run is a straight line of simple statements over tensors: bindings of names to expressions of operations,
+`backward`, `zero_grad`, `update` and `no_grad` blocks of these. What cannot be told from the text (a number
+that is looked at, a tensor of unknown origin) the recording finds out. `RegionLike` is what the program asks
+of a planner.
 """
 
 from __future__ import annotations
@@ -21,11 +22,31 @@ IsBuiltin = Callable[[ast.Name], bool]
 
 # Operations whose results are numbers that the text goes on with, or that only a run by hand can do.
 _LOOKS = frozenset(
-    "item tolist numpy equal allclose is_floating_point backward register_hook retain_grad requires_grad_ print "
-    "unique unique_consecutive nonzero argwhere masked_select bincount tensor load save".split()
+    [
+        "item",
+        "tolist",
+        "numpy",
+        "equal",
+        "allclose",
+        "is_floating_point",
+        "backward",
+        "register_hook",
+        "retain_grad",
+        "requires_grad_",
+        "print",
+        "unique",
+        "unique_consecutive",
+        "nonzero",
+        "argwhere",
+        "masked_select",
+        "bincount",
+        "tensor",
+        "load",
+        "save",
+    ]
 )
-_TRANSFORMS = frozenset("grad value_and_grad jacobian hessian vjp jvp hvp".split())
-_MEMBERS = frozenset("grad data T mT shape dtype ndim".split())
+_TRANSFORMS = frozenset(["grad", "value_and_grad", "jacobian", "hessian", "vjp", "jvp", "hvp"])
+_MEMBERS = frozenset(["grad", "data", "T", "mT", "shape", "dtype", "ndim"])
 
 
 class RegionLike(Protocol):
@@ -46,7 +67,8 @@ class RegionLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run with the names that it reads before it binds them, and those that it binds, each at its first place."""
+    """A run with the names that it reads before it binds them, and those that it binds, each at its first
+    place."""
 
     statements: tuple[ast.Stmt, ...]
     reads: tuple[ast.Name, ...]
@@ -84,7 +106,9 @@ def _closed(run: list[ast.Stmt], is_builtin: IsBuiltin) -> Iterator[Run | ast.St
 
 def _plannable(s: ast.Stmt, is_builtin: IsBuiltin) -> bool:
     if isinstance(s, ast.NoGrad):
-        return all(isinstance(k, (ast.AugAssign, ast.Update)) and _updates(k, is_builtin) for k in s.body.body)
+        return all(
+            isinstance(k, (ast.AugAssign, ast.Update)) and _updates(k, is_builtin) for k in s.body.body
+        )
     if isinstance(s, ast.Update):
         return _updates(s, is_builtin)
     if needs_journal(s, is_builtin):
@@ -135,7 +159,11 @@ def _pure(e: ast.Expr, is_builtin: IsBuiltin) -> bool:
             f = node.function
             name = f.name if isinstance(f, ast.Member) else f.id if isinstance(f, ast.Name) else ""
             known = isinstance(f, ast.Member) or (isinstance(f, ast.Name) and is_builtin(f))
-            if name in _LOOKS or not known or not (builtins.has_operation(name) or _transform(node, is_builtin)):
+            if (
+                name in _LOOKS
+                or not known
+                or not (builtins.has_operation(name) or _transform(node, is_builtin))
+            ):
                 return False
             if isinstance(f, ast.Member):
                 stack.append(f.value)
@@ -157,7 +185,8 @@ def _transform(call: ast.Call, is_builtin: IsBuiltin) -> bool:
 
 
 _SIMPLE = (
-    ast.Name, ast.Number, ast.Bool, ast.NoneLit, ast.Paren, ast.Chain, ast.Unary, ast.Power, ast.TupleExpr, ast.Index,
+    ast.Name, ast.Number, ast.Bool, ast.NoneLit, ast.Paren, ast.Chain, ast.Unary, ast.Power, ast.TupleExpr,
+    ast.Index,
     ast.Slice, ast.Ellipsis_, ast.String,
 )  # fmt: skip
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.op import Op, cast, mismatch
+from vardsl.engine.casting import cast
+from vardsl.engine.op import Op, mismatch
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import NotImplementedRule, Number, Str, Tensor, array, composite, elementwise, op
 from vardsl.ops.kinds import Overloads, TensorFirst, is_number, overload, refuse
@@ -375,9 +376,7 @@ def rsub(input: Tensor, other: Tensor, *, alpha: Number = 1):
     >>> rsub([1., 2.], 10)
     tensor([9., 8.])
     """
-    return (
-        op._rsub_number(input, other, alpha) if is_number(other) else op._rsub_tensor(input, other, alpha)
-    )
+    return op._rsub_number(input, other, alpha) if is_number(other) else op._rsub_tensor(input, other, alpha)
 
 
 def _reversed_difference(input, other, alpha):

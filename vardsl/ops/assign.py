@@ -69,7 +69,7 @@ def _put_directly(x: Value, index: Any, value: Any) -> bool:
     """The assignment of a number, or of a like tensor, where nothing is recorded: straight into memory."""
     ctx, base = state.ctx, x.base
     if ctx.tracer is not None or not (
-        _plain(index) or (type(index) is tuple and all([_plain(k) for k in index]))  # noqa: C419 - a list is quicker
+        _plain(index) or (type(index) is tuple and all(_plain(k) for k in index))
     ):
         return False
     whole = x.array

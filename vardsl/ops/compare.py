@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.casting import cast
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, result_dtype
-from vardsl.engine.op import Op, cast
+from vardsl.engine.op import Op
 from vardsl.engine.signature import wrong_kind
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import (
@@ -354,7 +355,8 @@ def _clamp_min_tensor(input: Tensor, min: Tensor): ...
 
 
 _C_NAMES = {
-    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char",
+    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
+    "uint8": "unsigned char",
     "bool": "bool",
 }  # fmt: skip
 
@@ -363,7 +365,8 @@ def _fits(v, result):
     """PyTorch's clamps call the dtype that a real bound does not fit into by C++'s name."""
     if result.dtype.is_floating and not v.dtype.is_floating:
         raise ScriptTypeError(
-            f"result type {result.dtype.type_name} can't be cast to the desired output type {_C_NAMES[v.dtype.name]}"
+            f"result type {result.dtype.type_name} can't be cast to the desired output type "
+            f"{_C_NAMES[v.dtype.name]}"
         )
 
 

@@ -8,23 +8,27 @@
         tensor([0.0000, 0.7616])
         '''
 
-The function's name, parameters (with kinds as annotations, see `engine/signature.py`), defaults, docstring and
-examples are the entry; a trailing underscore is dropped (`sum_` declares `sum`), `linalg_inv` declares `linalg.inv`.
-Families:
+The function's name, parameters (with kinds as annotations, see `engine/signature.py`), defaults, docstring
+and examples are the entry; a trailing underscore is dropped (`sum_` declares `sum`), `linalg_inv` declares
+`linalg.inv`. Families:
 
-    elementwise  ufunc or body on promoted arrays; `d` is the local derivative ∂y/∂x for each array parameter: a rule, or
-                 1 or -1, or None; `vjp` instead of `d` where the cotangent must not be multiplied (masks, infinities)
-    general      body on arrays and explicit rules: `vjp` is one rule for the only array parameter, or a dict by
-                 parameter name, or (`shared=`) one rule that gives the gradients of all array parameters in order
+    elementwise  ufunc or body on promoted arrays; `d` is the local derivative ∂y/∂x for each array parameter:
+    a rule, or
+                 1 or -1, or None; `vjp` instead of `d` where the cotangent must not be multiplied (masks,
+                 infinities)
+    general      body on arrays and explicit rules: `vjp` is one rule for the only array parameter, or a dict
+    by
+                 parameter name, or (`shared=`) one rule that gives the gradients of all array parameters in
+                 order
     view         as general, and the body returns a NumPy view: the result shares storage
     composite    a body over operations, with no node of its own
     fused        a body over operations that is one node; its derivative is that of the body, run again
     nondiff      body on arrays, never on the graph
     creation     body without array inputs, or one that only lends its shape: gives a leaf
 
-What a rule names is what its node keeps (`engine/op.py`, class Rule). Rules are written over operations, never over
-`np.`: operators, indexing, `.shape .ndim`, and `op.NAME(...)` for the rest. They run on arrays in a first-order pass
-and on values when the pass is recorded, so every rule can be differentiated again.
+What a rule names is what its node keeps (`engine/op.py`, class Rule). Rules are written over operations,
+never over `np.`: operators, indexing, `.shape .ndim`, and `op.NAME(...)` for the rest. They run on arrays in
+a first-order pass and on values when the pass is recorded, so every rule can be differentiated again.
 """
 
 from __future__ import annotations
@@ -39,7 +43,9 @@ import numpy as np
 from vardsl.engine import backward as _backward
 from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import InPlace
-from vardsl.engine.op import GRAD, NotImplementedRule, Op, Rule, unbroadcast
+from vardsl.engine.op import Op
+from vardsl.engine.pullback import GRAD, unbroadcast
+from vardsl.engine.rule import NotImplementedRule, Rule
 from vardsl.engine.signature import Signature
 from vardsl.engine.value import OPS, Value
 from vardsl.errors import GradError, InternalError
@@ -148,8 +154,14 @@ def _rules(given: Any, signature: Signature) -> dict[str, Any]:
 
 
 def _declare(
-    fn: Body, family: str, *, name: str = "", grad_fn: str | None = None, aliases: tuple[str, ...] = (),
-    kind: type[Op] = Op, **facts: Any
+    fn: Body,
+    family: str,
+    *,
+    name: str = "",
+    grad_fn: str | None = None,
+    aliases: tuple[str, ...] = (),
+    kind: type[Op] = Op,
+    **facts: Any,
 ) -> Op:
     name = name or _public_name(fn)
     signature = Signature.of(fn)
@@ -196,8 +208,8 @@ def elementwise(
 ) -> Callable[[Body], Op]:
     """Declares a pointwise operation. `promote="float"`: integers are computed in the default real dtype.
 
-    `numbers=False`: PyTorch takes no plain number there. `infix` is the ufunc of an infix operator whose static
-    parameters have their defaults; else `ufunc` is.
+    `numbers=False`: PyTorch takes no plain number there. `infix` is the ufunc of an infix operator whose
+    static parameters have their defaults; else `ufunc` is.
     """
 
     def declare(fn: Body) -> Op:
@@ -207,8 +219,9 @@ def elementwise(
         o.promote = promote
         o.direct = o.direct and promote is None
         o.numbers = numbers
-        if (infix or ufunc) is not None and len(o.arrays) == 2:
-            o.infix(infix or ufunc)
+        operator = infix or ufunc
+        if operator is not None and len(o.arrays) == 2:
+            o.infix(operator)
         o.factor = vjp is None
         if vjp is not None:
             rules = _rules(vjp, o.signature)
@@ -249,7 +262,8 @@ def general(
     fields: str | None = None,
     **facts: Any,
 ) -> Callable[[Body], Op]:
-    """Declares an operation with explicit rules. `fields="values indices"` names the parts of a tuple result."""
+    """Declares an operation with explicit rules. `fields="values indices"` names the parts of a tuple
+    result."""
 
     def declare(fn: Body) -> Op:
         o = _declare(fn, facts.pop("_family", "general"), **facts)
@@ -305,7 +319,8 @@ def nondiff(*, promote: str | None = None, fields: str | None = None, **facts: A
 
 
 def creation(**facts: Any) -> Callable[[Body], Op]:
-    """Declares an operation that makes a new leaf from sizes and numbers; `requires_grad` is its last keyword."""
+    """Declares an operation that makes a new leaf from sizes and numbers; `requires_grad` is its last
+    keyword."""
 
     def declare(fn: Body) -> Op:
         o = _declare(fn, "creation", creates=True, **facts)
@@ -316,7 +331,8 @@ def creation(**facts: Any) -> Callable[[Body], Op]:
 
 
 class Creation(Op):
-    """An operation that makes a leaf; called with an array as model (`zeros_like`) in a rule it gives an array."""
+    """An operation that makes a leaf; called with an array as model (`zeros_like`) in a rule it gives an
+    array."""
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         bound = self.signature.bind(self.name, args, keywords)
@@ -335,7 +351,8 @@ class Creation(Op):
 
 
 def inplace_op(*, name: str, **facts: Any) -> Callable[[Body], Op]:
-    """Declares an operation `name_` that changes its first argument by itself, with `check_may_change` and `change`."""
+    """Declares an operation `name_` that changes its first argument by itself, with `check_may_change` and
+    `change`."""
 
     def declare(fn: Body) -> Op:
         return _declare(fn, "composite", name=name, **facts)
@@ -388,8 +405,10 @@ def result_type(fields: str, name: str = "result") -> Any:
 
 
 __all__ = [
-    "OPS", "Bool", "Dtype", "Index", "Int", "Ints", "NotImplementedRule", "Number", "Sizes", "Str", "Tensor", "Tensors",
+    "OPS", "Bool", "Dtype", "Index", "Int", "Ints", "NotImplementedRule", "Number", "Sizes", "Str",
+    "Tensor", "Tensors",
     "Varargs",
-    "array", "composite", "creation", "elementwise", "fused", "general", "get", "inplace_op", "looked_at", "names", "nondiff",
+    "array", "composite", "creation", "elementwise", "fused", "general", "get", "inplace_op", "looked_at",
+    "names", "nondiff",
     "op", "result_type", "view",
 ]  # fmt: skip

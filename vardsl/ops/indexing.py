@@ -364,7 +364,7 @@ class GetItem(Op):
             a, b, step = slice_bounds(index)
             part = x.array[slice(*bounds(x.array.shape[0], a, b), step)]
             return _SLICE.view_of(x, part, (x, 0, a, b, step))
-        if t is tuple and index and all([type(k) is int for k in index]) and len(index) <= x.array.ndim:  # noqa: C419 - a list is quicker
+        if t is tuple and index and all(type(k) is int for k in index) and len(index) <= x.array.ndim:
             for position, k in enumerate(index):
                 n = x.array.shape[0]
                 if not -n <= k < n:

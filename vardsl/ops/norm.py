@@ -244,8 +244,8 @@ def _batch_norm(
     if training:
         standard, mean, rstd = _standard(input, _others(input.ndim), eps)
     else:
-        mean = np.reshape(mean, shape)
-        rstd = 1 / np.sqrt(np.reshape(var, shape) + input.dtype.type(eps))
+        mean = array(mean).reshape(shape)
+        rstd = 1 / np.sqrt(array(var).reshape(shape) + input.dtype.type(eps))
         standard = (input - mean) * rstd
     if weight is not None:
         standard = standard * weight.reshape(shape)

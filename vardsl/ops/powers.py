@@ -53,9 +53,7 @@ def _integer_power(input, exponent):
 def _power_slope(g, input, exponent):
     """g * exponent * input**(exponent - 1), and zero where the exponent is 0."""
     if is_number(exponent):
-        return (
-            op.zeros_like(input) if exponent == 0 else g * (exponent * op._pow_number(input, exponent - 1))
-        )
+        return op.zeros_like(input) if exponent == 0 else g * (exponent * op._pow_number(input, exponent - 1))
     return op._where(exponent == 0, 0.0, g * (exponent * op._pow_tensor(input, exponent - 1)))
 
 
@@ -138,7 +136,8 @@ def pow_(input: Tensor, exponent: Tensor):
 def _needs_double(v, result):
     if v.array.dtype != np.float64:
         raise ScriptTypeError(
-            f"the base given to float_power_ has dtype {v.dtype.type_name} but the operation's result requires dtype "
+            f"the base given to float_power_ has dtype {v.dtype.type_name} but the operation's result "
+            "requires dtype "
             "Double"
         )
 
@@ -364,9 +363,7 @@ def _xlogy_base(input: Tensor, other: Tensor):
 
 
 @elementwise(
-    vjp={
-        "input": lambda g, input, other: op.xlogy(g, other) if other > 0 else _xlogy_input(g, input, other)
-    },
+    vjp={"input": lambda g, input, other: op.xlogy(g, other) if other > 0 else _xlogy_input(g, input, other)},
     promote="float",
     grad_fn="XlogyBackward2",
 )

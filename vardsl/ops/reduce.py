@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, i8
-from vardsl.engine.op import constant
+from vardsl.engine.pullback import constant
 from vardsl.engine.tiles import add_up, mean_into, sum_into
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError

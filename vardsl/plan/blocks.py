@@ -1,10 +1,10 @@
 """Regions of large row-local steps, run block by block through the cache, on two threads where that pays.
 
-A step is row-local where rows `i:j` of its result need only rows `i:j` of its arguments: pointwise steps, reductions
-over other dimensions than the first, softmax and the like. A fold adds up over the rows (a sum over everything or
-over the first dimension): each block gives a part, and the parts are added in the order of the blocks, so that the
-result does not depend on the number of threads. Temporaries that only such a region needs are never as large as the
-data: they live in the cache, one set for each thread.
+A step is row-local where rows `i:j` of its result need only rows `i:j` of its arguments: pointwise steps,
+reductions over other dimensions than the first, softmax and the like. A fold adds up over the rows (a sum
+over everything or over the first dimension): each block gives a part, and the parts are added in the order of
+the blocks, so that the result does not depend on the number of threads. Temporaries that only such a region
+needs are never as large as the data: they live in the cache, one set for each thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.op import Op, scalar
+from vardsl.engine.casting import scalar
+from vardsl.engine.op import Op
 from vardsl.engine.tiles import BLOCK, add_up_block, rows_per_block
 from vardsl.plan.trace import Slot, Step, Write
 
@@ -42,7 +43,7 @@ class Blocked:
         names = " ".join(s.op.name for s in self.steps)
         return f"streamed over {self.rows} rows of {list(self.shape)}: {names}"
 
-    # ---- which steps fit ---------------------------------------------------------------------------------------
+    # ---- which steps fit -----------------------------------------------------------------------------------
     def take(self, step: Step) -> bool:
         """Adds a step if it is row-local over these rows, or folds them."""
         if any(s in self.folded for s in step.slots()) or len(step.outs) != 1:
@@ -69,11 +70,17 @@ class Blocked:
         if op.facts.get("stream") in ("sum", "mean", "max", "rows"):
             dims = _dims(step)
             source = step.args[0]
-            return dims is not None and 0 not in dims and source.shape[:1] == (self.rows,) and self._rest_outer(step)
+            return (
+                dims is not None
+                and 0 not in dims
+                and source.shape[:1] == (self.rows,)
+                and self._rest_outer(step)
+            )
         return False
 
     def _aligned(self, s: Slot, ndim: int) -> bool:
-        """Whether an operand of a pointwise step is cut into the same rows, or is the same for all of them."""
+        """Whether an operand of a pointwise step is cut into the same rows, or is the same for all of
+        them."""
         if len(s.shape) == ndim and s.shape[0] == self.rows:
             return True
         return s not in self.made and (len(s.shape) < ndim or s.shape[0] == 1)
@@ -90,12 +97,24 @@ class Blocked:
         dims = _dims(step)
         return dims is not None and 0 in dims
 
-    # ---- layout -----------------------------------------------------------------------------------------------
-    def instruction(self, array: Callable[[Any], Any], allocate: Callable[[Slot], Any], needed: set[Slot]) -> Any:
-        """The call that runs the region. `array(x)` finds buffers made before, `allocate` makes those for later."""
+    # ---- layout --------------------------------------------------------------------------------------------
+    def instruction(
+        self, array: Callable[[Any], Any], allocate: Callable[[Slot], Any], needed: set[Slot]
+    ) -> Any:
+        """The call that runs the region. `array(x)` finds buffers made before, `allocate` makes those for
+        later."""
         whole = {s: allocate(s) for s in self.made if s in needed}
         parts: list[tuple[Step, Any, Any]] = []
-        sizes = [max((int(np.prod(s.outs[0].shape[1:])) for s in self.steps if s.outs[0].shape[:1] == (self.rows,)), default=1)]
+        sizes = [
+            max(
+                (
+                    int(np.prod(s.outs[0].shape[1:]))
+                    for s in self.steps
+                    if s.outs[0].shape[:1] == (self.rows,)
+                ),
+                default=1,
+            )
+        ]
         per_block = rows_per_block((self.rows, max(sizes)))
         cuts = [(i, min(i + per_block, self.rows)) for i in range(0, self.rows, per_block)]
         for step in self.steps:
@@ -115,7 +134,14 @@ class Blocked:
         return Runner(runs, finish), ()
 
     def _block(
-        self, k: int, i: int, j: int, array: Callable[[Any], Any], whole: dict[Slot, Any], temps: _Temporaries, parts: Any
+        self,
+        k: int,
+        i: int,
+        j: int,
+        array: Callable[[Any], Any],
+        whole: dict[Slot, Any],
+        temps: _Temporaries,
+        parts: Any,
     ) -> list[tuple[Any, tuple[Any, ...]]]:
         calls: list[tuple[Any, tuple[Any, ...]]] = []
         local: dict[Slot, Any] = {}
@@ -126,7 +152,7 @@ class Blocked:
             found = local.get(x)
             if found is not None:
                 return found
-            a = whole.get(x) if x in whole else array(x)
+            a: Any = whole[x] if x in whole else array(x)
             if len(x.shape) == ndim and x.shape[0] == self.rows:
                 if a.size > 1 and not any(a.strides):
                     return a[(0,) * a.ndim]
@@ -138,7 +164,9 @@ class Blocked:
             stream = step.op.facts.get("stream")
             if step in self.folds:
                 source = operand(step.args[0], len(step.args[0].shape))
-                calls.append((_fold_of(step), (source, parts[id(step)][k : k + 1].reshape(step.outs[0].shape))))
+                calls.append(
+                    (_fold_of(step), (source, parts[id(step)][k : k + 1].reshape(step.outs[0].shape)))
+                )
                 continue
             out_slot = step.outs[0]
             if stream == "expand" and out_slot not in whole:
@@ -228,11 +256,17 @@ def _dims(step: Step) -> tuple[int, ...] | None:
     return tuple(d % ndim for d in (dim if isinstance(dim, tuple) else (dim,)))
 
 
-def _pointwise(step: Step, args: list[Any], out: Any, scratch: Callable[..., Any]) -> list[tuple[Any, tuple[Any, ...]]]:
+def _pointwise(
+    step: Step, args: list[Any], out: Any, scratch: Callable[..., Any]
+) -> list[tuple[Any, tuple[Any, ...]]]:
     ufunc = pointwise_ufunc(step.op, step.args)
     if ufunc is not None:
-        given = [a if isinstance(a, (np.ndarray, np.generic)) else scalar(a, out.dtype) for a in args[: ufunc.nin]]
-        if all(a.dtype == given[0].dtype for a in given) and (given[0].dtype == out.dtype or out.dtype.kind == "b"):
+        given = [
+            a if isinstance(a, (np.ndarray, np.generic)) else scalar(a, out.dtype) for a in args[: ufunc.nin]
+        ]
+        if all(a.dtype == given[0].dtype for a in given) and (
+            given[0].dtype == out.dtype or out.dtype.kind == "b"
+        ):
             return [(ufunc, (*given, out))]
     into = step.op.facts.get("into")
     calls = None if into is None else into(out, scratch, *args)
@@ -263,7 +297,9 @@ class _Pointwise:
         np.copyto(out, self.op.kernel(*given), "unsafe")
 
 
-def _rowwise(step: Step, args: list[Any], out: Any, scratch: Callable[..., Any]) -> list[tuple[Any, tuple[Any, ...]]]:
+def _rowwise(
+    step: Step, args: list[Any], out: Any, scratch: Callable[..., Any]
+) -> list[tuple[Any, tuple[Any, ...]]]:
     into = step.op.facts.get("into")
     if into is not None and step.op.name != "sum_to_size":
         return into(out, scratch, *args)  # type: ignore[no-any-return]
@@ -370,7 +406,8 @@ def _segment(steps: list[Step]) -> list[Any]:
         if first is None:
             return ordered + steps
         region = Blocked(steps[first].outs[0].shape[0], steps[first].outs[0].shape)
-        before, after, late = steps[:first], [], set()
+        before, after = steps[:first], list[Step]()
+        late: set[Slot] = set()
         for step in steps[first:]:
             reads = step.slots()
             if any(s in late for s in reads) or not region.take(step):

@@ -1,7 +1,7 @@
 """A plan: the steps of a recorded run laid out over fixed buffers, and how it takes the place of the run.
 
-A plan runs where what it was recorded for still holds (`_holds`), fills its buffers in straight-line NumPy calls, and
-then makes the values that the run would have made: the same numbers, the same node for `grad_fn`.
+A plan runs where what it was recorded for still holds (`_holds`), fills its buffers in straight-line NumPy
+calls, and then makes the values that the run would have made: the same numbers, the same node for `grad_fn`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.casting import scalar
 from vardsl.engine.context import state
-from vardsl.engine.op import Op, scalar
+from vardsl.engine.op import Op
 from vardsl.engine.value import EPOCH, Node, Value, shared_counter
 from vardsl.errors import Error
 from vardsl.plan.blocks import Blocked, cluster, pointwise_ufunc
@@ -22,8 +23,8 @@ from vardsl.plan.passes import final, optimise
 from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
-# Elements up to which results are copied out of their buffers; larger ones are handed over. A gradient is free again
-# when the next turn clears it, a name is bound until the next turn is over.
+# Elements up to which results are copied out of their buffers; larger ones are handed over. A gradient is
+# free again when the next turn clears it, a name is bound until the next turn is over.
 COPY_GRADIENTS, COPY_NAMES = 1024, 1 << 20
 
 
@@ -32,7 +33,8 @@ class Unplannable(Exception):
 
 
 class Plan:
-    """One recorded run. `run(reads)` gives the values of the names it binds, or None where it does not apply."""
+    """One recorded run. `run(reads)` gives the values of the names it binds, or None where it does not
+    apply."""
 
     def __init__(self, tracer: Tracer, reads: Sequence[Any], results: Sequence[Any]) -> None:
         if tracer.failed is not None:
@@ -52,13 +54,12 @@ class Plan:
             if g is not None and leaf not in tracer.grads_in and leaf not in tracer.first_clear
         ]
         self.steps, same = optimise(tracer.steps, lambda same: self._wanted(tracer, results, same))
-        self.inputs = {k: slot for k, slot in tracer.inputs}
+        self.inputs = dict(tracer.inputs)
         self.outputs = [self._output(tracer, r, same) for r in results]
-        self.grads_out = [
-            (leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None
-        ]
+        self.grads_out = [(leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None]
         self.writes = _count_writes(self.steps)
-        # an error is found again by the statements; gradients that they clear before that need not be put back
+        # an error is found again by the statements; gradients that they clear before that need not be put
+        # back
         first = next((k for k, s in enumerate(tracer.steps) if type(s) is Step and s.fallible), None)
         self.restores = first is not None and tracer.last_clear > first
         self.copied: dict[int, Any] = {}
@@ -69,7 +70,7 @@ class Plan:
         self._check_order()
         self._lay_out()
 
-    # ---- what the run gives ---------------------------------------------------------------------------------
+    # ---- what the run gives --------------------------------------------------------------------------------
     def _wanted(self, tracer: Tracer, results: Sequence[Any], same: dict[Slot, Slot]) -> list[Slot]:
         wanted = [tracer.slot(r) for r in results if type(r) is Value]
         wanted += [g for g in tracer.grads_out.values() if g is not None]
@@ -101,7 +102,7 @@ class Plan:
             elif written and type(step) is Step and step.fallible:
                 raise Unplannable("an index is used after a write")
 
-    # ---- layout -----------------------------------------------------------------------------------------------
+    # ---- layout --------------------------------------------------------------------------------------------
     def _lay_out(self) -> None:
         self.scratches: dict[Any, Any] = {}
         self.direct = _direct_writes(self.steps, self._kept())
@@ -148,7 +149,9 @@ class Plan:
     def _instruct(self, item: Step | Write, pool: dict[Any, list[Any]]) -> None:
         if type(item) is Write:
             if item.source not in self.direct:
-                self.program.append((np.copyto, (self._array(item.target), self._array(item.source), "unsafe")))
+                self.program.append(
+                    (np.copyto, (self._array(item.target), self._array(item.source), "unsafe"))
+                )
             return
         assert type(item) is Step
         arrays = [[self._array(x) for x in a] if type(a) is list else self._array(a) for a in item.args]
@@ -170,8 +173,11 @@ class Plan:
             out = np.empty(out_slot.shape, out_slot.array.dtype)
         self.buffers[out_slot] = out
         ufunc = pointwise_ufunc(op, item.args)
-        if ufunc is not None and all(x.dtype == out.dtype for x in arrays[: ufunc.nin] if isinstance(x, np.ndarray)):
-            numbers = [x if isinstance(x, np.ndarray) else scalar(x, out.dtype) for x in arrays[: ufunc.nin]]
+        if ufunc is not None and all(
+            x.dtype == out.dtype for x in arrays[: ufunc.nin] if isinstance(x, np.ndarray)
+        ):
+            given: list[Any] = arrays[: ufunc.nin]
+            numbers = [x if isinstance(x, np.ndarray) else scalar(x, out.dtype) for x in given]
             self.program.append((ufunc, (*numbers, out)))
             return
         into = op.facts.get("into")
@@ -216,11 +222,15 @@ class Plan:
 
         self.program.append((call, ()))
 
-    # ---- running ---------------------------------------------------------------------------------------------
+    # ---- running -------------------------------------------------------------------------------------------
     def run(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
         """The names' new values; None, with nothing done, where the plan does not apply."""
         ctx = state.ctx
-        if ctx.grad_enabled is not self.settings[0] or ctx.default_dtype is not self.settings[1] or ctx.anomaly:
+        if (
+            ctx.grad_enabled is not self.settings[0]
+            or ctx.default_dtype is not self.settings[1]
+            or ctx.anomaly
+        ):
             return None
         if ctx.journal is not None:
             return None
@@ -284,9 +294,16 @@ class Plan:
         return True
 
     def _exchange(self, k: int, leaf: Value) -> bool:
-        """Lets the plan go on with another leaf of the same kind, as a loop that is started anew makes one."""
+        """Lets the plan go on with another leaf of the same kind, as a loop that is started anew makes
+        one."""
         old = self.reads[k]
-        if leaf._node is not None or leaf.hooks or any(v is leaf for v in self.reads) or old in self.grads_in or k not in self.inputs:
+        if (
+            leaf._node is not None
+            or leaf.hooks
+            or any(v is leaf for v in self.reads)
+            or old in self.grads_in
+            or k not in self.inputs
+        ):
             return False
         self.reads[k], self.arrays[k] = leaf, leaf.array
         self.cleared = [leaf if v is old else v for v in self.cleared]
@@ -324,7 +341,8 @@ class Plan:
         return buffer if buffer.size <= copied else None
 
     def _give(self, slot: Slot, copied: int) -> Any:
-        """A result's memory: a copy of a small one; of a large one a view of the buffer, which is then handed out."""
+        """A result's memory: a copy of a small one; of a large one a view of the buffer, which is then handed
+        out."""
         buffer = slot.array if slot.kind == "const" else self.buffers[slot]
         if buffer.size <= copied or slot.kind != "temp" or buffer.base is not None or slot in self.handed:
             return buffer.copy()
@@ -354,7 +372,8 @@ class Plan:
 def _direct_writes(steps: list[Any], kept: list[Slot]) -> dict[Slot, Slot]:
     """Results that nothing but one write needs: they are computed in the memory that is written to.
 
-    The step must be pointwise, its result's only reader the write, and nothing in between may read the target.
+    The step must be pointwise, its result's only reader the write, and nothing in between may read the
+    target.
     """
     readers: dict[Slot, int] = {}
     for s in steps:
@@ -370,7 +389,9 @@ def _direct_writes(steps: list[Any], kept: list[Slot]) -> dict[Slot, Slot]:
         at = made.get(s.source)
         if at is None or readers[s.source] != 1 or s.source in kept or s.source.shape != s.target.shape:
             continue
-        between = [t for t in steps[at + 1 : k] if type(t) is Write or s.target in t.slots() or t.op.family == "view"]
+        between = [
+            t for t in steps[at + 1 : k] if type(t) is Write or s.target in t.slots() or t.op.family == "view"
+        ]
         if not any(type(t) is not Write or s.target in (t.source, t.target) for t in between):
             direct[s.source] = s.target
     return direct

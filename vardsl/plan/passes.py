@@ -1,4 +1,5 @@
-"""What is done to the steps of a recorded run before they are laid out: folding, common subexpressions, dead code."""
+"""What is done to the steps of a recorded run before they are laid out: folding, common subexpressions, dead
+code."""
 
 from __future__ import annotations
 
@@ -77,8 +78,11 @@ def dead(steps: Steps, wanted: Iterable[Slot]) -> Steps:
     return kept
 
 
-def optimise(steps: Steps, outputs: Callable[[dict[Slot, Slot]], list[Slot]]) -> tuple[Steps, dict[Slot, Slot]]:
-    """All passes in order. `outputs(same)` gives the wanted slots after merging; also returns what was merged."""
+def optimise(
+    steps: Steps, outputs: Callable[[dict[Slot, Slot]], list[Slot]]
+) -> tuple[Steps, dict[Slot, Slot]]:
+    """All passes in order. `outputs(same)` gives the wanted slots after merging; also returns what was
+    merged."""
     same: dict[Slot, Slot] = {}
     steps = fold(steps)
     for merge in (units, common):
@@ -139,7 +143,8 @@ def _unit(step: Step) -> Slot | None:
 
 
 def common(steps: Steps, same: dict[Slot, Slot]) -> Steps:
-    """Of steps that compute the same from the same only the first stays; a write forgets what was known before."""
+    """Of steps that compute the same from the same only the first stays; a write forgets what was known
+    before."""
     known: dict[Any, tuple[Slot, ...]] = {}
     kept: Steps = []
     for step in steps:

@@ -1,7 +1,8 @@
 """A run of statements that may repeat, and the decision when to record it.
 
-The program asks its region before each time it comes to the run: the answer is the values that the run would bind, or
-None, and then the program executes the statements itself. The first times pass unseen; then one is recorded.
+The program asks its region before each time it comes to the run: the answer is the values that the run would
+bind, or None, and then the program executes the statements itself. The first times pass unseen; then one is
+recorded.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Region:
         ctx = state.ctx
         if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None:
             return None
-        if self.seen > WARM_UP or (self.seen > 1 and any(type(v) is Value and v.array.size >= LARGE for v in reads)):
+        if self.seen > WARM_UP or (
+            self.seen > 1 and any(type(v) is Value and v.array.size >= LARGE for v in reads)
+        ):
             self.recordings += 1
             if self.recordings > RECORDINGS:
                 self._stop("what it works on keeps changing")

@@ -1,8 +1,8 @@
 """Records what a run of statements does, as a straight list of steps in single-assignment form.
 
 A `Tracer` is told by the engine of every operation on values, forward and backward, of writes in place and of
-gradients that leaves receive. What it cannot foresee (a number that is looked at, a value of unknown origin, a graph
-that outlives the run) makes it give up: `failed` says why, in words for `--explain-plan`.
+gradients that leaves receive. What it cannot foresee (a number that is looked at, a value of unknown origin,
+a graph that outlives the run) makes it give up: `failed` says why, in words for `--explain-plan`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from vardsl.engine.context import no_grad
 from vardsl.engine.value import Node, Value
 
 
 class Slot:
-    """One array of a plan: an `input`, a `grad` found on a leaf at entry, a `const`, or a `temp` that a step makes.
+    """One array of a plan: an `input`, a `grad` found on a leaf at entry, a `const`, or a `temp` that a step
+    makes.
 
     `array` is what it was while recording; for inputs and constants it is the memory that the plan uses.
     """
@@ -137,7 +136,7 @@ class Tracer:
             return [self._argument(x) for x in a]
         return a
 
-    # ---- what the engine tells -------------------------------------------------------------------------------
+    # ---- what the engine tells -----------------------------------------------------------------------------
     def operation(self, op: Any, bound: list[Any], result: Any) -> None:
         if op.facts.get("random"):
             self.fail("random numbers are drawn")
@@ -153,7 +152,8 @@ class Tracer:
         self.steps.append(Step(op, args, outs))
 
     def _lower(self, body: Any, bound: list[Any], result: Any) -> None:
-        """Records what an operation is made of in its place: `body` gives the same bits by simpler operations."""
+        """Records what an operation is made of in its place: `body` gives the same bits by simpler
+        operations."""
         with no_grad():
             parts = body(*bound)
         pairs = zip(parts, result, strict=True) if isinstance(result, tuple) else ((parts, result),)
@@ -227,4 +227,3 @@ def unfinished(v: Value) -> bool:
             return True
         stack.extend(e for e in node.edges if type(e) is Node)
     return not freed
-

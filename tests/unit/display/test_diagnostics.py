@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - drawings are as wide as they are
+
 import json
 import re
 import subprocess

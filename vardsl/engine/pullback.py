@@ -1,0 +1,231 @@
+"""Pullbacks: from the cotangent of a node's output to those of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import enable_grad
+from vardsl.engine.recording import Recording
+from vardsl.engine.rule import NotImplementedRule, Rule, check_versions
+from vardsl.engine.tiles import add_up, folded_axes
+from vardsl.engine.value import OPS, Like, Node, Value
+from vardsl.errors import GradError, InternalError
+
+multiply = np.multiply
+GRAD: list[Callable[..., Any]] = []
+"""`backward.grad`, which a fused operation differentiates its body with; `ops/define.py` puts it here."""
+
+
+def unbroadcast(g: Any, like: Like) -> Any:
+    """Sums a cotangent down to the shape, and casts it to the dtype, of an input that was broadcast."""
+    if g.shape != like.shape:
+        if type(g) is Value:
+            g = OPS["sum_to_size"](g, like.shape)
+        else:
+            g = sum_to(g, like.shape)
+    if g.dtype != like.dtype if type(g) is not Value else g.array.dtype != like.dtype:
+        g = OPS["_cast"](g, like.dtype)
+    return g
+
+
+def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """`g` summed over the dimensions in which `shape` is smaller; `shape` broadcasts to that of `g`."""
+    axes = folded_axes(g.shape, shape)
+    return np.asarray(add_up(g, axes, g.dtype, True)).reshape(shape) if axes else g.reshape(shape)
+
+
+def constant(g: Any, shape: tuple[int, ...]) -> Any:
+    """A 0-d cotangent as one for all elements of `shape`, for the rules of full reductions.
+
+    An array stays 0-d: `pullback` broadcasts it where an operation needs its size.
+    """
+    return OPS["expand"](g, shape) if type(g) is Value else g
+
+
+def _spread(g: Any, shape: tuple[int, ...]) -> Any:
+    """A cotangent at full size, where `constant` left it 0-d."""
+    size = 1
+    for n in shape:
+        size *= n
+    if size > 65_536:
+        return np.broadcast_to(g, shape)
+    full = np.empty(shape, g.dtype)
+    full.fill(g)
+    return full
+
+
+class Pullback(Recording):
+    """The part of an operation that a backward pass calls."""
+
+    def pull(self, node: Node, g: Any) -> Sequence[Any]:
+        """The pullback on arrays. One-array operations, the bulk of most graphs, take a short way."""
+        if self.short is None:
+            return self.pullback(node, g, False)
+        rule, i = self.short
+        if self.saved or node.vc is not None:
+            check_versions(node)
+        likes = node.likes
+        if self.factor:
+            if likes is not None and g.shape != node.shape:
+                g = _spread(g, node.shape)
+            if type(rule) is Rule:
+                r = multiply(g, rule(node, g, False))
+            else:
+                r = g if rule == 1 else -g
+            return (r if likes is None else unbroadcast(r, likes[i]),)
+        if g.shape != node.shape:
+            g = _spread(g, node.shape)
+        return (rule(node, g, False),)
+
+    def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
+        """Cotangents of the inputs, one for each edge of the node, from that of its output."""
+        if self.factor and not as_values and node.likes is None:
+            if self.saved or node.vc is not None:
+                check_versions(node)
+            return self._factors(node, g)
+        if self.saved or node.vc is not None:
+            check_versions(node)
+        if type(g) is list:
+            g = self._filled(node, g, as_values)
+        if node.outputs is None and g.shape != node.shape and (not self.factor or node.likes is not None):
+            g = _spread(g, node.shape)
+        if self.family == "fused":
+            return self._recompute(node, g, as_values)
+        if self.shared is not None:
+            results = self.shared(node, g, as_values)
+            if type(results) not in (tuple, list):
+                results = (results,)
+            return _flat(results, node)
+        edges = node.edges
+        if len(self.inputs) == 1 and not self.signature.has_lists:
+            i, rule = self.inputs[0]
+            return (None if rule is None else self._one(rule, i, node, g, as_values),)
+        if not self.signature.has_lists:
+            return [
+                None if edges[k] is None or rule is None else self._one(rule, i, node, g, as_values)
+                for k, (i, rule) in enumerate(self.inputs)
+            ]
+        results = []
+        k = 0
+        for i, rule in self.inputs:
+            count = len(node.likes[i]) if node.likes is not None and type(node.likes[i]) is list else 1
+            wanted = any(e is not None for e in node.edges[k : k + count])
+            k += count
+            if not wanted or rule is None:
+                results.extend([None] * count)
+                continue
+            r = self._one(rule, i, node, g, as_values)
+            results.extend(r if count > 1 or type(r) in (list, tuple) else [r])
+        return results
+
+    def _factors(self, node: Node, g: Any) -> Sequence[Any]:
+        """The pullback on arrays of a pointwise operation whose inputs have the output's shape and dtype."""
+        results: list[Any] = []
+        edges = node.edges
+        for k, (_, rule) in enumerate(self.inputs):
+            if edges[k] is None or rule is None:
+                results.append(None)
+                continue
+            factor = rule
+            if type(rule) is Rule:
+                only = rule.only
+                if only >= 0:
+                    a = node.args[only]
+                    factor = rule.fn(a.array if type(a) is Value else a)
+                elif only == -1:
+                    factor = rule.fn(node.y)
+                else:
+                    factor = rule(node, g, False)
+            if type(factor) is int and (factor == 1 or factor == -1):
+                results.append(g if factor == 1 else -g)
+            elif type(factor) is NotImplementedRule:
+                raise GradError(factor.sentence)
+            else:
+                results.append(multiply(g, factor))
+        return results
+
+    def _one(self, rule: Any, i: int, node: Node, g: Any, as_values: bool) -> Any:
+        if type(rule) is NotImplementedRule:
+            raise GradError(rule.sentence)
+        if not self.factor:
+            return rule(node, g, as_values)
+        factor = rule(node, g, as_values) if type(rule) is Rule else rule
+        if type(factor) is int and (factor == 1 or factor == -1):
+            r = g if factor == 1 else -g
+        else:
+            r = g * factor
+        return r if node.likes is None else unbroadcast(r, node.likes[i])
+
+    def _filled(self, node: Node, row: list[Any], as_values: bool) -> tuple[Any, ...]:
+        """Zeros stand for cotangents of outputs that nothing used."""
+        assert node.outputs is not None
+        full = []
+        for g, like in zip(row, node.outputs, strict=True):
+            if g is None:
+                g = np.zeros(like.shape, like.dtype)
+                g = Value(g) if as_values else g
+            elif type(g) is not Value and g.shape != like.shape:
+                g = _spread(g, like.shape)
+            full.append(g)
+        return tuple(full)
+
+    def _recompute(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
+        """Differentiates the body of a fused composite by running it again on the graph."""
+        from_graph: list[Value] = []
+        again = list(node.args)
+        k = 0
+        for i in self.arrays:
+            a = node.args[i]
+            items = a if type(a) is list else [a]
+            fresh = []
+            for x in items:
+                if node.edges[k] is not None and type(x) is Value and not as_values:
+                    x = Value(x.array, True)
+                if node.edges[k] is not None:
+                    from_graph.append(x)
+                fresh.append(x)
+                k += 1
+            again[i] = fresh if type(a) is list else fresh[0]
+        with enable_grad():
+            if self.promote is not None:
+                self._promote_values(again)
+            y = self.kernel(*again)
+        outs = list(y) if type(y) is tuple else [y]
+        gs = list(g) if type(g) is tuple else [g]
+        pairs = [(o, c if as_values else Value(np.asarray(c))) for o, c in zip(outs, gs) if o.requires_grad]
+        found = iter(_grad([o for o, _ in pairs], from_graph, [c for _, c in pairs], as_values))
+        results = [next(found) if e is not None else None for e in node.edges]
+        return results if as_values else [None if r is None else r.array for r in results]
+
+    def _promote_values(self, bound: list[Any]) -> None:
+        arrays = [b.array if type(b) is Value else b for b in bound]
+        self._promote(arrays)
+        for i in self.arrays:
+            if type(bound[i]) is Value and bound[i].array.dtype != arrays[i].dtype:
+                bound[i] = OPS["_cast"](bound[i], arrays[i].dtype)
+
+    def _promote(self, arrays: list[Any]) -> None:
+        raise NotImplementedError
+
+
+def _grad(outs: list[Value], ins: list[Value], gs: list[Value], create: bool) -> Sequence[Value | None]:
+    if not outs:
+        return [None] * len(ins)
+    return GRAD[0](outs, ins, gs, create_graph=create)  # type: ignore[no-any-return]
+
+
+def _flat(results: Sequence[Any], node: Node) -> list[Any]:
+    flat: list[Any] = []
+    for r in results:
+        if type(r) is list:
+            flat.extend(r)
+        else:
+            flat.append(r)
+    if len(flat) != len(node.edges):
+        raise InternalError(
+            f"the rule of {node.op.name} gave {len(flat)} gradients for {len(node.edges)} inputs"
+        )
+    return [r if e is not None else None for r, e in zip(flat, node.edges, strict=True)]
