@@ -4,7 +4,7 @@
 POINTWISE_UNARY = """ abs acos acosh angle asin asinh atan atanh bitwise_not ceil cos cosh deg2rad digamma
 erf erfc erfinv exp exp2 expm1 fix floor frac frexp i0 isfinite isinf isnan isneginf isposinf isreal lgamma
 log log10 log1p log2 logical_not logit nan_to_num neg negative positive rad2deg reciprocal round rsqrt
-sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc mvlgamma clamp clamp_max clamp_min clip
+sigmoid sgn sign signbit sin sinc sinh sqrt square tan tanh trunc mvlgamma clamp clamp_max clamp_min clip
 polygamma special.entr special.erfcx special.expit special.gammaln special.i0e special.i1 special.i1e
 special.log_ndtr special.ndtr special.ndtri special.polygamma special.bessel_j0 special.bessel_j1
 """.split()

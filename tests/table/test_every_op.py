@@ -13,6 +13,7 @@ import pytest
 from tests.table import make_index, recorded, replay
 from tests.table.recorded import Case, Tensor
 from vardsl.engine.backward import grad
+from vardsl.engine.dtypes import FLOAT64
 from vardsl.engine.op import Op
 from vardsl.engine.value import OPS, Value
 from vardsl.errors import Error, ScriptTypeError
@@ -35,6 +36,7 @@ NOT_RECORDED = frozenset(
         "getitem",
         "is_floating_point",
         "item",
+        "manual_seed",
         "normal_",
         "numel",
         "setitem_",
@@ -150,10 +152,18 @@ def test_forward_mode_is_the_transpose_of_reverse_mode(name: str) -> None:
         )
 
 
+def singular(case: Case) -> bool:
+    """Whether a matrix among the inputs has no full rank."""
+    matrices = [t.array for t in case.inputs if t.array.ndim >= 2 and t.array.size]
+    return any((np.linalg.matrix_rank(a) < min(a.shape[-2:])).any() for a in matrices)
+
+
 def transposition(case: Case) -> float:
     """How far ⟨g, Jt⟩ is from ⟨Jᵀg, t⟩, relatively; Jt is the derivative of Jᵀu along u, against t."""
     if case.second_error is not None or not Line(case).smooth():
         return 0.0  # where PyTorch has no second derivative, and at kinks, there is no such law
+    if case.name in ("qr", "linalg.qr") and singular(case):
+        return 0.0  # nor for the factors of a singular matrix, whose derivative does not exist
     leaves = [Value(t.array.copy(), True) for t in inputs_of(case)]
     outs = call(case, {id(t): v for t, v in zip(inputs_of(case), leaves, strict=True)})
     outs = [y for y in outs if y.requires_grad]
@@ -262,6 +272,8 @@ def test_in_place_is_the_same_on_the_same_memory(name: str) -> None:
                 continue
             if expected.shape != x.shape and name not in RESHAPES:
                 continue
+            if name == "float_power_" and x.dtype is not FLOAT64:
+                continue  # refused: what it gives is always float64
             memory = x.array
             result = changed(x, *args, **keywords)
         assert result is x
