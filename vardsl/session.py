@@ -22,6 +22,7 @@ import numpy as np
 from vardsl.display.diagnostics import draw
 from vardsl.display.values import ValueTexts
 from vardsl.engine.budget import Budget
+from vardsl.engine.collect import rare_collections
 from vardsl.engine.context import Context, state
 from vardsl.engine.dtypes import BY_NP, DType
 from vardsl.engine.value import Value
@@ -294,7 +295,7 @@ class Session:
             self._warned.clear()
             watch = self._watch()
             try:
-                with np.errstate(all="ignore"):
+                with np.errstate(all="ignore"), rare_collections():
                     yield
             finally:
                 if watch is not None:
