@@ -1,8 +1,8 @@
 """Fewer rounds of Python's cycle collector while scripts run.
 
-Values and nodes are freed by reference count. Yet every few hundred that are made, the collector looks through
-all that are alive, which takes as long again as a long graph itself. While any session runs, rounds are rarer;
-then the host's setting is back.
+Values and nodes are freed by reference count. Yet every few hundred that are made, the collector looks
+through all that are alive, which takes as long again as a long graph itself. While any session runs, rounds
+are rarer; then the host's setting is back.
 """
 
 from __future__ import annotations
