@@ -96,6 +96,8 @@ class Tracer:
                     self._input(k, v)
             elif isinstance(v, tuple):
                 self.fail("a tuple is read")
+            elif callable(v):
+                self.fail("a function of the script is called: what it reads cannot be told from here")
 
     def _input(self, k: int, v: Value) -> None:
         if v._node is not None or v.base is not None:

@@ -281,3 +281,11 @@ def test_a_new_leaf_of_the_same_kind_takes_the_place_of_the_old() -> None:
         np.testing.assert_array_equal(w.array, w2.array)
         assert w.version == w2.version
     assert region.recordings == 1
+
+
+def test_a_function_may_read_what_the_run_does_not_show() -> None:
+    region = Region()
+    for _ in range(6):
+        turn(region, lambda f, v: (op.exp(v.detach()),), lambda x: x, data((2,)))
+    assert region.stopped is not None
+    assert region.stopped.startswith("a function of the script is called")
