@@ -22,6 +22,7 @@ from vardsl.engine.signature import Signature, type_name
 from vardsl.engine.value import OPS, Value
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.lang import members
+from vardsl.lang.journal import keep_setting
 from vardsl.ops import define
 from vardsl.ops.define import NAMESPACES, Tensors
 from vardsl.ops.index import FAMILIES
@@ -197,6 +198,7 @@ def set_default_dtype(d: DType) -> None:
         raise ScriptTypeError(f"set_default_dtype() needs a dtype, not {members.kind_of(d)}")
     if not d.is_floating:
         raise ScriptTypeError(f"only floating-point types are supported as the default type, not {d.name}")
+    keep_setting(state.ctx, "default_dtype")
     state.ctx.default_dtype = d.np
 
 
@@ -207,6 +209,7 @@ def get_default_dtype() -> DType:
 
 def detect_anomaly(mode: bool = True) -> None:
     """Makes the first NaN or infinity an error that points at its expression."""
+    keep_setting(state.ctx, "anomaly")
     state.ctx.anomaly = bool(mode)
 
 

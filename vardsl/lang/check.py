@@ -316,6 +316,7 @@ class _Checker:
             self._declare(ast.Name(s.path_span, s.alias), s.alias)
 
     def _del(self, s: ast.Del) -> None:
+        self._named_twice([(n.id, n.span) for n in s.names], "del has")
         for n in s.names:
             slot = self._lookup(n.id)
             if slot is None and not self.anything:

@@ -287,7 +287,7 @@ class Compiler(Loops):
 
     def _if(self, s: ast.If) -> Stmts:
         p = self.at(s.condition.span)
-        test = self.expr(s.condition)
+        first, test = self._header(s.condition, truth=True)
         body = self.block(s.body)
         if s.otherwise is None:
             orelse: Stmts = []
@@ -295,7 +295,7 @@ class Compiler(Loops):
             orelse = self.block(s.otherwise)
         else:
             orelse = self.statement(s.otherwise)
-        return [py.If(test, body, orelse, **p)]
+        return [*first, py.If(test, body, orelse, **p)]
 
     def _no_grad_block(self, s: ast.NoGrad) -> Stmts:
         return self._outside_graph(s.span, lambda: self.block(s.body))
@@ -315,6 +315,9 @@ class Compiler(Loops):
 
     def _del(self, s: ast.Del) -> Stmts:
         out: Stmts = []
+        # all of them are looked at before one of them goes
+        if len(s.names) > 1:
+            out += [do(self.expr(n), self.at(n.span)) for n in s.names]
         for n in s.names:
             p = self.at(n.span)
             name = self._bind(n.id, n.span.start)
@@ -358,7 +361,7 @@ _AUGMENTED = {
 }  # fmt: skip
 _JOURNALED = frozenset({
     ast.Let, ast.Assign, ast.AugAssign, ast.Update, ast.Print, ast.ExprStmt, ast.Backward, ast.ZeroGrad,
-    ast.Assert,
+    ast.Assert, ast.FnDef,
 })  # fmt: skip
 _STATEMENTS: dict[type, Callable[[Compiler, Any], Stmts]] = {
     ast.Let: Compiler._let,

@@ -20,7 +20,7 @@ from vardsl.lang.code import (
     put,
     tuple_of,
 )
-from vardsl.lang.effects import needs_journal
+from vardsl.lang.effects import changes, needs_journal
 from vardsl.lang.scope import sub_nodes
 from vardsl.lang.units import Unit, Units
 from vardsl.source import Span
@@ -93,6 +93,8 @@ class Functions(Units):
 
     def _function_body(self, body: ast.Expr | ast.Block, p: P) -> Stmts:
         if isinstance(body, ast.Expr):
+            if changes(body, self.is_builtin):
+                return self._return(ast.Return(body.span, body))
             value = self.expr(body)
             return [*self.before, *self._leave(value, self.at(body.span))]
         self._own(body.span.start, self.checked.blocks)
@@ -139,7 +141,25 @@ class Functions(Units):
     def _journaled(self, s: ast.Stmt, build: Callable[[], Stmts]) -> Stmts:
         if not needs_journal(s, self.is_builtin):
             return self._with_before(build)
-        p = self.at(s.span)
+        return self._undone(build, self.at(s.span))
+
+    def _header(self, e: ast.Expr, *, truth: bool) -> tuple[Stmts, py.expr]:
+        """What a loop or branch begins with: code that goes before, and the value or its truth."""
+        if not changes(e, self.is_builtin):
+            return [], self.expr(e)
+        p = self.at(e.span)
+        name = self.fresh("h")
+
+        def build() -> Stmts:
+            value = self.expr(e)
+            if truth:
+                value = py.IfExp(value, const(True, p), const(False, p), **p)
+            return [put(name, value, p)]
+
+        return self._undone(build, p), load(name, p)
+
+    def _undone(self, build: Callable[[], Stmts], p: P) -> Stmts:
+        """Code that takes back what it did where it fails."""
         outer, self.before = self.before, []
         self.unit.blocks += 1
         inner = build()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vardsl.engine.context import Context
+
 Undo = Callable[[], None]
 
 
@@ -37,3 +39,10 @@ class Journal(list[Undo]):
             undo()
         self.clear()
         self.depths.clear()
+
+
+def keep_setting(ctx: Context, name: str) -> None:
+    """Lets a failed statement put a setting of the session back."""
+    if ctx.journal is not None:
+        before = getattr(ctx, name)
+        ctx.journal.append(lambda: setattr(ctx, name, before))

@@ -26,7 +26,8 @@ class Loops(Functions):
 
     def _for(self, s: ast.For) -> Stmts:
         p, q = self.at(s.span), self.at(s.iterable.span)
-        pieces = helper("turns", [self.expr(s.iterable)], q)
+        first, iterable = self._header(s.iterable, truth=False)
+        pieces = helper("turns", [iterable], q)
         if self._own_function(s):
             item = self.fresh("i")
             inner: Stmts = self._turn_function(s.body, s.target, item, p)
@@ -35,7 +36,7 @@ class Loops(Functions):
             self._own(s.body.span.start, self.checked.blocks)
             target = self._loop_target(s.target)
             inner = self._loop_body(s.body)
-        return self._pieces(pieces, target, inner, p)
+        return [*first, *self._pieces(pieces, target, inner, p)]
 
     def _loop_target(self, t: ast.Expr) -> py.expr:
         t = unwrapped(t)
@@ -51,11 +52,9 @@ class Loops(Functions):
         stop: Stmts = [py.Break(**p)]
 
         def condition() -> Stmts:
-            return [
-                py.If(
-                    py.UnaryOp(py.Not(), self.expr(s.condition), **self.at(s.condition.span)), stop, [], **p
-                )
-            ]
+            first, test = self._header(s.condition, truth=True)
+            q = self.at(s.condition.span)
+            return [*first, py.If(py.UnaryOp(py.Not(), test, **q), stop, [], **q)]
 
         test = self._with_before(condition)
         inner = self._turn_function(s.body, None, "", p) if own else self._loop_body(s.body)

@@ -186,7 +186,11 @@ def retain_grad(input: Any) -> None:
 
 def requires_grad_(input: Any, requires_grad: bool = True) -> Value:
     """Makes a leaf take part in the graph, or not."""
-    return _value(input, "requires_grad_").requires_grad_(bool(requires_grad))
+    v = _value(input, "requires_grad_")
+    journal, before = state.ctx.journal, v._requires
+    if journal is not None:
+        journal.append(lambda: _put_requires(v, before))
+    return v.requires_grad_(bool(requires_grad))
 
 
 def detach_(input: Any) -> Value:

@@ -23,7 +23,7 @@ from vardsl.engine.context import Context
 from vardsl.engine.value import Value
 from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptTypeError, ScriptValueError
 from vardsl.lang import literals, members, operators
-from vardsl.lang.journal import Journal
+from vardsl.lang.journal import Journal, keep_setting
 from vardsl.lang.members import kind_of
 from vardsl.lang.minimize import minimize as run_minimize
 from vardsl.lang.outcome import Emit, Printed, Progress, Shown
@@ -280,6 +280,7 @@ class Runtime:
 
     def set_printoptions(self, **options: Any) -> None:
         """Sets how tensors and arrays print; the options are those of PyTorch, and `numpy_legacy`."""
+        keep_setting(self.ctx, "print_options")
         self.texts.set_printoptions(self.ctx, **options)
 
     def no_grad(self) -> bool:
@@ -310,14 +311,15 @@ class Runtime:
     def zero_grad(self, *targets: Any) -> None:
         """Sets the gradients of these variables to none; an optimizer or a tuple stands for its variables."""
         for t in targets:
+            if type(t) is not Value and not isinstance(t, tuple) and not hasattr(type(t), "zero_grad"):
+                raise ScriptTypeError(f"zero_grad is for variables, and this is {kind_of(t)}")
+        for t in targets:
             if type(t) is Value:
                 members.clear_grad(t)
             elif isinstance(t, tuple):
                 self.zero_grad(*t)
-            elif hasattr(type(t), "zero_grad"):
-                t.zero_grad()
             else:
-                raise ScriptTypeError(f"zero_grad is for variables, and this is {kind_of(t)}")
+                t.zero_grad()
 
     def zero_all(self, names: dict[str, Any], here: dict[str, Any]) -> None:
         for table in (names, here):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import state
 from vardsl.engine.dtypes import Array
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
@@ -23,6 +22,7 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.linalg import C_NAMES, product, type_of
+from vardsl.ops.sampling import stream
 
 # ---- dropout -----------------------------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ def dropout(input: Tensor, p: Number = 0.5, training: Bool = True, inplace: Bool
     if p == 1:
         noise = np.zeros(input.shape, dtype)
     else:
-        noise = state.ctx.generator.bernoulli_scalar(1 - p, tuple(input.shape), dtype) / dtype.type(1 - p)
+        noise = stream().bernoulli_scalar(1 - p, tuple(input.shape), dtype) / dtype.type(1 - p)
     y = input * np.asarray(noise, dtype)
     if inplace:
         return op.copy_(input, y)

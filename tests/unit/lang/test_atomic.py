@@ -88,3 +88,73 @@ def test_a_turn_of_minimize_is_whole(session: vardsl.Session) -> None:
     other = vardsl.Session()
     other.run("let v = var [1., 2.] grad; minimize (v * v).sum() over v steps 3")
     assert (other["v"].detach().numpy() == three).all()
+
+
+# what is there before, a statement that fails, and what is looked at
+TRACELESS = [
+    ("let x = [1., 2.]; let a = 1", "a, x[5] = 3, 4", "a, x"),
+    ("let x = [1., 2.]; let a = 1", "x[0], x[5] = 3, 4", "a, x"),
+    ("let x = [1., 2.]", "x[0], (q, r) = 3, 4", "x"),
+    ("let t = [1., 2.]; let h = t[0:1]", 't[0], t[1] = 9, "a"', "t, h"),
+    ("let v = var [1., 2.] grad", 'v.grad, v.data = [1., 2.], "a"', "v, v.grad"),
+    ("let x = [1., 2.]", "print x.add_(1), x[7]", "x"),
+    ("let x = [1., 2.]", "let y = x.zero_() @ ones(3)", "x"),
+    ("let t = [1., 2.]", "t += t.mul_(2) @ ones(3)", "t"),
+    ("let t = [1., 2.]", "t[0] += t.mul_(2) @ ones(3)", "t"),
+    ("let t = [1, 2]", "t[t.mul_(2)[1]] += 1", "t"),
+    ("let t = [1., 2.]", "t[:2] += t.mul_(2)[[0, 1, 5]]", "t"),
+    ("let t = [1., 2.]", 'assert sum(t.mul_(2)) < 1, "m"', "t"),
+    ("let t = [1., 2.]", "if t.mul_(2) @ ones(3) { 1 }", "t"),
+    ("let t = [1., 2.]", "if t.mul_(2) { 1 }", "t"),
+    ("let t = [1., 2.]", "if false { 1 } else if t.mul_(2) { 1 }", "t"),
+    ("let t = [1., 2.]", "while t.mul_(2) { 1 }", "t"),
+    ("let t = [1., 2.]", "for q in t.mul_(2) @ ones(3) { 1 }", "t"),
+    ("let t = [1., 2.]", "fn g(x=t.mul_(2) @ ones(3)) = x", "t"),
+    ("let t = [1., 2.]", "print (fn(x) = t.mul_(2) @ ones(3))(1)", "t"),
+    ("let t = [1., 2.]; fn g(x) { return t.mul_(2) @ ones(3) }", "g(1)", "t"),
+    ("let t = [1., 2.]", "print set_default_dtype(float64), 1 / 0", "[1.5].dtype"),
+    ("let t = [1., 2.]", "print set_printoptions(precision=1), 1 / 0", "t"),
+    ("let t = [1., 2.]", "print detect_anomaly(true), 1 / 0", "t / 0"),
+    ("let v = var [1.] grad", "print v.requires_grad_(false), 1 / 0", "v"),
+    ("let v = [1.]", "print v.requires_grad_(), 1 / 0", "v"),
+    ("let v = var [1.] grad; backward sum(v)", "print v.zero_grad(), 1 / 0", "v.grad"),
+    ("let v = var [1.] grad; backward sum(v)", "print sum(v * v).backward(), 1 / 0", "v.grad"),
+    ("let v = var [1.] grad; backward sum(v)", "zero_grad v, 3", "v.grad"),
+    ("let v = var [1., 2.] grad", "backward sum(v * v), v * v", "v.grad"),
+    ("let v = var [1., 2.] grad", "update v -= [1., 2., 3.]", "v"),
+    ("let a = 1; let b = 2", "a, b = b, a, 1", "a, b"),
+    ("let x = 1; let y = 2", "del x, y, z", "x, y"),
+    ("let x = 1; let y = 2", "del x, y, x", "x, y"),
+]
+
+
+@pytest.mark.parametrize(("before", "wrong", "seen"), TRACELESS, ids=[w for _, w, _ in TRACELESS])
+def test_a_failed_statement_leaves_no_trace(
+    session: vardsl.Session, before: str, wrong: str, seen: str
+) -> None:
+    session.run(before)
+    was = session.run_captured(f"print {seen}")
+    with pytest.raises(vardsl.Error):
+        session.run(wrong)
+    assert session.run_captured(f"print {seen}") == was
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "let q = rand(2) @ rand(3)",
+        "print randn(3), 1 / 0",
+        "print seed(99), 1 / 0",
+        "print randperm(4), randint(0, 5, (3,)), nope()",
+        "[1., 2.].uniform_() @ ones(3)",
+        "dropout(ones(5), 0.5) @ ones(4)",
+        "if rand(2) { 1 }",
+    ],
+)
+def test_a_failed_statement_draws_no_random_numbers(wrong: str) -> None:
+    one, other = vardsl.Session(seed=5), vardsl.Session(seed=5)
+    for session in (one, other):
+        session.run("let first = randn(1)")
+    with pytest.raises(vardsl.Error):
+        one.run(wrong)
+    assert one.run_captured("print randn(3), rand(2)") == other.run_captured("print randn(3), rand(2)")
