@@ -18,8 +18,9 @@ from typing import Any
 
 from tests.table import recorded, replay
 from tests.table.recorded import Case
-from vardsl.engine import op as engine_op
-from vardsl.engine.op import NotImplementedRule, Op, Rule
+from vardsl.engine import pullback
+from vardsl.engine.op import Op
+from vardsl.engine.rule import NotImplementedRule, Rule
 from vardsl.engine.value import OPS, Value
 from vardsl.ops import define
 
@@ -91,15 +92,15 @@ def not_summed(op: Op, name: str) -> Iterator[None]:
         finally:
             define._Unbroadcast.__call__ = whole  # type: ignore[method-assign]
         return
-    one, real = op._one, engine_op.unbroadcast
+    one, real = op._one, pullback.unbroadcast
     place = op.signature.index[name]
 
     def without(rule: Any, i: int, node: Any, g: Any, as_values: bool) -> Any:
-        engine_op.unbroadcast = (lambda g, like: g) if i == place else real
+        pullback.unbroadcast = (lambda g, like: g) if i == place else real
         try:
             return one(rule, i, node, g, as_values)
         finally:
-            engine_op.unbroadcast = real
+            pullback.unbroadcast = real
 
     op._one = without  # type: ignore[method-assign]
     try:
