@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.table import make_index, recorded, replay
+from tests.table import laws, make_index, recorded, replay
 from tests.table.recorded import Case, Tensor
-from vardsl.engine.backward import grad
 from vardsl.engine.dtypes import FLOAT64
 from vardsl.engine.op import Op
 from vardsl.engine.value import OPS, Value
-from vardsl.errors import Error, ScriptTypeError
+from vardsl.errors import ScriptTypeError
 from vardsl.lang.outcome import Outcome, Printed, Shown
 from vardsl.ops import define, reference
 from vardsl.ops.index import FAMILIES
@@ -52,7 +50,6 @@ IN_PLACE = [n + "_" for n in PRIMARY if define.get(n).facts.get("inplace") and n
 POINTWISE = [n for n in PRIMARY if type(define.get(n)) is Op and define.get(n).family == "elementwise"]
 # Random, or piecewise constant in what a difference would change.
 DRAWS = frozenset(["bernoulli", "multinomial", "normal", "poisson", "dropout", "exponential", "uniform"])
-SAMPLES = 4
 
 
 @pytest.mark.parametrize("name", PRIMARY)
@@ -107,151 +104,15 @@ def test_agrees_with_pytorch(name: str) -> None:
     assert not failures, "\n".join(failures)
 
 
-def smooth_cases(name: str, at_most: int = SAMPLES) -> Iterator[Case]:
-    """Recorded calls in double precision that have a gradient; few of them, and small."""
-    found = 0
-    for case in cases_of(name) if name in RECORDED else ():
-        inputs = [t for t in case.inputs if t.requires_grad]
-        if case.error or case.first is None or case.random or not inputs or case.unset:
-            continue
-        if any(t.array.dtype != np.float64 or t.array.size > 200 or not t.array.size for t in inputs):
-            continue
-        if not all(np.isfinite(g).all() for g in case.first if g is not None):
-            continue
-        found += 1
-        yield case
-        if found == at_most:
-            return
+def lawful_cases(name: str, at_most: int = laws.SAMPLES) -> list[Case]:
+    return list(laws.smooth_cases(cases_of(name), at_most)) if name in RECORDED and name not in DRAWS else []
 
 
-def call(case: Case, arrays: dict[int, Any]) -> list[Value]:
-    """The real results of a recorded call, with other arrays in the place of its inputs."""
-    values = {key: a if isinstance(a, Value) else Value(a) for key, a in arrays.items()}
-    args = [replay.live(a, values) for a in case.args]
-    keywords = {k: replay.live(v, values) for k, v in case.kwargs.items()}
-    out = replay.operation(case.name)(*args, **keywords)
-    return [v for v in replay.values_of(out) if v.array.dtype.kind == "f"]
-
-
-def inputs_of(case: Case) -> list[Tensor]:
-    return [t for t in case.inputs if t.requires_grad]
-
-
-DIFFERENTIABLE = [
-    n for n in PRIMARY if n in RECORDED and n not in DRAWS and any(True for _ in smooth_cases(n, 1))
-]
-
-
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_forward_mode_is_the_transpose_of_reverse_mode(name: str) -> None:
-    for case in smooth_cases(name):
-        with np.errstate(all="ignore"):
-            difference = transposition(case)
-        assert difference <= 1e-9, (
-            f"{replay.call_text(case)}: ⟨g, Jt⟩ and ⟨Jᵀg, t⟩ differ by {difference:.1e}"
-        )
-
-
-def singular(case: Case) -> bool:
-    """Whether a matrix among the inputs has no full rank."""
-    matrices = [t.array for t in case.inputs if t.array.ndim >= 2 and t.array.size]
-    return any((np.linalg.matrix_rank(a) < min(a.shape[-2:])).any() for a in matrices)
-
-
-def transposition(case: Case) -> float:
-    """How far ⟨g, Jt⟩ is from ⟨Jᵀg, t⟩, relatively; Jt is the derivative of Jᵀu along u, against t."""
-    if case.second_error is not None or not Line(case).smooth():
-        return 0.0  # where PyTorch has no second derivative, and at kinks, there is no such law
-    if case.name in ("qr", "linalg.qr") and singular(case):
-        return 0.0  # nor for the factors of a singular matrix, whose derivative does not exist
-    leaves = [Value(t.array.copy(), True) for t in inputs_of(case)]
-    outs = call(case, {id(t): v for t, v in zip(inputs_of(case), leaves, strict=True)})
-    outs = [y for y in outs if y.requires_grad]
-    us = [Value(np.zeros(y.shape), True) for y in outs]
-    rows = grad(outs, leaves, us, create_graph=True)
-    if case.first is not None and any(np.abs(g).max(initial=0) > 1e8 for g in case.first if g is not None):
-        return 0.0  # next to a singularity
-    pairs = [(r, v) for r, v in zip(rows, leaves, strict=True) if r is not None and r.requires_grad]
-    ts = [Value(recorded.cotangent(v.shape, k, 3)) for k, (_, v) in enumerate(pairs)]
-    tangents = grad([r for r, _ in pairs], us, ts) if pairs else [None] * len(us)
-    gs = [Value(recorded.cotangent(y.shape, k, 5)) for k, y in enumerate(outs)]
-    left = sum(float((g.array * t.array).sum()) for g, t in zip(gs, tangents, strict=True) if t is not None)
-    again = call(case, {id(t): v for t, v in zip(inputs_of(case), leaves, strict=True)})
-    outs = [y for y in again if y.requires_grad]
-    back = grad(outs, [v for _, v in pairs], gs) if pairs else []
-    right = sum(float((b.array * t.array).sum()) for b, t in zip(back, ts, strict=True) if b is not None)
-    if not (np.isfinite(left) and np.isfinite(right)):
-        return 0.0
-    return abs(left - right) / max(1.0, abs(left), abs(right))
-
-
-# One triangle of the matrix is read, and the gradient is that along symmetric matrices.
-SYMMETRIC = frozenset(["cholesky", "linalg.cholesky", "linalg.eigvalsh"])
-# PyTorch's derivatives that are not the function's own: of factors taken for triangular, of what counts as constant
-# (norms of an embedding, a clamped variance, log-probabilities that sum to one), of vectors up to their sign.
-NOT_THE_LIMIT = frozenset(
-    [*replay.FREE_SIGNS, "cholesky_solve", "cholesky_inverse", "ctc_loss", "embedding", "gaussian_nll_loss"]
-)
-
-
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_gradient_is_the_limit_of_differences(name: str) -> None:
-    for case in smooth_cases(name, 3):
-        with np.errstate(all="ignore"):
-            problem = difference_problem(case)
-        assert problem is None, f"{replay.call_text(case)}: {problem}"
-
-
-class Line:
-    """A recorded call along a line through its inputs: the sum of its results, weighted as they were recorded."""
-
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.tensors = inputs_of(case)
-        self.directions = [recorded.cotangent(t.array.shape, k, 7) for k, t in enumerate(self.tensors)]
-        if case.name in SYMMETRIC or case.kwargs.get("hermitian"):
-            self.directions = [d + np.swapaxes(d, -1, -2) for d in self.directions]
-
-    def at(self, h: float) -> float:
-        moved = {
-            id(t): Value(t.array + h * d, True) for t, d in zip(self.tensors, self.directions, strict=True)
-        }
-        outs = [y for y in call(self.case, moved) if y.requires_grad]
-        ws = replay.weights(outs, 1)
-        return sum(float((y.array * w.array).sum()) for y, w in zip(outs, ws, strict=True))
-
-    def slope(self, h: float) -> float:
-        """The derivative by five points."""
-        return (8 * (self.at(h) - self.at(-h)) - (self.at(2 * h) - self.at(-2 * h))) / (12 * h)
-
-    def smooth(self) -> bool:
-        """Whether no kink, pole or end of the domain is close by: slopes on both sides come together."""
-
-        def bend(h: float) -> float:
-            return abs(self.at(h) - 2 * self.at(0.0) + self.at(-h)) / h
-
-        try:
-            coarse, fine = bend(2e-3), bend(5e-4)
-        except Error:
-            return False
-        return bool(fine <= 1e-6 or fine <= 0.5 * coarse)
-
-
-def difference_problem(case: Case) -> str | None:
-    """Whether the recorded gradient, along one direction, is what five points of the function say."""
-    if case.first is None or case.name in NOT_THE_LIMIT:
-        return None
-    line = Line(case)
-    expected = sum(
-        float((g * d).sum()) for g, d in zip(case.first, line.directions, strict=True) if g is not None
-    )
-    size = max(1.0, abs(expected))
-    if size > 1e8 or not line.smooth():
-        return None
-    coarse, fine = line.slope(2e-3), line.slope(5e-4)
-    if not abs(coarse - fine) <= 1e-7 * size:
-        return None
-    return None if abs(fine - expected) <= 1e-6 * size else f"slope {fine}, gradient {expected}"
+@pytest.mark.parametrize("name", [n for n in PRIMARY if lawful_cases(n, 1)])
+def test_forward_reverse_and_differences_agree(name: str) -> None:
+    for case in lawful_cases(name):
+        found = laws.problems(case)
+        assert not found, "\n".join([replay.call_text(case), *found])
 
 
 @pytest.mark.parametrize("name", [n for n in IN_PLACE if n[:-1] in RECORDED])

@@ -403,8 +403,13 @@ def _check_pixels(name, input, factor, which):
         raise ScriptValueError(f"{name} expects a positive {which}, but got {factor}")
 
 
+def _unshuffled(g: Any, shape: tuple[int, ...], r: int) -> Any:
+    # of nothing, pixel_unshuffle does not change the shape
+    return op.reshape(g, shape) if 0 in shape else op.pixel_unshuffle(g, r)
+
+
 @general(
-    vjp=lambda g, upscale_factor: op.pixel_unshuffle(g, upscale_factor),
+    vjp=lambda g, input_like, upscale_factor: _unshuffled(g, input_like.shape, upscale_factor),
 )
 def pixel_shuffle(input: Tensor, upscale_factor: Int):
     """r² channels become r by r pixels of one: [C r², H, W] as [C, H r, W r].
