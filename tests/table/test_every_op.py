@@ -58,6 +58,7 @@ def test_documented(name: str) -> None:
     assert entry.summary and "\n" not in entry.summary and len(entry.summary) <= 140
     assert entry.summary.endswith(".")
     assert entry.examples, f"{name} has no example"
+    assert entry.derivative, f"{name} does not say what its derivative is"
     assert entry.torch.startswith("torch.")
     assert name in reference.as_text(entry)
     assert entry.call in reference.as_markdown(entry)

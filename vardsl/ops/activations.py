@@ -163,6 +163,7 @@ def hardtanh(input: Tensor, min_val: Number = -1.0, max_val: Number = 1.0, inpla
 def relu6(input: Tensor, inplace: Bool = False):
     """Each element, moved between 0 and 6.
 
+    Value: min(max(0, input), 6)
     Derivative: 1 strictly between them, else 0
 
     >>> relu6([-1., 3., 8.])
@@ -192,6 +193,7 @@ def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Num
 def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = False):
     """Positive elements as they are, the others times `negative_slope`.
 
+    Value: input above 0, negative_slope input below
     Derivative: 1 where input > 0, else negative_slope
 
     >>> leaky_relu([-1., 2.])

@@ -78,6 +78,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha:
     """A matrix plus the product of two others.
 
     Value: beta · input + alpha · mat1 mat2
+    Derivative: beta g; alpha g mat2ᵀ; alpha mat1ᵀ g
 
     >>> addmm([1., 2.], [[1., 2.], [3., 4.]], [[1., 0.], [0., 1.]])
     tensor([[2., 4.],
@@ -115,6 +116,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: N
     """A vector plus the product of a matrix and a vector.
 
     Value: beta · input + alpha · mat vec
+    Derivative: beta g; alpha g vecᵀ; alpha matᵀ g
 
     >>> addmv([1., 2.], [[1., 2.], [3., 4.]], [1., 1.])
     tensor([4., 9.])
@@ -140,6 +142,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: 
     """A matrix plus the outer product of two vectors.
 
     Value: beta · input + alpha · vec1 vec2ᵀ
+    Derivative: beta g; alpha g vec2; alpha gᵀ vec1
 
     >>> addr(zeros(2, 2), [1., 2.], [1., 1.])
     tensor([[1., 1.],
@@ -168,6 +171,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, a
     """A matrix plus the sum of the products of two stacks of matrices.
 
     Value: beta · input + alpha · Σᵢ batch1ᵢ batch2ᵢ
+    Derivative: beta g; alpha g batch2ₖᵀ; alpha batch1ₖᵀ g
 
     >>> addbmm(zeros(1, 1), ones(2, 1, 3), ones(2, 3, 1))
     tensor([[6.]])
@@ -200,6 +204,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, 
     """A stack of matrices plus the products of two stacks.
 
     Value: beta · inputᵢ + alpha · batch1ᵢ batch2ᵢ
+    Derivative: beta g; alpha g batch2ₖᵀ; alpha batch1ₖᵀ g
 
     >>> baddbmm(zeros(2, 1, 1), ones(2, 1, 3), ones(2, 3, 1))
     tensor([[[3.]],

@@ -48,6 +48,8 @@ def expanded_size(
 def expand(input: Tensor, size: Sizes):
     """The tensor broadcast to `size`, without a copy; -1 keeps a size.
 
+    Derivative: g summed over the dimensions that were expanded
+
     >>> expand([[1.], [2.]], 2, 3)
     tensor([[1., 1., 1.],
             [2., 2., 2.]])

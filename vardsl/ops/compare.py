@@ -143,6 +143,7 @@ def _half_where_equal(g, input, other):
 def maximum(input: Tensor, other: Tensor):
     """The larger of two tensors, element by element; nan where one is nan.
 
+    Value: max(input, other)
     Derivative: 1 for the larger, 0 for the smaller, 1/2 for each where they are equal
 
     >>> maximum([1., 5.], [3., 2.])
@@ -162,6 +163,7 @@ def maximum(input: Tensor, other: Tensor):
 def minimum(input: Tensor, other: Tensor):
     """The smaller of two tensors, element by element; nan where one is nan.
 
+    Value: min(input, other)
     Derivative: 1 for the smaller, 0 for the larger, 1/2 for each where they are equal
 
     >>> minimum([1., 5.], [3., 2.])

@@ -28,6 +28,9 @@ def backwards(x, dim):
 def cumsum(input: Tensor, dim: Int, *, dtype: Dtype | None = None):
     """Sums of the elements so far along a dimension. Integers and booleans sum to int64.
 
+    Value: yₖ = Σᵢ≤ₖ inputᵢ
+    Derivative: Σₖ≥ᵢ gₖ
+
     >>> cumsum([1., 2., 3.], 0)
     tensor([1., 3., 6.])
     """
@@ -96,6 +99,9 @@ def _cumprod_vjp(g, input, y, input_like, dim):
 def cumprod(input: Tensor, dim: Int, *, dtype: Dtype | None = None):
     """Products of the elements so far along a dimension; exact derivatives where elements are zero.
 
+    Value: yₖ = Πᵢ≤ₖ inputᵢ
+    Derivative: Σₖ≥ᵢ gₖ yₖ / inputᵢ, with products formed anew where an element is zero
+
     >>> cumprod([1., 2., 3.], 0)
     tensor([1., 2., 6.])
     """
@@ -116,6 +122,9 @@ def _logcumsumexp_vjp(g, input, y, dim):
 @general(vjp=_logcumsumexp_vjp)
 def logcumsumexp(input: Tensor, dim: Int):
     """Logarithm of the running sum of exponentials along a dimension, without overflow.
+
+    Value: yₖ = log Σᵢ≤ₖ exp(inputᵢ)
+    Derivative: Σₖ≥ᵢ gₖ exp(inputᵢ − yₖ)
 
     >>> logcumsumexp([0., 0.], 0)
     tensor([0.0000, 0.6931])
@@ -150,6 +159,8 @@ def _running_vjp(g, y, dim):
 def cummax(input: Tensor, dim: Int):
     """The largest element so far along a dimension, and where it is (of equal ones the last).
 
+    Derivative: each g to the place of the largest element so far
+
     >>> cummax([1., 3., 2.], 0).values
     tensor([1., 3., 3.])
     """
@@ -159,6 +170,8 @@ def cummax(input: Tensor, dim: Int):
 @general(vjp=_running_vjp, fields="values indices")
 def cummin(input: Tensor, dim: Int):
     """The smallest element so far along a dimension, and where it is (of equal ones the last).
+
+    Derivative: each g to the place of the smallest element so far
 
     >>> cummin([3., 1., 2.], 0).values
     tensor([3., 1., 1.])

@@ -124,6 +124,9 @@ def _cholesky_vjp(g, y, upper):
 def linalg_cholesky(input: Tensor, *, upper: Bool = False):
     """Cholesky factor of a symmetric positive definite matrix: A = L Lᵀ, or Uᵀ U with `upper`.
 
+    Value: L with L Lᵀ = A
+    Derivative: L⁻ᵀ Φ(Lᵀ g) L⁻¹ made symmetric, where Φ takes the lower triangle with half its diagonal
+
     >>> linalg.cholesky([[4., 2.], [2., 5.]])
     tensor([[2., 0.],
             [1., 2.]])
@@ -136,6 +139,9 @@ def linalg_cholesky(input: Tensor, *, upper: Bool = False):
 @general(vjp=_cholesky_vjp)
 def cholesky(input: Tensor, upper: Bool = False):
     """Cholesky factor of a symmetric positive definite matrix, as `linalg.cholesky`.
+
+    Value: L with L Lᵀ = input
+    Derivative: L⁻ᵀ Φ(Lᵀ g) L⁻¹ made symmetric, where Φ takes the lower triangle with half its diagonal
 
     >>> cholesky([[4., 2.], [2., 5.]])
     tensor([[2., 0.],
@@ -181,6 +187,9 @@ def linalg_qr(A: Tensor, mode: Str = "reduced"):
     """A = Q R with orthonormal columns of Q and upper triangular R.
 
     `mode` is "reduced", "complete" (Q square) or "r" (only R).
+
+    Value: A = Q R
+    Derivative: (M + Q copyltu(…)) R⁻ᵀ from the cotangents of Q and R; A must have full rank
 
     >>> linalg.qr([[3., 0.], [4., 5.]]).R
     tensor([[-5., -4.],

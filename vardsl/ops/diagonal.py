@@ -47,6 +47,8 @@ def _diagonal_vjp(g, input_like, offset, dim1, dim2):
 def diagonal(input: Tensor, offset: Int = 0, dim1: Int = 0, dim2: Int = 1):
     """The diagonal of a matrix, or of the matrices in `dim1` and `dim2`, as a view.
 
+    Derivative: g on the diagonal of zeros
+
     >>> diagonal([[1., 2.], [3., 4.]])
     tensor([1., 4.])
     """
@@ -67,6 +69,8 @@ def _diagonal_backward(input: Tensor, input_sizes: Sizes, offset: Int, dim1: Int
 )
 def diag_embed(input: Tensor, offset: Int = 0, dim1: Int = -2, dim2: Int = -1):
     """Matrices of zeros with the last dimension's elements on a diagonal.
+
+    Derivative: the diagonal of g
 
     >>> diag_embed([1., 2.])
     tensor([[1., 0.],
@@ -128,6 +132,9 @@ def _trace_vjp(g, input_like):
 def trace(input: Tensor):
     """Sum of the diagonal of a matrix.
 
+    Value: Σᵢ inputᵢᵢ
+    Derivative: g on the diagonal
+
     >>> trace([[1., 2.], [3., 4.]])
     tensor(5.)
     """
@@ -148,6 +155,8 @@ def trace(input: Tensor):
 )
 def diagonal_scatter(input: Tensor, src: Tensor, offset: Int = 0, dim1: Int = 0, dim2: Int = 1):
     """The tensor with `src` on its diagonal.
+
+    Derivative: g without that diagonal; the diagonal of g
 
     >>> diagonal_scatter(zeros(2, 2), [1., 2.])
     tensor([[1., 0.],

@@ -220,6 +220,8 @@ def linalg_norm(
 ):
     """Norm of a vector or of a matrix: `linalg.vector_norm` or `linalg.matrix_norm`, by `ord` and `dim`.
 
+    Value: √Σ A², or by ord
+
     >>> linalg.norm([[3., 0.], [0., 4.]])
     tensor(5.)
     """

@@ -61,6 +61,7 @@ def matrix_exp(input: Tensor):
     """Exponential of a square matrix.
 
     Value: Σ Aᵏ / k!
+    Derivative: the upper right block of exp([[inputᵀ, g], [0, inputᵀ]])
 
     >>> matrix_exp([[0., 1.], [0., 0.]])
     tensor([[1., 1.],

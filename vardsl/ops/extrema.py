@@ -179,6 +179,8 @@ def _extreme(name, ufunc, input, dim, keepdim):
 def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     """The largest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
 
+    Derivative: g, shared evenly by all elements that equal the largest
+
     >>> amax([[1., 3.], [4., 2.]], 1)
     tensor([3., 4.])
     """
@@ -188,6 +190,8 @@ def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
 @general(vjp=_even_dims_vjp)
 def amin(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     """The smallest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
+
+    Derivative: g, shared evenly by all elements that equal the smallest
 
     >>> amin([[1., 3.], [4., 2.]], 1)
     tensor([1., 2.])
@@ -204,6 +208,8 @@ def _both_vjp(g, y, input, dim, keepdim):
 @general(vjp=_both_vjp, fields="min max")
 def aminmax(input: Tensor, *, dim: Int | None = None, keepdim: Bool = False):
     """The smallest and the largest elements, of all or along a dimension.
+
+    Derivative: each g, shared evenly by all elements that equal the smallest or the largest
 
     >>> aminmax([2., 1., 3.]).max
     tensor(3.)
@@ -269,6 +275,9 @@ def _logsumexp_vjp(g, input, y, dim, keepdim):
 @general(vjp=_logsumexp_vjp, promote="float", aliases=("special.logsumexp",))
 def logsumexp(input: Tensor, dim: Ints, keepdim: Bool = False):
     """Logarithm of the sum of exponentials over the dimensions `dim`, without overflow.
+
+    Value: log Σ exp(input)
+    Derivative: exp(input − y)
 
     >>> logsumexp([0., 0.], 0)
     tensor(0.6931)

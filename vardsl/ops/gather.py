@@ -98,6 +98,9 @@ def _gather_vjp(g, input_like, dim, index):
 def gather(input: Tensor, dim: Int, index: Index, *, sparse_grad: Bool = False):
     """The elements at the places that `index` names along `dim`: y[i, j] = x[index[i, j], j] for `dim=0`.
 
+    Value: y[i] = input[index[i]] along dim
+    Derivative: g added to where each element came from
+
     >>> gather([[1., 2.], [3., 4.]], 1, [[0], [1]])
     tensor([[1.],
             [4.]])
@@ -227,6 +230,8 @@ def scatter_(
 def scatter_add(input: Tensor, dim: Int, index: Index, src: Tensor):
     """The tensor with the elements of `src` added where `index` points along `dim`.
 
+    Derivative: g; g at index
+
     >>> scatter_add(zeros(3), 0, [0, 0, 2], tensor([1., 2., 3.]))
     tensor([3., 0., 3.])
     """
@@ -340,6 +345,9 @@ def scatter_reduce(
     """The tensor with the elements of `src` reduced into the places where `index` points along `dim`.
 
     `reduce` is "sum", "prod", "mean", "amax" or "amin"; without `include_self` what was there does not count.
+
+    Derivative: by the kind of reduction: g, quotients of the product, shares of g for amax and amin, g
+    over the count for mean
 
     >>> scatter_reduce(zeros(2), 0, [0, 0, 1], tensor([1., 2., 3.]), "mean", include_self=false)
     tensor([1.5000, 3.0000])

@@ -23,6 +23,8 @@ def _cast(input: Tensor, dtype: Dtype):
 def sum_to_size(input: Tensor, size: Sizes):
     """The tensor summed over the dimensions in which `size` is smaller.
 
+    Derivative: g expanded
+
     >>> sum_to_size(ones(2, 3), 1, 3)
     tensor([[2., 2., 2.]])
     """

@@ -54,6 +54,8 @@ def _check_cat(shapes: list[tuple[int, ...]], dim: int) -> int:
 def cat(tensors: Tensors, dim: Int = 0):
     """The tensors one after the other along the dimension `dim`.
 
+    Derivative: to each tensor its part of g
+
     >>> cat([tensor([1., 2.]), tensor([3.])])
     tensor([1., 2., 3.])
     """
@@ -72,6 +74,8 @@ def _stack_vjp(g, tensors_like, dim):
 @general(vjp=_stack_vjp, promote="same")
 def stack(tensors: Tensors, dim: Int = 0):
     """Tensors of one shape along a new dimension `dim`.
+
+    Derivative: to each tensor its slice of g
 
     >>> stack([tensor([1., 2.]), tensor([3., 4.])])
     tensor([[1., 2.],

@@ -135,6 +135,9 @@ def dot(input: Tensor, tensor: Tensor):
 def vdot(input: Tensor, other: Tensor):
     """Inner product of two vectors, as `dot` (they differ only for complex numbers).
 
+    Value: Σᵢ inputᵢ otherᵢ
+    Derivative: g other and g input
+
     >>> vdot([1., 2.], [3., 4.])
     tensor(11.)
     """
@@ -276,6 +279,9 @@ def check_stacks(a: Array, b: Array) -> None:
 )
 def bmm(input: Tensor, mat2: Tensor):
     """Products of two stacks of matrices, one by one.
+
+    Value: yₖ = inputₖ mat2ₖ
+    Derivative: gₖ mat2ₖᵀ; inputₖᵀ gₖ
 
     >>> bmm(ones(2, 1, 3), ones(2, 3, 1))
     tensor([[[3.]],

@@ -81,6 +81,8 @@ def _select_vjp(g, input_like, mask):
 def masked_select(input: Tensor, mask: Index):
     """The elements where the mask is true, in one dimension.
 
+    Derivative: g at the places where the mask is true
+
     >>> masked_select([1., 2., 3.], [true, false, true])
     tensor([1., 3.])
     """
@@ -111,6 +113,8 @@ def _scatter_source_vjp(g, mask, source_like):
 @general(vjp={"input": _unfilled, "source": _scatter_source_vjp}, inplace=True)
 def masked_scatter(input: Tensor, mask: Index, source: Tensor):
     """The tensor with the elements of `source`, one after the other, where the mask is true.
+
+    Derivative: g with zeros where the mask is true; g where it is true
 
     >>> masked_scatter(zeros(3), [true, false, true], tensor([5., 6.]))
     tensor([5., 0., 6.])
@@ -160,6 +164,9 @@ def _take_vjp(g, input_like, index):
 def take(input: Tensor, index: Index):
     """The elements at the places `index` among all elements.
 
+    Value: y[i] = input.flatten()[index[i]]
+    Derivative: g added to where each element came from
+
     >>> take([[1., 2.], [3., 4.]], [0, 3])
     tensor([1., 4.])
     """
@@ -185,6 +192,8 @@ def put(input: Tensor, index: Index, source: Tensor, accumulate: Bool = False):
     """The tensor with the elements of `source` at the places `index` among all elements.
 
     With `accumulate` they are added to what is there.
+
+    Derivative: g with zeros at index; g at index
 
     >>> put([1., 2., 3.], [0, 2], tensor([5., 6.]))
     tensor([5., 2., 6.])

@@ -50,6 +50,8 @@ def _check_pairs(shape: tuple[int, ...], pad: tuple[int, ...]) -> None:
 def constant_pad_nd(input: Tensor, pad: Ints, value: Number = 0):
     """The tensor with a number around it: `pad` has two widths for each dimension, from the last on.
 
+    Derivative: g without its margins
+
     >>> constant_pad_nd([1., 2.], (1, 1))
     tensor([0., 1., 2., 0.])
     """

@@ -175,6 +175,7 @@ def square(input: Tensor):
 def sqrt(input: Tensor):
     """Square root of each element.
 
+    Value: √input
     Derivative: 1 / (2 sqrt(input)), infinite at 0
 
     >>> sqrt([4., 9.])
@@ -186,6 +187,7 @@ def sqrt(input: Tensor):
 def rsqrt(input: Tensor):
     """One over the square root of each element.
 
+    Value: 1 / √input
     Derivative: -1/2 * input**(-3/2)
 
     >>> rsqrt([4., 16.])
@@ -198,6 +200,7 @@ def rsqrt(input: Tensor):
 def exp(input: Tensor):
     """e to the power of each element.
 
+    Value: exp(input)
     Derivative: exp(input)
 
     >>> exp([0., 1.])
@@ -209,6 +212,7 @@ def exp(input: Tensor):
 def exp2(input: Tensor):
     """2 to the power of each element.
 
+    Value: 2 ** input
     Derivative: exp2(input) * log(2)
 
     >>> exp2([0., 3.])
@@ -220,6 +224,7 @@ def exp2(input: Tensor):
 def expm1(input: Tensor):
     """exp(input) - 1, exact for small elements.
 
+    Value: exp(input) − 1
     Derivative: exp(input)
 
     >>> expm1([0., 1.])
@@ -231,6 +236,7 @@ def expm1(input: Tensor):
 def log(input: Tensor):
     """Natural logarithm of each element.
 
+    Value: ln(input)
     Derivative: 1 / input
 
     >>> log([1., 2.])
@@ -242,6 +248,7 @@ def log(input: Tensor):
 def log2(input: Tensor):
     """Logarithm to base 2 of each element.
 
+    Value: log₂(input)
     Derivative: 1 / (input * log(2))
 
     >>> log2([1., 8.])
@@ -258,6 +265,7 @@ def _log10(input):
 def log10(input: Tensor):
     """Logarithm to base 10 of each element.
 
+    Value: log₁₀(input)
     Derivative: 1 / (input * log(10))
 
     >>> log10([1., 1000.])
@@ -269,6 +277,7 @@ def log10(input: Tensor):
 def log1p(input: Tensor):
     """log(1 + input), exact for small elements.
 
+    Value: ln(1 + input)
     Derivative: 1 / (1 + input)
 
     >>> log1p([0., 1.])

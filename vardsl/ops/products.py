@@ -117,6 +117,9 @@ def _kron_vjp(g, factor, like, other_shape, own_first):
 def kron(input: Tensor, other: Tensor):
     """Kronecker product: every element of the first times the whole second.
 
+    Value: y = inputᵢⱼ other, block by block
+    Derivative: the blocks of g summed against other, and against input
+
     >>> kron([[1., 2.]], [[1., 1.]])
     tensor([[1., 1., 2., 2.]])
     """

@@ -34,6 +34,8 @@ from vardsl.ops.split import bounds
 def flip(input: Tensor, dims: Sizes):
     """The tensor with the order of the dimensions' elements reversed.
 
+    Derivative: g flipped
+
     >>> flip([1., 2., 3.], 0)
     tensor([3., 2., 1.])
     """
@@ -70,6 +72,8 @@ def flipud(input: Tensor):
 def roll(input: Tensor, shifts: Ints, dims: Ints = ()):
     """The elements shifted along dimensions, those that leave at one end coming in at the other.
 
+    Derivative: g rolled back
+
     >>> roll([1., 2., 3.], 1)
     tensor([3., 1., 2.])
     """
@@ -88,6 +92,8 @@ def roll(input: Tensor, shifts: Ints, dims: Ints = ()):
 @general(vjp=lambda g, k, dims: op.rot90(g, -k, dims))
 def rot90(input: Tensor, k: Int = 1, dims: Ints = (0, 1)):
     """The tensor turned `k` times by 90 degrees in the plane of two dimensions.
+
+    Derivative: g turned back
 
     >>> rot90([[1., 2.], [3., 4.]])
     tensor([[2., 4.],
@@ -124,6 +130,8 @@ def _repeat_vjp(g, input_like, repeats):
 @general(vjp=_repeat_vjp)
 def repeat(input: Tensor, repeats: Sizes):
     """The tensor repeated along its dimensions; more numbers than dimensions make new ones in front.
+
+    Derivative: the sum of g over the copies
 
     >>> repeat([1., 2.], 2, 2)
     tensor([[1., 2., 1., 2.],
@@ -231,6 +239,8 @@ def _triangle(name: str, keep: Any, input: Any, diagonal: int) -> Any:
 def tril(input: Tensor, diagonal: Int = 0):
     """The lower triangle of the matrices: what is above the diagonal is zero.
 
+    Derivative: g below the diagonal, zero above
+
     >>> tril([[1., 2.], [3., 4.]])
     tensor([[1., 0.],
             [3., 4.]])
@@ -241,6 +251,8 @@ def tril(input: Tensor, diagonal: Int = 0):
 @general(vjp=lambda g, diagonal: op.triu(g, diagonal), inplace=True)
 def triu(input: Tensor, diagonal: Int = 0):
     """The upper triangle of the matrices: what is below the diagonal is zero.
+
+    Derivative: g above the diagonal, zero below
 
     >>> triu([[1., 2.], [3., 4.]])
     tensor([[1., 2.],
@@ -296,6 +308,8 @@ def _blank(g):
 def select_scatter(input: Tensor, src: Tensor, dim: Int, index: Int):
     """The tensor with `src` at `index` of the dimension `dim`.
 
+    Derivative: g without that slice; the slice of g
+
     >>> select_scatter(zeros(2, 2), [1., 2.], 0, 1)
     tensor([[0., 0.],
             [1., 2.]])
@@ -319,6 +333,8 @@ def slice_scatter(
     input: Tensor, src: Tensor, dim: Int = 0, start: Int | None = None, end: Int | None = None, step: Int = 1
 ):
     """The tensor with `src` in place of a slice of the dimension `dim`.
+
+    Derivative: g without that slice; the slice of g
 
     >>> slice_scatter(zeros(3), [1., 2.], 0, 1)
     tensor([0., 1., 2.])

@@ -145,6 +145,9 @@ def _not_nan(input: Tensor):
 def nansum(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
     """Sum with NaN counted as zero.
 
+    Value: Σ input over what is no nan
+    Derivative: g, zero at nan
+
     >>> nansum([1., nan, 2.])
     tensor(3.)
     """

@@ -11,6 +11,7 @@ from inspect import cleandoc
 from typing import Any
 
 from vardsl.engine.inplace import InPlace
+from vardsl.engine.rule import NotImplementedRule
 from vardsl.ops import define
 from vardsl.ops.index import FAMILIES
 
@@ -81,9 +82,12 @@ def torch_name(name: str, op: Any) -> str:
 
 
 def _derivative(op: Any) -> str:
-    if op.family in ("nondiff", "creation"):
-        return _NO_GRAPH
-    return _PARTS if op.family in ("composite", "fused") else ""
+    if op.family in ("composite", "fused"):
+        return _PARTS
+    refused = [rule.sentence for rule in op.rules.values() if isinstance(rule, NotImplementedRule)]
+    if refused:
+        return f"none: {refused[0]}"
+    return "" if op.rules or op.shared else _NO_GRAPH
 
 
 def _rest(op: Any) -> str:

@@ -414,6 +414,8 @@ def _unshuffled(g: Any, shape: tuple[int, ...], r: int) -> Any:
 def pixel_shuffle(input: Tensor, upscale_factor: Int):
     """r² channels become r by r pixels of one: [C r², H, W] as [C, H r, W r].
 
+    Derivative: pixel_unshuffle(g)
+
     >>> pixel_shuffle([[[1.]], [[2.]], [[3.]], [[4.]]], 2)
     tensor([[[1., 2.],
              [3., 4.]]])
@@ -436,6 +438,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: Int):
 @general(vjp=lambda g, downscale_factor: op.pixel_shuffle(g, downscale_factor))
 def pixel_unshuffle(input: Tensor, downscale_factor: Int):
     """r by r pixels become r² channels: [C, H r, W r] as [C r², H, W].
+
+    Derivative: pixel_shuffle(g)
 
     >>> pixel_unshuffle([[[1., 2.], [3., 4.]]], 2).shape
     [4, 1, 1]
@@ -461,6 +465,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: Int):
 @general(vjp=lambda g, input_like, groups: op.channel_shuffle(g, input_like.shape[1] // groups))
 def channel_shuffle(input: Tensor, groups: Int):
     """The channels of `groups` groups dealt out in turn.
+
+    Derivative: g with its channels dealt back
 
     >>> channel_shuffle([[[1.], [2.], [3.], [4.]]], 2)
     tensor([[[1.],

@@ -44,6 +44,7 @@ class _Decimals(Op):
 def abs_(input: Tensor):
     """Absolute value of each element.
 
+    Value: |input|
     Derivative: sign(input), 0 at 0
 
     >>> abs([-1., 2.])
@@ -222,6 +223,8 @@ def copysign(input: Tensor, other: Tensor):
 def nextafter(input: Tensor, other: Tensor):
     """The next representable number after `input` towards `other`.
 
+    Derivative: 1 for `input` where the two differ, 0 for `other`
+
     >>> nextafter([1.], [2.]) > 1
     tensor([True])
     """
@@ -233,6 +236,8 @@ HEAVISIDE = NotImplementedRule("derivative for aten::heaviside is not implemente
 @elementwise(vjp=(HEAVISIDE, HEAVISIDE), grad_fn="NotImplemented", numbers=False, kind=_OneDtype)
 def heaviside(input: Tensor, values: Tensor):
     """0 for negative elements, 1 for positive ones, `values` at 0.
+
+    Value: 0 below 0, values at 0, 1 above
 
     >>> heaviside([-1., 0., 2.], [0.5])
     tensor([0.0000, 0.5000, 1.0000])

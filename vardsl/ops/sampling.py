@@ -342,6 +342,8 @@ def multinomial(input: Tensor, num_samples: Int, replacement: Bool = False):
 def poisson(input: Tensor):
     """Counts of the Poisson distribution with the rate of each element.
 
+    Derivative: zero
+
     >>> poisson([0., 0.])
     tensor([0., 0.])
     """
@@ -357,6 +359,8 @@ def poisson(input: Tensor):
 def uniform(input: Tensor, low: Number = 0.0, high: Number = 1.0):
     """Uniform samples from `low` up to, and without, `high`, in the shape of `input`; also in place.
 
+    Derivative: zero
+
     >>> uniform([0., 0.]).shape
     [2]
     """
@@ -371,6 +375,8 @@ def uniform(input: Tensor, low: Number = 0.0, high: Number = 1.0):
 @general(vjp=_blank, inplace=True)
 def exponential(input: Tensor, lambd: Number = 1.0):
     """Samples of the exponential distribution with the rate `lambd`, in the shape of `input`; also in place.
+
+    Derivative: zero
 
     >>> exponential([0., 0.]).shape
     [2]

@@ -32,6 +32,8 @@ def viewed(a: Any, shape: tuple[int, ...]) -> Any:
 def view_(input: Tensor, shape: Sizes):
     """The same storage in another shape; one size may be -1.
 
+    Derivative: g in the old shape
+
     >>> view([1., 2., 3., 4.], 2, -1)
     tensor([[1., 2.],
             [3., 4.]])
@@ -95,6 +97,9 @@ def _dense(a: Any) -> bool:
 def clone(input: Tensor):
     """A copy that stays on the graph.
 
+    Value: input
+    Derivative: g
+
     >>> clone([1., 2.])
     tensor([1., 2.])
     """
@@ -130,6 +135,8 @@ def _untransposed(g, dim0, dim1):
 def transpose(input: Tensor, dim0: Int, dim1: Int):
     """The tensor with two dimensions swapped.
 
+    Derivative: g transposed
+
     >>> transpose([[1., 2.], [3., 4.]], 0, 1)
     tensor([[1., 3.],
             [2., 4.]])
@@ -159,6 +166,8 @@ def _unpermuted(g, dims, input_like):
 @view(vjp=_unpermuted)
 def permute(input: Tensor, dims: Sizes):
     """The tensor with its dimensions in the order `dims`.
+
+    Derivative: g with its dimensions put back
 
     >>> permute([[1., 2.], [3., 4.]], 1, 0)
     tensor([[1., 3.],
@@ -198,6 +207,9 @@ def mT(input: Tensor):
 @view(vjp=lambda g: op.t(g), grad_fn="TBackward0")
 def t(input: Tensor):
     """The transpose of a matrix; vectors and 0-d tensors stay as they are.
+
+    Value: inputᵀ
+    Derivative: gᵀ
 
     >>> t([[1., 2.], [3., 4.]])
     tensor([[1., 3.],
@@ -293,6 +305,8 @@ def squeeze(input: Tensor, dim: Any = None):
 @view(vjp=lambda g, dim, input_like: op.squeeze(g, wrap_dim(dim, input_like.ndim + 1)), inplace=1)
 def unsqueeze(input: Tensor, dim: Int):
     """The tensor with a new dimension of size 1 at `dim`.
+
+    Derivative: g without that dimension
 
     >>> unsqueeze([1., 2.], 0)
     tensor([[1., 2.]])

@@ -92,6 +92,7 @@ def mish(input: Tensor, inplace: Bool = False):
     """The element times the hyperbolic tangent of its softplus.
 
     Value: input * tanh(log(1 + exp(input)))
+    Derivative: tanh(s) + input sigmoid(input) (1 − tanh(s)²), with s = softplus(input)
 
     >>> mish([0., 2.])
     tensor([0.0000, 1.9440])
@@ -193,6 +194,7 @@ def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
 def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
     """Positive elements as they are, alpha * (exp(input) - 1) for the others.
 
+    Value: input above 0, alpha (exp(input) − 1) below
     Derivative: 1 where input > 0, else alpha * exp(input)
 
     >>> elu([-1., 2.])
@@ -238,6 +240,7 @@ def selu(input: Tensor, inplace: Bool = False):
     """The scaled exponential unit, which keeps means at 0 and variances at 1.
 
     Value: s * input where input > 0, else s * a * (exp(input) - 1), with s = 1.0507…, a = 1.6733…
+    Derivative: 1.0507 above 0, 1.0507 · 1.6733 exp(input) below
 
     >>> selu([-1., 2.])
     tensor([-1.1113,  2.1014])
@@ -276,6 +279,7 @@ def gelu(input: Tensor, *, approximate: Str = "none"):
     approximate="tanh" avoids the error function.
 
     Value: input * (1 + erf(input / sqrt(2))) / 2
+    Derivative: Φ(input) + input φ(input)
 
     >>> gelu([-1., 2.])
     tensor([-0.1587,  1.9545])

@@ -141,6 +141,8 @@ def _check_copied(input: Any, dim: int, index: Any, source: Any) -> int:
 def index_select(input: Tensor, dim: Int, index: Index):
     """The slices of the tensor that the vector `index` names along `dim`.
 
+    Derivative: g added to where each slice came from
+
     >>> index_select([[1., 2.], [3., 4.]], 1, [1])
     tensor([[2.],
             [4.]])
@@ -180,6 +182,9 @@ def _like_shape(x, like):
 def index_add(input: Tensor, dim: Int, index: Index, source: Tensor, *, alpha: Any = 1):
     """The tensor with `alpha` times the slices of `source` added at the places `index` along `dim`.
 
+    Value: input, with alpha source added at index
+    Derivative: g; alpha g at index
+
     >>> index_add(zeros(3), 0, [0, 0], tensor([1., 2.]))
     tensor([3., 0., 0.])
     """
@@ -200,6 +205,8 @@ def index_add(input: Tensor, dim: Int, index: Index, source: Tensor, *, alpha: A
 )
 def index_copy(input: Tensor, dim: Int, index: Index, source: Tensor):
     """The tensor with the slices of `source` put at the places `index` along `dim`.
+
+    Derivative: g with zeros at index; g at index
 
     >>> index_copy(zeros(3), 0, [2, 0], tensor([1., 2.]))
     tensor([2., 0., 1.])
@@ -277,6 +284,9 @@ def index_reduce(
     """The tensor with the slices of `source` reduced into the places `index` along `dim`.
 
     `reduce` is "prod", "mean", "amax" or "amin"; without `include_self` what was there does not count.
+
+    Derivative: by the kind of reduction: shares of g for amax and amin, quotients of the product, g over
+    the count for mean
 
     >>> index_reduce(ones(2), 0, [0, 0], tensor([3., 5.]), "prod")
     tensor([15.,  1.])

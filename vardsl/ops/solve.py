@@ -66,6 +66,7 @@ def _inverse(name: str, a: Array) -> Array:
 def linalg_inv(A: Tensor):
     """Inverse of a square matrix.
 
+    Value: A⁻¹
     Derivative: −A⁻ᵀ g A⁻ᵀ
 
     >>> linalg.inv([[2., 0.], [0., 4.]])
@@ -145,6 +146,7 @@ def _for_matrix(g):
 def linalg_det(A: Tensor):
     """Determinant of a square matrix.
 
+    Value: det A
     Derivative: g det(A) A⁻ᵀ, and its limit for singular matrices
 
     >>> linalg.det([[1., 2.], [3., 4.]])
@@ -171,6 +173,9 @@ def _slogdet(name: str, a: Array) -> tuple[Array, Array]:
 @general(vjp=_slogdet_vjp, fields="sign logabsdet", grad_fn="LinalgSlogdetBackward0", aliases=("slogdet",))
 def linalg_slogdet(A: Tensor):
     """Sign and logarithm of the absolute value of the determinant.
+
+    Value: det A = sign exp(logabsdet)
+    Derivative: g A⁻ᵀ in logabsdet; the sign is constant
 
     >>> linalg.slogdet([[1., 0.], [0., -1.]])
     torch.return_types.linalg_slogdet(
@@ -239,6 +244,7 @@ def _solve(A: Tensor, B: Tensor, left: Bool, vector: Bool):
 def linalg_solve(A: Tensor, B: Tensor, *, left: Bool = True):
     """The solution X of A X = B, or of X A = B with `left=false`. B may be a vector for each matrix.
 
+    Value: A⁻¹ B
     Derivative: A⁻ᵀ g in B, and −(A⁻ᵀ g) Xᵀ in A
 
     >>> linalg.solve([[2., 0.], [0., 4.]], [2., 2.])
@@ -360,6 +366,9 @@ def _cholesky_solve_matrix(g, y, L, upper):
 def cholesky_solve(B: Tensor, L: Tensor, upper: Bool = False):
     """The solution X of A X = B, from the Cholesky factor L of A.
 
+    Value: (L2 L2ᵀ)⁻¹ B
+    Derivative: (L2 L2ᵀ)⁻¹ g in B, and −(s yᵀ + y sᵀ) L2 with that s in L2
+
     >>> cholesky_solve([[4.], [8.]], [[2., 0.], [0., 2.]])
     tensor([[1.],
             [2.]])
@@ -390,6 +399,9 @@ def _cholesky_inverse_vjp(g, y, L, upper):
 @general(vjp=_cholesky_inverse_vjp)
 def cholesky_inverse(L: Tensor, upper: Bool = False):
     """The inverse of A, from its Cholesky factor L.
+
+    Value: (L Lᵀ)⁻¹
+    Derivative: −y (g + gᵀ) y L, where y is the result
 
     >>> cholesky_inverse([[2., 0.], [0., 1.]])
     tensor([[0.2500, 0.0000],

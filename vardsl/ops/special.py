@@ -77,6 +77,7 @@ def erf(input: Tensor):
 def erfc(input: Tensor):
     """1 - erf(input), exact for large elements.
 
+    Value: 1 − erf(input)
     Derivative: -2 / sqrt(pi) * exp(-input**2)
 
     >>> erfc([0., 1.])
@@ -169,6 +170,7 @@ def special_log_ndtr(input: Tensor):
 def lgamma(input: Tensor):
     """Logarithm of the absolute value of the gamma function.
 
+    Value: ln |Γ(input)|
     Derivative: digamma(input)
 
     >>> lgamma([1., 5.])
@@ -205,6 +207,7 @@ def _trigamma(x: Any) -> Any:
 def digamma(input: Tensor):
     """Derivative of lgamma.
 
+    Value: d/dx ln Γ(x)
     Derivative: polygamma(1, input)
 
     >>> digamma([1., 2.])

@@ -16,6 +16,8 @@ from vardsl.ops.dims import wrap_dim
 def select(input: Tensor, dim: Int, index: Int):
     """The part of the tensor at `index` of the dimension `dim`, without that dimension.
 
+    Derivative: g in that place of zeros
+
     >>> select([[1., 2.], [3., 4.]], 1, 0)
     tensor([1., 3.])
     """
@@ -55,6 +57,8 @@ def _sliced(ndim, dim, n, start, end, step):
 @view(vjp=_slice_vjp)
 def slice_(input: Tensor, dim: Int = 0, start: Int | None = None, end: Int | None = None, step: Int = 1):
     """The part of the tensor from `start` to `end` of the dimension `dim`, each `step`th.
+
+    Derivative: g in that place of zeros
 
     >>> slice([1., 2., 3., 4.], 0, 1, 3)
     tensor([2., 3.])
@@ -110,6 +114,8 @@ def narrow(input: Tensor, dim: Int, start: Any, length: Int):
 def unbind(input: Tensor, dim: Int = 0):
     """The parts of the tensor along the dimension `dim`, as a tuple.
 
+    Derivative: the parts of g stacked
+
     >>> unbind([[1., 2.], [3., 4.]])
     (tensor([1., 2.]), tensor([3., 4.]))
     """
@@ -149,6 +155,8 @@ def _split_size(input: Tensor, split_size: Int, dim: Int = 0):
 @view(vjp=_rejoined)
 def split_with_sizes(input: Tensor, split_sizes: Ints, dim: Int = 0):
     """The tensor cut along `dim` into parts of the given sizes.
+
+    Derivative: the parts of g joined
 
     >>> split_with_sizes([1., 2., 3.], [1, 2])
     (tensor([1.]), tensor([2., 3.]))

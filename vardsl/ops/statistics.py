@@ -130,6 +130,8 @@ def std(
 ):
     """Standard deviation of all elements, or over the dimensions `dim`: the root of the variance.
 
+    Value: √var
+
     >>> std([1., 2., 3.])
     tensor(1.)
     """
@@ -257,6 +259,8 @@ def nanmedian(input: Tensor, dim: Int | None = None, keepdim: Bool = False):
 def kthvalue(input: Tensor, k: Int, dim: Int = -1, keepdim: Bool = False):
     """The `k`th smallest element along a dimension, and where it is.
 
+    Derivative: g at the place of that element
+
     >>> kthvalue([3., 1., 2.], 2).values
     tensor(2.)
     """
@@ -285,6 +289,8 @@ def _most_frequent(a: Any) -> Any:
 @general(vjp=selected_vjp, fields="values indices", grad_fn="ModeBackward0")
 def mode(input: Tensor, dim: Int = -1, keepdim: Bool = False):
     """The most frequent element along a dimension (of several the smallest), and where it is last.
+
+    Derivative: g at the place of that element
 
     >>> mode([1., 2., 2.]).values
     tensor(2.)

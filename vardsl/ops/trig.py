@@ -13,6 +13,7 @@ from vardsl.ops.define import Tensor, elementwise, op
 def sin(input: Tensor):
     """Sine of each element, in radians.
 
+    Value: sin(input)
     Derivative: cos(input)
 
     >>> sin([0., 1.])
@@ -24,6 +25,7 @@ def sin(input: Tensor):
 def cos(input: Tensor):
     """Cosine of each element, in radians.
 
+    Value: cos(input)
     Derivative: -sin(input)
 
     >>> cos([0., 1.])
@@ -35,6 +37,7 @@ def cos(input: Tensor):
 def tan(input: Tensor):
     """Tangent of each element, in radians.
 
+    Value: sin(input) / cos(input)
     Derivative: 1 + tan(input)**2
 
     >>> tan([0., 1.])
@@ -46,6 +49,7 @@ def tan(input: Tensor):
 def asin(input: Tensor):
     """Inverse sine of each element.
 
+    Value: the x in [−π/2, π/2] with sin x = input
     Derivative: 1 / sqrt(1 - input**2)
 
     >>> asin([0., 1.])
@@ -57,6 +61,7 @@ def asin(input: Tensor):
 def acos(input: Tensor):
     """Inverse cosine of each element.
 
+    Value: the x in [0, π] with cos x = input
     Derivative: -1 / sqrt(1 - input**2)
 
     >>> acos([0., 1.])
@@ -68,6 +73,7 @@ def acos(input: Tensor):
 def atan(input: Tensor):
     """Inverse tangent of each element.
 
+    Value: the x in (−π/2, π/2) with tan x = input
     Derivative: 1 / (1 + input**2)
 
     >>> atan([0., 1.])
@@ -94,6 +100,7 @@ def _over_square(input, other):
 def atan2(input: Tensor, other: Tensor):
     """The angle of the points (other, input), in radians.
 
+    Value: the angle of the point (other, input)
     Derivative: other / (input**2 + other**2) and -input / (input**2 + other**2)
 
     >>> atan2([0., 1.], [1., 1.])
@@ -105,6 +112,7 @@ def atan2(input: Tensor, other: Tensor):
 def sinh(input: Tensor):
     """Hyperbolic sine of each element.
 
+    Value: (exp(input) − exp(−input)) / 2
     Derivative: cosh(input)
 
     >>> sinh([0., 1.])
@@ -116,6 +124,7 @@ def sinh(input: Tensor):
 def cosh(input: Tensor):
     """Hyperbolic cosine of each element.
 
+    Value: (exp(input) + exp(−input)) / 2
     Derivative: sinh(input)
 
     >>> cosh([0., 1.])
@@ -127,6 +136,7 @@ def cosh(input: Tensor):
 def tanh(input: Tensor):
     """Hyperbolic tangent of each element.
 
+    Value: (exp(input) − exp(−input)) / (exp(input) + exp(−input))
     Derivative: 1 - tanh(input)**2
 
     >>> tanh([0., 1.])
@@ -145,6 +155,7 @@ def tanh(input: Tensor):
 def asinh(input: Tensor):
     """Inverse hyperbolic sine of each element.
 
+    Value: ln(input + √(input² + 1))
     Derivative: 1 / sqrt(input**2 + 1)
 
     >>> asinh([0., 1.])
@@ -163,6 +174,7 @@ def asinh(input: Tensor):
 def acosh(input: Tensor):
     """Inverse hyperbolic cosine of each element.
 
+    Value: ln(input + √(input² − 1))
     Derivative: 1 / sqrt(input**2 - 1)
 
     >>> acosh([1., 2.])
@@ -181,6 +193,7 @@ def acosh(input: Tensor):
 def atanh(input: Tensor):
     """Inverse hyperbolic tangent of each element.
 
+    Value: ½ ln((1 + input) / (1 − input))
     Derivative: 1 / (1 - input**2)
 
     >>> atanh([0., 0.5])
@@ -197,6 +210,7 @@ def _sinc_vjp(g, input):
 def sinc(input: Tensor):
     """Normalised cardinal sine: sin(pi x) / (pi x), and 1 at 0.
 
+    Value: sin(π input) / (π input)
     Derivative: (pi x cos(pi x) - sin(pi x)) / (pi x**2), 0 at 0
 
     >>> sinc([0., 0.5])
@@ -212,6 +226,7 @@ def sinc(input: Tensor):
 def hypot(input: Tensor, other: Tensor):
     """Length of the hypotenuse: sqrt(input**2 + other**2), without overflow.
 
+    Value: √(input² + other²)
     Derivative: input / y and other / y
 
     >>> hypot([3.], [4.])

@@ -24,6 +24,8 @@ from vardsl.ops.dims import wrap_dim
 def unfold(input: Tensor, dimension: Int, size: Int, step: Int):
     """All windows of `size` elements along `dimension`, `step` apart, in a new last dimension.
 
+    Derivative: the windows of g added up where they overlap
+
     >>> unfold([1., 2., 3., 4.], 0, 2, 1)
     tensor([[1., 2.],
             [2., 3.],
