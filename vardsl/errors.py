@@ -20,28 +20,41 @@ Operations, rules and passes raise these without any position: the place is adde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from vardsl.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
 class Label:
     """A marked range of a source with what is to be said there; the first label of an error is its place."""
 
-    source: Source
-    span: Span
-    text: str = ""
-    primary: bool = True
+    __slots__ = ("primary", "source", "span", "text")
+
+    def __init__(self, source: Source, span: Span, text: str = "", primary: bool = True) -> None:
+        self.source = source
+        self.span = span
+        self.text = text
+        self.primary = primary
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Label and _facts(self) == _facts(other)
+
+    def __hash__(self) -> int:
+        return hash(_facts(self))
 
 
-@dataclass(frozen=True, slots=True)
+def _facts(label: Label) -> tuple[object, ...]:
+    return label.source, label.span, label.text, label.primary
+
+
 class Frame:
     """A call that led to an error: the function's name and where it was called."""
 
-    name: str
-    source: Source
-    span: Span
+    __slots__ = ("name", "source", "span")
+
+    def __init__(self, name: str, source: Source, span: Span) -> None:
+        self.name = name
+        self.source = source
+        self.span = span
 
 
 class Error(Exception):
@@ -186,13 +199,23 @@ class ManyErrors(Error):
         self.errors = list(errors)
 
 
-@dataclass(frozen=True)
 class Warning_:
     """A warning: drawn like an error with `warning[kind]`, without changing what happens."""
 
-    kind: str
-    message: str
-    hint: str | None = None
-    notes: tuple[str, ...] = field(default=())
-    torch: str | None = None
-    labels: tuple[Label, ...] = ()
+    __slots__ = ("hint", "kind", "labels", "message", "notes", "torch")
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        hint: str | None = None,
+        notes: tuple[str, ...] = (),
+        torch: str | None = None,
+        labels: tuple[Label, ...] = (),
+    ) -> None:
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        self.notes = notes
+        self.torch = torch
+        self.labels = labels

@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vardsl.display.diagnostics import draw
 from vardsl.display.values import ValueTexts
+from vardsl.encoding import MAX_SOURCE, decode
 from vardsl.engine.budget import Budget
 from vardsl.engine.collect import rare_collections
 from vardsl.engine.context import Context, state
@@ -38,24 +39,23 @@ from vardsl.errors import (
     Warning_,
 )
 from vardsl.lang import builtins, members
-from vardsl.lang import check as lang_check
+from vardsl.lang.cache import ScriptCache
 from vardsl.lang.code import global_name
-from vardsl.lang.compile import Compiler, execute
 from vardsl.lang.files import Permissions, read_bytes
 from vardsl.lang.literals import tensor as literal_tensor
-from vardsl.lang.locate import located
 from vardsl.lang.modules import FileSpace, Module
 from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Shown, Warned
+from vardsl.lang.pieces import Piece, Translation, execute
 from vardsl.lang.places import FileName, here
 from vardsl.lang.runtime import Runtime
-from vardsl.lang.scope import assigned_in, declared_in
-from vardsl.lang.suggest import hint_for_name
 from vardsl.lang.undo import Undo
 from vardsl.plan.region import Region
 from vardsl.source import Source
-from vardsl.syntax import ast
-from vardsl.syntax.parse import MAX_SOURCE, decode, parse, parse_expression
-from vardsl.syntax.words import HARD_KEYWORDS
+
+# Trees of the syntax: a session that finds its script translated loads no syntax at all.
+Program = Any
+Statement = Any
+Expression = Any
 
 LIMITS = ("max_memory", "max_time", "max_steps", "max_output")
 MAX_IMPORTS = 100
@@ -63,6 +63,21 @@ MAX_IMPORTS = 100
 
 class MissingName(ScriptNameError, KeyError):
     """`session["nope"]`: an Error that is also a KeyError."""
+
+
+def _front() -> Any:
+    """The way from text to code."""
+    return import_module("vardsl.lang.front")
+
+
+def draw(error: Error | Warning_) -> str:
+    """The picture of an error; what makes it is loaded for the first one."""
+    text: str = import_module("vardsl.display.diagnostics").draw(error)
+    return text
+
+
+def _is_keyword(name: str) -> bool:
+    return name in import_module("vardsl.syntax.words").HARD_KEYWORDS
 
 
 class ScriptFunction:
@@ -86,6 +101,7 @@ class Session:
     plan        whether repeated statements may be planned: only ever faster, never different
     permissions which files may be read and written; by default those below the current folder
     emit        receives what happens; by default text goes to `sys.stdout` and warnings to `sys.stderr`
+    cache       None, or where translated scripts are kept and looked for
     """
 
     def __init__(
@@ -96,8 +112,11 @@ class Session:
         *,
         permissions: Permissions | None = None,
         emit: Emit | None = None,
+        cache: ScriptCache | None = None,
     ) -> None:
         self.plan = plan
+        self.cache = cache
+        self.last_is_expression = False  # whether the last text that was run ends with one
         self.ctx = Context(seed)
         self.limits = dict(limits or {})
         for name in self.limits:
@@ -141,10 +160,9 @@ class Session:
         text = Source(filename, source)
         with self._active():
             try:
-                expression = parse_expression(text)
+                program = _front().expression_in(text)
             except Error as error:
                 raise self._finished(error) from None
-            program = ast.Program(expression.span, (ast.ExprStmt(expression.span, expression),))
             return self._outward(self._run(text, self.space, program=program))
 
     def run_captured(self, source: str | Source, *, filename: str = "<string>") -> str:
@@ -169,36 +187,30 @@ class Session:
                 self.emit = before
         return "".join(parts)
 
-    def program(self, source: Source) -> ast.Program:
+    def program(self, source: Source) -> Program:
         """The program in a text, right as far as that can be told before it runs; nothing is run."""
         with self._active():
             try:
-                program = parse(source)
-                checked = lang_check.check(
-                    source,
-                    program,
-                    known=self.space,
-                    complete=False,
+                return _front().program_of(
+                    source, known=self.space, complete=False,
                     imported=lambda s: self._names_of(self.space, s),
-                )
-                lang_check.raise_errors(checked.errors)
+                )  # fmt: skip
             except Error as error:
                 raise self._finished(error) from None
-            return program
 
-    def run_statement(self, source: Source, statement: ast.Stmt, *, undo: Undo | None = None) -> Any:
+    def run_statement(self, source: Source, statement: Statement, *, undo: Undo | None = None) -> Any:
         """Runs one statement of a program, its value shown; what `undo` must know of it is told to that."""
         with self._active():
             self.ctx.savepoint = undo.memory if undo is not None else None
             try:
-                program = ast.Program(statement.span, (statement,))
+                program = _front().statement_alone(statement)
                 return self._run(source, self.space, program=program, shown=True)
             finally:
                 self.ctx.savepoint = None
 
-    def run_expression(self, source: Source, expression: ast.Expr, *, undo: Undo | None = None) -> Any:
+    def run_expression(self, source: Source, expression: Expression, *, undo: Undo | None = None) -> Any:
         """The value of a parsed expression, as it is inside; what `undo` must know is told to that."""
-        program = ast.Program(expression.span, (ast.ExprStmt(expression.span, expression),))
+        program = _front().expression_alone(expression)
         with self._active():
             self.ctx.savepoint = undo.memory if undo is not None else None
             try:
@@ -243,12 +255,13 @@ class Session:
     # ---- names -----------------------------------------------------------------------------------
     def __getitem__(self, name: str) -> Any:
         if name not in self.space:
-            error = MissingName(f"unknown name {name}", hint=hint_for_name(name, list(self.space), ()))
+            hint = import_module("vardsl.lang.suggest").hint_for_name(name, list(self.space), ())
+            error = MissingName(f"unknown name {name}", hint=hint)
             raise self._finished(error)
         return self._outward(self.space.get(name))
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if not isinstance(name, str) or not name.isidentifier() or name in HARD_KEYWORDS:
+        if not isinstance(name, str) or not name.isidentifier() or _is_keyword(name):
             raise self._finished(ScriptNameError(f"{name!r} is no name of the language"))
         with self._active():
             try:
@@ -337,49 +350,58 @@ class Session:
         source: Source,
         space: FileSpace,
         *,
-        program: ast.Program | None = None,
+        program: Program | None = None,
         complete: bool = False,
         shown: bool = False,
     ) -> Any:
         try:
-            if program is None:
-                program = parse(source)
-            checked = lang_check.check(
-                source, program, known=space, captured=space.captured, complete=complete,
-                imported=lambda s: self._names_of(space, s),
-            )  # fmt: skip
-            lang_check.raise_errors(checked.errors)
-            space.captured = checked.captured
-            compiler = Compiler(checked, shown=shown, plan=self.plan)
+            found = self._translated(source, space, program, complete=complete, shown=shown)
+            space.captured = found.captured
             space.names[".last"] = None
-            for code in compiler.chunks():
-                self._provide(compiler)
-                for name, label in compiler.regions:
-                    if name not in self.builtins:
-                        self.builtins[name] = self.regions[name] = Region(label)
-                execute(code, space.names)
+            for piece in found.pieces:
+                self._provide(piece)
+                execute(piece.code, space.names)
+            self.last_is_expression = found.expression
             return space.names[".last"]
         except BaseException as error:
             raise self._failure(error, space) from None
         finally:
             space.clear_temporaries()
 
-    def _provide(self, compiler: Compiler) -> None:
-        """Puts the builtins and methods where the code about to run finds them."""
+    def _translated(
+        self, source: Source, space: FileSpace, program: Program | None, *, complete: bool, shown: bool
+    ) -> Translation:
+        """The code of a text, from the cache where it is there."""
+
+        def translate() -> Translation:
+            found: Translation = _front().translate(
+                source, program, known=space, captured=space.captured, complete=complete, shown=shown,
+                plan=self.plan, imported=lambda s: self._names_of(space, s),
+            )  # fmt: skip
+            return found
+
+        if self.cache is None or program is not None:
+            return translate()
+        facts = (sorted(space), sorted(space.captured), complete, shown, self.plan)
+        return self.cache.translation(source, facts, translate)
+
+    def _provide(self, piece: Piece) -> None:
+        """Puts the builtins, methods and regions where the code about to run finds them."""
         table = self.builtins
-        for name in compiler.builtins_used:
+        for name in piece.builtins:
             key = global_name(name)
             if key not in table:
                 try:
                     table[key] = builtins.lookup(name)
                 except KeyError:
                     continue
-        for name in compiler.methods:
+        for name in piece.methods:
             key = ".m:" + name
             if key not in table:
                 table[key] = members.method(name)
-        compiler.builtins_used.clear()
-        compiler.methods.clear()
+        for name, label in piece.regions:
+            if name not in table:
+                table[name] = self.regions[name] = Region(label)
 
     # ---- errors and warnings ---------------------------------------------------------------------
     def _failure(self, error: BaseException, space: FileSpace | None = None) -> BaseException:
@@ -387,7 +409,7 @@ class Session:
         if isinstance(error, (SystemExit, GeneratorExit)):
             return error
         known = list(space or self.space)
-        found = located(error, known, builtins.all_names())
+        found: Error = import_module("vardsl.lang.locate").located(error, known, builtins.all_names())
         if isinstance(error, KeyboardInterrupt):
             found.__cause__ = None
         if isinstance(found, InternalError):
@@ -425,16 +447,15 @@ class Session:
             return self.runtime.text(value)
 
     # ---- imports ---------------------------------------------------------------------------------
-    def _names_of(self, space: FileSpace, statement: ast.Import) -> Iterable[str] | None:
+    def _names_of(self, space: FileSpace, statement: Statement) -> Iterable[str] | None:
         """The names that a plain import brings, without running it; None where that cannot be told."""
         try:
             path = self.permissions.readable(statement.path, space.folder)
-            program = parse(decode(statement.path, read_bytes(path, statement.path, MAX_SOURCE)))
+            source = decode(statement.path, read_bytes(path, statement.path, MAX_SOURCE))
         except Error:
             return None
-        if any(isinstance(s, ast.Import) and s.alias is None for s in program.body):
-            return None
-        return [*declared_in(program.body), *assigned_in(program.body, frozenset())]
+        names: Iterable[str] | None = _front().names_brought(source)
+        return names
 
     def _imported(self, space: FileSpace, path: str) -> FileSpace:
         real = self.permissions.readable(path, space.folder)
@@ -507,9 +528,7 @@ class Session:
 def check(source: Source) -> None:
     """Raises what is wrong with a program that can be known before it runs."""
     try:
-        program = parse(source)
-        checked = lang_check.check(source, program, known=("args",))
-        lang_check.raise_errors(checked.errors)
+        _front().program_of(source, known=("args",), complete=True, imported=lambda statement: None)
     except Error as error:
         error.drawn = draw(error)
         raise

@@ -1,30 +1,50 @@
-"""A script's text with its name, and spans into it."""
+"""A script's text with its name, and spans into it.
+
+What every start of the command loads is written out as plain classes: making a dataclass takes as long as
+reading a small module.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
 class Span:
-    """A half-open range `[start, end)` of code points in a source text."""
+    """A half-open range `[start, end)` of code points in a source text; never changed."""
 
-    start: int
-    end: int
+    __slots__ = ("end", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Span and self.start == other.start and self.end == other.end
+
+    def __hash__(self) -> int:
+        return hash((self.start, self.end))
+
+    def __repr__(self) -> str:
+        return f"Span({self.start}, {self.end})"
 
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of `other`."""
         return Span(self.start, other.end)
 
 
-@dataclass(frozen=True)
 class Source:
     """Text as the user wrote it; `name` is what diagnostics call it (`train.vd`, `<string>`, `<stdin>`)."""
 
-    name: str
-    text: str
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Source and self.name == other.name and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.text))
 
     @cached_property
     def line_starts(self) -> list[int]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vardsl.apps.options import UsageError
+from vardsl.encoding import decode
 from vardsl.source import Source
-from vardsl.syntax.parse import decode
 
 SUFFIX = ".vd"
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vardsl.apps.options import Line
 from vardsl.apps.progress import ProgressLine
-from vardsl.apps.report import report
 from vardsl.apps.terminal import OK, SIGNALS
-from vardsl.errors import Error
+from vardsl.errors import Error, Warning_
+from vardsl.lang.cache import ScriptCache
 from vardsl.lang.files import Permissions
 from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Warned
 from vardsl.session import ScriptFunction, Session
@@ -53,11 +54,21 @@ def session_for(
     return Session(**{**session_options(line, folder, own=own), "emit": emit, **changed})
 
 
+def cache_for(line: Line) -> ScriptCache | None:
+    """Where the translated script is kept; nowhere in a sandbox."""
+    return None if line.get("sandbox") else ScriptCache.standard()
+
+
+def report(error: Error | Warning_, color: str) -> None:
+    """One diagnostic on standard error; what draws it is loaded for the first one."""
+    import_module("vardsl.apps.report").report(error, color)
+
+
 def run(line: Line, folder: Path, go: Callable[[Session], Any], *, own: bool) -> int:
     """Runs something in a new session, reports what goes wrong, and gives the status."""
     stream = Stream(line)
     try:
-        session = session_for(line, folder, own=own, emit=stream)
+        session = session_for(line, folder, own=own, emit=stream, cache=cache_for(line))
         with SIGNALS.to(session.interrupt):
             go(session)
     except Error as error:
@@ -98,4 +109,4 @@ def show(session: Session, value: Any) -> None:
     session.emit(Printed(text + "\n"))
 
 
-__all__ = ["SANDBOX", "Stream", "limits_of", "run", "session_for", "session_options", "show"]
+__all__ = ["SANDBOX", "Stream", "cache_for", "limits_of", "run", "session_for", "session_options", "show"]

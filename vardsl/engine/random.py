@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class Generator:
 
     def seed(self) -> int:
         """Starts a fresh stream and tells its seed."""
-        self.manual_seed(secrets.randbits(53))
+        self.manual_seed(int.from_bytes(os.urandom(7), "big") >> 3)
         return self._seed
 
     def initial_seed(self) -> int:

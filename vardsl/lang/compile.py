@@ -389,8 +389,3 @@ _STATEMENTS: dict[type, Callable[[Compiler, Any], Stmts]] = {
     ast.Why: Compiler._later,
     ast.Plot: Compiler._later,
 }
-
-
-def execute(code: CodeType, names: dict[str, Any]) -> None:
-    """Runs compiled statements in the namespace of their file."""
-    exec(code, names)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vardsl.engine.signature import ALIASES, SEQUENCE_KINDS, Signature
 from vardsl.errors import InternalError
-from vardsl.lang import builtins, literals, members
+from vardsl.lang import builtins, members, packing
 from vardsl.lang.check import Checked
 from vardsl.lang.code import (
     LOAD,
@@ -131,7 +131,7 @@ class Expressions:
     # ---- literals --------------------------------------------------------------------------------
     def _list(self, e: ast.ListLit | ast.NumberRow) -> py.expr:
         p = self.at(e.span)
-        packed = literals.pack(e)
+        packed = packing.pack(e)
         if packed is not None:
             data, shape, kind = packed
             return helper("array", [const(data, p), const(shape, p), const(kind, p)], p)
@@ -406,7 +406,7 @@ def _takes_sequence(
     p = signature.parameters[k]
     if p.kind == "Varargs":
         # of numbers a tensor among others, else all the tensors
-        return literals.pack(literal) is None
+        return packing.pack(literal) is None
     return p.kind in SEQUENCE_KINDS or (
         p.kind == "Any" and p.name in _EITHER and "other" not in signature.index
     )

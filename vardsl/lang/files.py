@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -237,7 +236,7 @@ def _check_replaceable(mode: int, shown: str) -> None:
 def _write_and_rename(
     folder: _Folder, name: str, before: os.stat_result | None, write: Callable[[BinaryIO], None]
 ) -> None:
-    scratch = f".vardsl-{secrets.token_hex(8)}"
+    scratch = f".vardsl-{os.urandom(8).hex()}"
     fd, named = _nameless(folder), False
     if fd is None:
         fd, named = folder.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL), True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from types import FunctionType
 from typing import Any
 
@@ -13,7 +14,6 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, DType
 from vardsl.engine.value import EPOCH, OPS, HookHandle, Node, Value, leaf
 from vardsl.errors import GradError, ScriptIndexError, ScriptNameError, ScriptTypeError, ShapeError
-from vardsl.lang.suggest import hint_for_member
 from vardsl.ops import define
 from vardsl.ops.define import Tensors
 from vardsl.ops.index import FAMILIES
@@ -379,10 +379,16 @@ def tensor_members() -> list[str]:
     return [*PROPERTIES, *METHODS, *(n for n in define.names() if "." not in n)]
 
 
+def _hint(name: str, known: Iterable[str]) -> str | None:
+    """What to write instead of an unknown member; what finds it is loaded for the first one."""
+    found: str | None = import_module("vardsl.lang.suggest").hint_for_member(name, known)
+    return found
+
+
 def unknown(x: Any, name: str, known: Any) -> ScriptNameError:
     """The error for a member that there is not."""
     what = "a tensor" if type(x) is Value else kind_of(x)
-    return ScriptNameError(f"{what} has no member {name}", hint=hint_for_member(name, list(known)))
+    return ScriptNameError(f"{what} has no member {name}", hint=_hint(name, list(known)))
 
 
 def method(name: str) -> Method:
@@ -410,7 +416,7 @@ def namespace_member(space: str, name: str) -> Any:
         return define.get(full)
     prefix = space + "."
     known = [n.removeprefix(prefix) for n in define.names() if n.startswith(prefix)]
-    raise ScriptNameError(f"{space} has no function {name}", hint=hint_for_member(name, known))
+    raise ScriptNameError(f"{space} has no function {name}", hint=_hint(name, known))
 
 
 # ---- assignment ----------------------------------------------------------------------------------

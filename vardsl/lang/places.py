@@ -8,7 +8,6 @@ asks.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -30,13 +29,15 @@ class FileName(str):
         return name
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
-    """An expression of a script, and the frame's variables where one is running."""
+    """An expression of a script, and the name of the code that it stands in."""
 
-    source: Source
-    span: Span
-    function: str
+    __slots__ = ("function", "source", "span")
+
+    def __init__(self, source: Source, span: Span, function: str) -> None:
+        self.source = source
+        self.span = span
+        self.function = function
 
     def label(self, text: str = "", primary: bool = True) -> Label:
         return Label(self.source, self.span, text, primary)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from itertools import islice
 from types import FrameType
 from typing import Any, Protocol
@@ -25,7 +26,6 @@ from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptType
 from vardsl.lang import literals, members, operators
 from vardsl.lang.journal import Journal, keep_setting
 from vardsl.lang.members import kind_of
-from vardsl.lang.minimize import minimize as run_minimize
 from vardsl.lang.outcome import Emit, Printed, Progress, Shown
 
 MAX_DEPTH = 1000
@@ -341,7 +341,9 @@ class Runtime:
 
     def minimize(self, objective: Any, over: Sequence[Any], using: Any, steps: Any, until: Any) -> float:
         given = {} if steps is None else {"steps": steps}
-        return run_minimize(objective, over, using, until=until, progress=self._progress, **given)
+        run = import_module("vardsl.lang.minimize").minimize
+        loss: float = run(objective, over, using, until=until, progress=self._progress, **given)
+        return loss
 
     def _progress(self, turn: int, steps: int, loss: float) -> None:
         self.emit(Progress(turn, steps, loss))

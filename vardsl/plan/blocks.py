@@ -10,8 +10,8 @@ needs are never as large as the data: they live in the cache, one set for each t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -350,8 +350,8 @@ def _finish(step: Step, parts: Any, out: Any) -> Callable[[], None]:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "vardsl-blocks")
+def _pool() -> Any:
+    return import_module("concurrent.futures").ThreadPoolExecutor(1, "vardsl-blocks")
 
 
 class Runner:

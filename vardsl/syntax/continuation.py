@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vardsl.encoding import MAX_SOURCE
 from vardsl.errors import Error
 from vardsl.source import Source
 from vardsl.syntax.grammar import END
 from vardsl.syntax.lexer import OPERAND_ENDS
-from vardsl.syntax.parse import MAX_SOURCE, Parser, after_mark, check_text
+from vardsl.syntax.parse import Parser, after_mark, check_text
 
 Completeness = Literal["complete", "incomplete", "invalid"]
 

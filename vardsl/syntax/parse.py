@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from vardsl.encoding import MAX_SOURCE
 from vardsl.errors import Error, Label, LimitError, ManyErrors, ScriptSyntaxError
 from vardsl.source import Source, Span
 from vardsl.syntax import ast, literals, mistakes
@@ -19,7 +20,6 @@ from vardsl.syntax.lexer import MAX_DEPTH, Lexer, Token, TooDeep
 from vardsl.syntax.literals import Slip
 from vardsl.syntax.situation import Situation
 
-MAX_SOURCE = 16 * 1024 * 1024
 MAX_ERRORS = 20
 
 
@@ -46,21 +46,6 @@ def tokens_of(source: Source) -> list[Token]:
     parser.tokens = []
     parser.run()
     return parser.tokens
-
-
-def decode(name: str, data: bytes) -> Source:
-    """The source in a file's bytes; what is not UTF-8 is an error that names the first bad byte's place."""
-    try:
-        return Source(name, data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        text = data[: error.start].decode("utf-8")
-        source = Source(name, text + "\ufffd")
-        bad = Span(len(text), len(text) + 1)
-        raise ScriptSyntaxError(
-            f"this file is not UTF-8: byte 0x{data[error.start]:02x}",
-            labels=[Label(source, bad, "the first byte that is not UTF-8")],
-            hint="save it as UTF-8",
-        ) from None
 
 
 _REFUSED = re.compile(

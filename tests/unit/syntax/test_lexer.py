@@ -6,10 +6,11 @@ import time
 
 import pytest
 
+from vardsl.encoding import decode
 from vardsl.errors import Error, LimitError, ScriptSyntaxError
 from vardsl.source import Source
 from vardsl.syntax import ast
-from vardsl.syntax.parse import decode, parse, parse_expression
+from vardsl.syntax.parse import parse, parse_expression
 
 from .reading import accepted, error, errors, expression, program, shape, statement
 

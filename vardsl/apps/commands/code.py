@@ -8,8 +8,6 @@ from vardsl.apps import running
 from vardsl.apps.options import CODE, Line
 from vardsl.session import Session
 from vardsl.source import Source
-from vardsl.syntax import ast
-from vardsl.syntax.parse import parse
 
 
 def main(line: Line) -> int:
@@ -17,10 +15,10 @@ def main(line: Line) -> int:
     source = Source("<string>", "\n".join(line.get(CODE.key)))
 
     def go(session: Session) -> None:
-        session["args"] = tuple(line.words)
+        session.bind("args", tuple(line.words))
         value = session.run(source, complete=True)
         # a last `minimize` has a value too, and is no expression
-        if value is not None and isinstance(parse(source).body[-1], ast.ExprStmt):
+        if value is not None and session.last_is_expression:
             running.show(session, value)
 
     return running.run(line, Path.cwd(), go, own=True)

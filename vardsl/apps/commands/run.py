@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from vardsl.apps import repl, running
+from vardsl.apps import running
 from vardsl.apps.files import read_script
 from vardsl.apps.options import Line, UsageError
-from vardsl.apps.report import report
 from vardsl.apps.terminal import SIGNALS
 from vardsl.errors import Error
 from vardsl.session import Session
@@ -22,8 +22,11 @@ def _then_prompt(line: Line, folder: Path, go: Callable[[Session], None]) -> int
         with SIGNALS.to(session.interrupt):
             go(session)
     except Error as error:
-        report(error, color)
-    return repl.run(session, plain=line.get("plain", False), init=False, banner=False, colour=color)
+        running.report(error, color)
+    repl = import_module("vardsl.apps.repl")
+    plain = line.get("plain", False)
+    status: int = repl.run(session, plain=plain, init=False, banner=False, colour=color)
+    return status
 
 
 def main(line: Line) -> int:
@@ -34,11 +37,11 @@ def main(line: Line) -> int:
     try:
         source = read_script(name)
     except Error as error:
-        report(error, line.get("color", "auto"))
+        running.report(error, line.get("color", "auto"))
         return error.status
 
     def go(session: Session) -> None:
-        session["args"] = tuple(arguments)
+        session.bind("args", tuple(arguments))
         session.run(source, complete=True)
 
     piped = name == "-"

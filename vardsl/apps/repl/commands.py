@@ -24,9 +24,10 @@ from vardsl.assist import describe, hover
 from vardsl.assist.complete import Completion, complete_path
 from vardsl.assist.preview import is_pure
 from vardsl.display.tensors import DEFAULT
+from vardsl.encoding import MAX_SOURCE, decode
 from vardsl.errors import Error, IoError
 from vardsl.source import Source
-from vardsl.syntax.parse import MAX_SOURCE, decode, parse_expression
+from vardsl.syntax.parse import parse_expression
 from vardsl.syntax.words import SOFT_KEYWORDS
 
 Action = Callable[[Conversation, str], None]

@@ -1,0 +1,54 @@
+"""A translated program: Python code in pieces, with what the session must provide before each runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import CodeType
+from typing import Any
+
+
+class Piece:
+    """Some statements of a program.
+
+    builtins, methods  names that the code uses
+    regions            runs of statements that may be planned, as (the code's name for it, what to call it)
+    """
+
+    __slots__ = ("builtins", "code", "methods", "regions")
+
+    def __init__(
+        self,
+        code: CodeType,
+        builtins: tuple[str, ...],
+        methods: tuple[str, ...],
+        regions: tuple[tuple[str, str], ...],
+    ) -> None:
+        self.code = code
+        self.builtins = builtins
+        self.methods = methods
+        self.regions = regions
+
+
+class Translation:
+    """A whole program.
+
+    pieces      to be run in order; made one after the other, or all there
+    captured    the file's names that stand inside functions
+    expression  whether the last statement is an expression
+    lasting     whether the translation depends on this text and on names that are known, and on nothing else
+    """
+
+    __slots__ = ("captured", "expression", "lasting", "pieces")
+
+    def __init__(
+        self, pieces: Iterable[Piece], captured: frozenset[str], *, expression: bool, lasting: bool = True
+    ) -> None:
+        self.pieces = pieces
+        self.captured = captured
+        self.expression = expression
+        self.lasting = lasting
+
+
+def execute(code: CodeType, names: dict[str, Any]) -> None:
+    """Runs compiled statements in the namespace of their file."""
+    exec(code, names)
