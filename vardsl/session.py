@@ -48,7 +48,6 @@ from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Shown, Warned
 from vardsl.lang.pieces import Piece, Translation, execute
 from vardsl.lang.places import FileName, here
 from vardsl.lang.runtime import Runtime
-from vardsl.lang.undo import Undo
 from vardsl.plan.region import Region
 from vardsl.source import Source
 
@@ -56,6 +55,7 @@ from vardsl.source import Source
 Program = Any
 Statement = Any
 Expression = Any
+Undo = Any  # a `vardsl.lang.undo.Undo`, for prompts
 
 LIMITS = ("max_memory", "max_time", "max_steps", "max_output")
 MAX_IMPORTS = 100
@@ -221,7 +221,8 @@ class Session:
     def undo_point(self) -> Undo:
         """The present moment, to come back to."""
         with self._active():
-            return Undo(self.space, self.ctx)
+            found: Undo = import_module("vardsl.lang.undo").Undo(self.space, self.ctx)
+            return found
 
     def names(self) -> dict[str, Any]:
         """The session's names with their values as they are inside."""

@@ -5,11 +5,10 @@ Commands are loaded when they are called, so that help and wrong usage need no N
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 
 from vardsl import __version__
@@ -40,15 +39,24 @@ from vardsl.apps.terminal import (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Command:
     """A command: `vardsl.apps.commands.NAME` has its `main(line) -> status`."""
 
-    name: str
-    arguments: str
-    summary: str
-    options: tuple[Option, ...] = ()
-    stop_at_word: bool = False
+    __slots__ = ("arguments", "name", "options", "stop_at_word", "summary")
+
+    def __init__(
+        self,
+        name: str,
+        arguments: str,
+        summary: str,
+        options: tuple[Option, ...] = (),
+        stop_at_word: bool = False,
+    ) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.summary = summary
+        self.options = options
+        self.stop_at_word = stop_at_word
 
 
 COMMANDS = {
@@ -100,6 +108,7 @@ RUN_OPTIONS = (*RUNNING, INTERACTIVE, *GENERAL)
 
 def run_and_exit(arguments: Sequence[str], prog: str) -> None:
     """Runs a command line and ends the process with its status."""
+    gc.disable()  # what is loaded stays: looking through it for garbage takes a tenth of the start
     prepare_streams()
     SIGNALS.install()
     status = _status(arguments, prog)
@@ -183,7 +192,7 @@ def _no_such(prog: str, word: str) -> UsageError:
         return UsageError(
             f"cannot read {word}: No such file or directory", "the name of a script is needed here"
         )
-    near = get_close_matches(word, [*COMMANDS, "help"], 1, cutoff=0.5)
+    near = import_module("difflib").get_close_matches(word, [*COMMANDS, "help"], 1, cutoff=0.5)
     return UsageError(
         f"{word}: no such command or file" + (f"; did you mean `{near[0]}`?" if near else ""),
         f"{prog} --help lists the commands",
@@ -191,7 +200,10 @@ def _no_such(prog: str, word: str) -> UsageError:
 
 
 def _call(name: str, line: Line) -> int:
-    return import_module(f"vardsl.apps.commands.{name}").main(line)  # type: ignore[no-any-return]
+    module = import_module(f"vardsl.apps.commands.{name}")
+    gc.freeze()
+    gc.enable()
+    return module.main(line)  # type: ignore[no-any-return]
 
 
 def _print_help(prog: str) -> int:

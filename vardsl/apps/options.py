@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 
@@ -20,28 +19,36 @@ class UsageError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
 class Option:
     """An option: `value` names what follows it (None: a flag), `read` makes a value of the text."""
 
-    names: tuple[str, ...]
-    summary: str
-    value: str | None = None
-    read: Callable[[str], Any] = str
-    repeated: bool = False
+    __slots__ = ("key", "names", "read", "repeated", "summary", "value")
 
-    @property
-    def key(self) -> str:
-        return self.names[-1].lstrip("-").replace("-", "_")
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        summary: str,
+        value: str | None = None,
+        read: Callable[[str], Any] = str,
+        repeated: bool = False,
+    ) -> None:
+        self.names = names
+        self.summary = summary
+        self.value = value
+        self.read = read
+        self.repeated = repeated
+        self.key = names[-1].lstrip("-").replace("-", "_")
 
 
-@dataclass(slots=True)
 class Line:
     """A command line that has been read: the options given, by key, and the words that are none."""
 
-    prog: str
-    given: dict[str, Any] = field(default_factory=dict)
-    words: list[str] = field(default_factory=list)
+    __slots__ = ("given", "prog", "words")
+
+    def __init__(self, prog: str) -> None:
+        self.prog = prog
+        self.given: dict[str, Any] = {}
+        self.words: list[str] = []
 
     def get(self, key: str, default: Any = None) -> Any:
         return self.given.get(key, default)
@@ -191,7 +198,7 @@ def _set(line: Line, option: Option, name: str, text: str) -> None:
 
 
 def _unknown(prog: str, name: str, names: dict[str, Option]) -> UsageError:
-    near = get_close_matches(name, list(names), 1, cutoff=0.7)
+    near = import_module("difflib").get_close_matches(name, list(names), 1, cutoff=0.7)
     hint = (
         f"did you mean {near[0]}?" if near else f"{prog} --help lists them; a file of that name is ./{name}"
     )

@@ -7,7 +7,6 @@ costs what that of thirty-six does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from math import inf, isfinite, prod
 from typing import Any
 
@@ -26,16 +25,37 @@ NUMPY_STYLES = ("1.13", "1.21", "1.25")
 MAX_PRECISION = 1100
 
 
-@dataclass(frozen=True, slots=True)
 class PrintOptions:
     """How values print; a change makes a new one."""
 
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
-    numpy_legacy: str | None = None
+    __slots__ = ("edgeitems", "linewidth", "numpy_legacy", "precision", "sci_mode", "threshold")
+
+    def __init__(
+        self,
+        precision: int = 4,
+        threshold: float = 1000,
+        edgeitems: int = 3,
+        linewidth: int = 80,
+        sci_mode: bool | None = None,
+        numpy_legacy: str | None = None,
+    ) -> None:
+        self.precision = precision
+        self.threshold = threshold
+        self.edgeitems = edgeitems
+        self.linewidth = linewidth
+        self.sci_mode = sci_mode
+        self.numpy_legacy = numpy_legacy
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The options by name."""
+        return {name: getattr(self, name) for name in PrintOptions.__slots__}
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is PrintOptions and self.facts == other.facts
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.facts.values()))
 
     def changed(
         self, *, profile: str | None = None, sci_mode: bool | None = None, **given: int | float | str | None
@@ -49,7 +69,7 @@ class PrintOptions:
         facts.update((name, value) for name, value in given.items() if value is not None)
         for name, value in facts.items():
             _check_option(name, value)
-        return replace(self, **facts, sci_mode=sci_mode)
+        return PrintOptions(**{**self.facts, **facts, "sci_mode": sci_mode})
 
 
 def _check_option(name: str, value: int | float | str | None) -> None:

@@ -32,7 +32,7 @@ class ValueTexts:
 
     def set_printoptions(self, ctx: Context, **options: Any) -> None:
         before = ctx.print_options or DEFAULT
-        known = {*PrintOptions.__dataclass_fields__, "profile"}
+        known = {*PrintOptions.__slots__, "profile"}
         for name in options:
             if name not in known:
                 raise ScriptTypeError(

@@ -12,9 +12,8 @@ Kinds, written as annotations of the declaring function:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -29,15 +28,17 @@ SEQUENCE_KINDS = frozenset({"Tensors", "Ints", "Sizes", "Varargs"})
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 
 
-@dataclass(frozen=True, slots=True)
 class Parameter:
     """A parameter; `default` is REQUIRED where there is none, `optional` where `none` may be given."""
 
-    name: str
-    kind: str
-    default: Any
-    optional: bool
-    keyword_only: bool
+    __slots__ = ("default", "keyword_only", "kind", "name", "optional")
+
+    def __init__(self, name: str, kind: str, default: Any, optional: bool, keyword_only: bool) -> None:
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.optional = optional
+        self.keyword_only = keyword_only
 
     @property
     def takes_sequence(self) -> bool:
@@ -136,7 +137,7 @@ class Signature:
         )
 
     def _unknown(self, op: str, key: str) -> ScriptTypeError:
-        near = difflib.get_close_matches(key, list(self.index), 1)
+        near = import_module("difflib").get_close_matches(key, list(self.index), 1)
         return ScriptTypeError(
             f"{op}() got an unexpected keyword argument '{key}'",
             hint=f"did you mean {near[0]}=?" if near else f"{op}({self})",

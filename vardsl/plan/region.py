@@ -8,12 +8,11 @@ recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from vardsl.engine.context import state
 from vardsl.engine.value import Value
-from vardsl.plan.execute import Plan, Unplannable
-from vardsl.plan.trace import Tracer
 
 WARM_UP = 3  # turns before one is recorded: recording costs about ten
 RECORDINGS = 4  # recordings before a region that keeps changing is left alone
@@ -28,8 +27,9 @@ class Region:
     def __init__(self, label: str = "") -> None:
         self.label = label
         self.mode = 0
-        self.plan: Plan | None = None
-        self.tracer: Tracer | None = None
+        # what records and plans is loaded where something repeats
+        self.plan: Any = None
+        self.tracer: Any = None
         self.reads: Sequence[Any] = ()
         self.seen = 0
         self.recordings = 0
@@ -49,7 +49,7 @@ class Region:
             if self.recordings > RECORDINGS:
                 self._stop("what it works on keeps changing")
                 return None
-            self.tracer = ctx.tracer = Tracer(reads)
+            self.tracer = ctx.tracer = import_module("vardsl.plan.trace").Tracer(reads)
             self.reads = reads
         return None
 
@@ -57,7 +57,7 @@ class Region:
         """The results of the plan; where it does not apply any more it is given up for another recording."""
         plan = self.plan
         assert plan is not None
-        results = plan.run(reads)
+        results: tuple[Any, ...] | None = plan.run(reads)
         if results is None:
             self.plan, self.ask = None, self.consider
             self.seen = WARM_UP - 1
@@ -77,10 +77,11 @@ class Region:
         if tracer is None or ctx.tracer is not tracer:
             return
         ctx.tracer = None
+        execute = import_module("vardsl.plan.execute")
         try:
-            self.plan = Plan(tracer, self.reads, results)
+            self.plan = execute.Plan(tracer, self.reads, results)
             self.ask = self.planned
-        except Unplannable as reason:
+        except execute.Unplannable as reason:
             self._stop(str(reason))
 
     def _stop(self, why: str) -> None:
