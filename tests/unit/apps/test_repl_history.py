@@ -79,9 +79,10 @@ def test_a_hundred_kills_damage_nothing(tmp_path: Path) -> None:
             os.waitpid(writer, 0)
         history.append("last")
         entries = history.load()
-        assert entries[0] == "first" and entries[-1] == "last"
-        for text in entries[1:-1]:
-            _check(text)
+        assert entries[-1] == "last"
+        for text in entries[:-1]:
+            if text != "first":  # the oldest goes when a writer lives long enough to reach the cap
+                _check(text)
 
 
 def test_a_torn_line_is_closed_and_skipped(tmp_path: Path) -> None:
