@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,7 @@ HEAVY = {
 }
 
 
-def imported(*arguments: str, stdin: str = "") -> set[str]:
+def imported(*arguments: str, stdin: str = "", cache: str = "") -> set[str]:
     """The top-level modules that a call of the command has imported when it ends."""
     code = (
         "import sys, atexit, os\n"
@@ -31,7 +33,12 @@ def imported(*arguments: str, stdin: str = "") -> set[str]:
         "main()\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], input=stdin, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "VARDSL_CACHE": cache},
     )
     assert "MODULES" in run.stderr, run.stderr
     return set(run.stderr.rpartition("MODULES ")[2].split())
@@ -49,3 +56,48 @@ def test_help_and_usage_need_no_numpy(arguments: list[str]) -> None:
 def test_a_small_script_imports_nothing_heavy() -> None:
     modules = imported("-c", "1")
     assert not {m.split(".")[0] for m in modules} & HEAVY
+
+
+# What only a text that was not translated before needs, or an error, or what is not used here.
+UNNEEDED = {
+    "vardsl.lang.front",
+    "vardsl.lang.check",
+    "vardsl.lang.compile",
+    "vardsl.lang.locate",
+    "vardsl.lang.minimize",
+    "vardsl.lang.optimizers",
+    "vardsl.lang.suggest",
+    "vardsl.lang.transforms",
+    "vardsl.lang.undo",
+    "vardsl.plan.execute",
+    "vardsl.display.diagnostics",
+    "vardsl.apps.report",
+    "concurrent.futures",
+    "dataclasses",
+    "difflib",
+    "hashlib",
+    "json",
+    "logging",
+    "secrets",
+}
+STEP = "let v = var [[1,2],[3,4]] grad; out = mean(v*v); backward out; print v.grad"
+
+
+def test_a_script_that_ran_before_is_not_translated_again(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    first = imported("-c", STEP, cache=cache)
+    assert "vardsl.syntax.parse" in first
+    second = imported("-c", STEP, cache=cache)
+    assert not second & UNNEEDED
+    assert not {m for m in second if m.startswith("vardsl.syntax")}
+    families = {m for m in second if m.startswith("vardsl.ops.")}
+    assert "vardsl.ops.conv" not in families
+    assert len(families) < 10, families
+
+
+def test_a_sandbox_keeps_nothing(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    imported("--sandbox", "-c", "1", cache=str(cache))
+    assert not cache.exists()
+    imported("-c", "1", cache=str(cache))
+    assert len(list(cache.iterdir())) == 1

@@ -241,6 +241,7 @@ STATUSES = (
     "130 Ctrl-C; 141 a closed pipe; 143 and 129 SIGTERM and SIGHUP."
 )
 ENVIRONMENT = (
-    "Environment: NO_COLOR, FORCE_COLOR, TERM=dumb, COLUMNS; for the prompt VARDSL_CONFIG (a folder),\n"
-    "VARDSL_HISTORY (a file), VARDSL_NO_INIT."
+    "Environment: NO_COLOR, FORCE_COLOR, TERM=dumb, COLUMNS; VARDSL_CACHE (a folder for translated\n"
+    "scripts; empty for none); for the prompt VARDSL_CONFIG (a folder), VARDSL_HISTORY (a file),\n"
+    "VARDSL_NO_INIT."
 )

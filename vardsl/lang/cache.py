@@ -85,8 +85,9 @@ class ScriptCache:
         return made
 
     def _find(self, key: bytes, source: Source) -> Translation | None:
+        data = None
         try:
-            with _opened(self.folder, make=False) as folder:
+            with _opened(self.folder, make=False) as folder, suppress(OSError):
                 data = _read(folder, key.hex())
         except FileNotFoundError:
             return None
