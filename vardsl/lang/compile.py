@@ -35,7 +35,7 @@ from vardsl.lang.code import (
 from vardsl.lang.loops import Loops
 from vardsl.lang.places import FileName
 from vardsl.lang.regions import Run, split
-from vardsl.lang.scope import FileSlot, sub_nodes
+from vardsl.lang.scope import FileSlot, sub_nodes, target_names
 from vardsl.lang.units import Unit, unwrapped
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -52,6 +52,7 @@ class Compiler(Loops):
         super().__init__(checked)
         self.plan = plan
         self.regions: list[tuple[str, str]] = []  # the names of this program's regions, and what to call them
+        self.whole: dict[int, tuple[str, Run]] = {}  # by their start, the blocks that are one region
         self.file_name = FileName.of(checked.source)
         self.shown = shown
 
@@ -173,9 +174,23 @@ class Compiler(Loops):
         """The statements of a nested block; never empty."""
         self._own(b.span.start, self.checked.blocks)
         out: Stmts = []
-        for s in self._runs(b.body):
+        runs = list(self._runs(b.body))
+        for s in runs:
             out += self._region(s) if isinstance(s, Run) else self.statement(s)
+        if len(runs) == 1 and isinstance(runs[0], Run) and not runs[0].carries:
+            self.whole[b.span.start] = (self.regions[-1][0], runs[0])
         return out or [py.Pass(**self.at(b.span))]
+
+    def _ahead(self, s: ast.For, piece: str) -> Stmts:
+        """Where one run is the whole body of a loop, its region may take all turns but the last at once."""
+        name, run = self.whole.get(s.body.span.start, ("", None))
+        if run is None or {n.id for n in target_names(s.target)} & {n.id for n in run.reads}:
+            return []
+        p = self.at(s.span)
+        reads = tuple_of([self.expr(n) for n in run.reads], p)
+        ask = py.Call(py.Attribute(load(name, p), "ahead", LOAD, **p), [load(piece, p), reads], [], **p)
+        planned = py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [py.Eq()], [const(1, p)], **p)
+        return [py.If(planned, [put(piece, ask, p)], [], **p)]
 
     def _let(self, s: ast.Let | ast.Assign) -> Stmts:
         p = self.at(s.span)

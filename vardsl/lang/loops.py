@@ -7,6 +7,7 @@ Python's own blocks can be.
 from __future__ import annotations
 
 import ast as py
+from collections.abc import Sequence
 from typing import Any
 
 from vardsl.lang.check import Checked
@@ -36,7 +37,12 @@ class Loops(Functions):
             self._own(s.body.span.start, self.checked.blocks)
             target = self._loop_target(s.target)
             inner = self._loop_body(s.body)
-        return [*first, *self._pieces(pieces, target, inner, p)]
+        piece = self.fresh("c")
+        return [*first, *self._pieces(pieces, piece, target, inner, p, self._ahead(s, piece))]
+
+    def _ahead(self, s: ast.For, piece: str) -> Stmts:
+        """What comes before the turns of a piece."""
+        raise NotImplementedError
 
     def _loop_target(self, t: ast.Expr) -> py.expr:
         t = unwrapped(t)
@@ -58,7 +64,8 @@ class Loops(Functions):
 
         test = self._with_before(condition)
         inner = self._turn_function(s.body, None, "", p) if own else self._loop_body(s.body)
-        return self._pieces(helper("forever", [], p), store(self.fresh("w"), p), [*test, *inner], p)
+        turns = helper("forever", [], p)
+        return self._pieces(turns, self.fresh("c"), store(self.fresh("w"), p), [*test, *inner], p)
 
     def _loop_body(self, b: ast.Block) -> Stmts:
         self.unit.loops.append("here")
@@ -68,10 +75,11 @@ class Loops(Functions):
         self.unit.loops.pop()
         return out
 
-    def _pieces(self, pieces: py.expr, target: py.expr, inner: Stmts, p: P) -> Stmts:
-        piece = self.fresh("c")
+    def _pieces(
+        self, pieces: py.expr, piece: str, target: py.expr, inner: Stmts, p: P, ahead: Sequence[py.stmt] = ()
+    ) -> Stmts:
         turn = py.For(target, load(piece, p), inner, [py.Continue(**p)], None, **p)
-        return [py.For(store(piece, p), pieces, [turn, py.Break(**p)], [], None, **p)]
+        return [py.For(store(piece, p), pieces, [*ahead, turn, py.Break(**p)], [], None, **p)]
 
     def _own_function(self, s: ast.For | ast.While) -> bool:
         """Whether each turn needs variables of its own, or the nesting is too deep for Python."""

@@ -55,6 +55,7 @@ class RegionLike(Protocol):
     mode      0 before its first passing, 1 while it may be planned, 2 when it is left alone
     ask       with the values read: the values bound, or None where the statements are to be executed
     end       with the values bound, after the statements were executed
+    ahead     with a piece of a loop whose body the run is, and the values read: the turns that are left
     """
 
     mode: int
@@ -63,6 +64,8 @@ class RegionLike(Protocol):
     def ask(self) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]: ...
 
     def end(self, results: Sequence[Any]) -> None: ...
+
+    def ahead(self, piece: Sequence[Any], reads: Sequence[Any]) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,12 @@ class Run:
     statements: tuple[ast.Stmt, ...]
     reads: tuple[ast.Name, ...]
     binds: tuple[ast.Name, ...]
+
+    @property
+    def carries(self) -> bool:
+        """Whether a turn reads what the turn before it bound."""
+        bound = {n.id for n in self.binds}
+        return any(n.id in bound for n in self.reads)
 
     @property
     def span(self) -> Span:

@@ -70,7 +70,7 @@ def _weighted(losses: Array, weights: Array, reduction: str) -> Array:
         return np.divide(total, np.add.reduce(weights, axis=None))
 
 
-@nondiff()
+@nondiff(likes=("input",))
 def _class_weights(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
     """By sample and class: what the loss of that class counts; the mean's division included."""
     made = np.zeros(input.shape, input.dtype)

@@ -41,6 +41,6 @@ def _zeros_of(like):
     return op.zeros(like.shape, dtype=like.dtype)
 
 
-@nondiff()
+@nondiff(likes=("input",))
 def _zeros(input: Tensor):
     return np.zeros(input.shape, input.dtype)

@@ -6,30 +6,24 @@ calls, and then makes the values that the run would have made: the same numbers,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import is_
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from vardsl.engine.casting import scalar
-from vardsl.engine.context import state
-from vardsl.engine.op import Op
+from vardsl.engine.context import Context, state
 from vardsl.engine.value import EPOCH, Node, Value, shared_counter
 from vardsl.errors import Error
-from vardsl.plan.blocks import Blocked, cluster, pointwise_ufunc
+from vardsl.plan.layout import Layout, Unplannable
 from vardsl.plan.passes import final, optimise
+from vardsl.plan.quiet import Quiet
 from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 
-Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
 # Elements up to which results are copied out of their buffers; larger ones are handed over. A gradient is
 # free again when the next turn clears it, a name is bound until the next turn is over.
 COPY_GRADIENTS, COPY_NAMES = 1024, 1 << 20
-
-
-class Unplannable(Exception):
-    """Why a run cannot be planned, in words."""
 
 
 class Plan:
@@ -63,11 +57,9 @@ class Plan:
         first = next((k for k, s in enumerate(tracer.steps) if type(s) is Step and s.fallible), None)
         self.restores = first is not None and tracer.last_clear > first
         self.copied: dict[int, Any] = {}
-        self.buffers: dict[Slot, Any] = {}
-        self.handed: dict[Slot, int] = {}
-        self.program: list[Instruction] = []
-        self.notes: list[str] = []
         self._check_order()
+        if not all(self._separate(k, self.reads[k]) for k in self.inputs):
+            raise Unplannable("memory that is changed has two names")
         self._lay_out()
 
     # ---- what the run gives --------------------------------------------------------------------------------
@@ -102,32 +94,24 @@ class Plan:
             elif written and type(step) is Step and step.fallible:
                 raise Unplannable("an index is used after a write")
 
+    def _separate(self, k: int, v: Value) -> bool:
+        """Whether the memory of a value read at place `k` is no other's as far as either is changed."""
+        changed = [w for w, _ in self.writes]
+        written = self._is(k, changed)
+        others = [self.arrays[j] for j in self.inputs if j != k and (written or self._is(j, changed))]
+        return not any(np.may_share_memory(v.array, a) for a in others)
+
+    def _is(self, k: int, values: Sequence[Value]) -> bool:
+        return any(self.reads[k] is w for w in values)
+
     # ---- layout --------------------------------------------------------------------------------------------
     def _lay_out(self) -> None:
-        self.scratches: dict[Any, Any] = {}
-        self.direct = _direct_writes(self.steps, self._kept())
-        self.buffers = {slot: self._input_array(k) for k, slot in self.inputs.items()}
-        self.handed = {}
-        self.program = []
+        given = {slot: self._input_array(k) for k, slot in self.inputs.items()}
         for slot in self.grads_in.values():
-            self.buffers[slot] = np.empty_like(slot.array)
-        pool: dict[Any, list[Any]] = {}
-        self.notes = []
-        ordered = cluster(self.steps)
-        flat = [s for item in ordered for s in (item.steps if type(item) is Blocked else [item])]
-        last = _last_uses(flat, self._kept())
-        for k, item in enumerate(ordered):
-            if type(item) is Blocked:
-                needed = set(self._kept()) | _read_after(ordered[k + 1 :])
-                self.program.append(item.instruction(self._array, self._allocate, needed))
-                self.notes.append(str(item))
-                continue
-            self._instruct(item, pool)
-            for slot in last.get(id(item), ()):
-                buffer = self.buffers.get(slot)
-                if buffer is not None and buffer.base is None and slot not in self.direct:
-                    pool.setdefault((buffer.shape, buffer.dtype), []).append(buffer)
-
+            given[slot] = np.empty_like(slot.array)
+        self.layout = Layout(self.steps, self._kept(), given)
+        self.quiet: Quiet | None = None
+        self.handed: dict[Slot, int] = {}
         self.given_grads = [(leaf, s, self._small(s, COPY_GRADIENTS)) for leaf, s in self.grads_out]
         self.given_names = [(w, n, i, self._small(w, COPY_NAMES)) for w, n, i in self.outputs]
 
@@ -137,107 +121,12 @@ class Plan:
     def _input_array(self, k: int) -> Any:
         return self.copied[k] if k in self.copied else self.arrays[k]
 
-    def _array(self, x: Any) -> Any:
-        if type(x) is not Slot:
-            return x
-        return x.array if x.kind == "const" else self.buffers[x]
-
-    def _allocate(self, slot: Slot) -> Any:
-        buffer = self.buffers[slot] = np.empty(slot.shape, slot.array.dtype)
-        return buffer
-
-    def _instruct(self, item: Step | Write, pool: dict[Any, list[Any]]) -> None:
-        if type(item) is Write:
-            if item.source not in self.direct:
-                self.program.append(
-                    (np.copyto, (self._array(item.target), self._array(item.source), "unsafe"))
-                )
-            return
-        assert type(item) is Step
-        arrays = [[self._array(x) for x in a] if type(a) is list else self._array(a) for a in item.args]
-        op = item.op
-        if op.family == "view":
-            self._view(item, arrays)
-            return
-        if len(item.outs) > 1:
-            self._several(item, arrays)
-            return
-        out_slot = item.outs[0]
-        target = self.direct.get(out_slot)
-        free = pool.get((out_slot.shape, out_slot.array.dtype))
-        if target is not None and self._array(target).dtype == out_slot.array.dtype:
-            out = self._array(target)
-        elif free and out_slot.array.size > 64:
-            out = free.pop()
-        else:
-            out = np.empty(out_slot.shape, out_slot.array.dtype)
-        self.buffers[out_slot] = out
-        ufunc = pointwise_ufunc(op, item.args)
-        if ufunc is not None and all(
-            x.dtype == out.dtype for x in arrays[: ufunc.nin] if isinstance(x, np.ndarray)
-        ):
-            given: list[Any] = arrays[: ufunc.nin]
-            numbers = [x if isinstance(x, np.ndarray) else scalar(x, out.dtype) for x in given]
-            self.program.append((ufunc, (*numbers, out)))
-            return
-        into = op.facts.get("into")
-        calls = None if into is None else into(out, self._scratch, *arrays)
-        if calls is not None:
-            self.program.extend(calls)
-            return
-        self.program.append((_generic(op, arrays, out), ()))
-
-    def _scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """A buffer that a step needs only while it runs: the same for all steps that ask for its kind."""
-        found = self.scratches.get((shape, dtype))
-        if found is None:
-            found = self.scratches[shape, dtype] = np.empty(shape, dtype)
-        return found
-
-    def _view(self, item: Step, arrays: list[Any]) -> None:
-        y = item.op.kernel(*arrays)
-        ys = y if type(y) is tuple else (y,)
-        source = arrays[item.op.arrays[0]]
-        for slot, a in zip(item.outs, ys, strict=True):
-            if a.size and a.ndim and not np.may_share_memory(a, source):
-                if len(ys) > 1:
-                    raise Unplannable("a view that copies")
-                self.buffers[slot] = out = np.empty(slot.shape, slot.array.dtype)
-                self.program.append((_generic(item.op, arrays, out), ()))
-            else:
-                self.buffers[slot] = a
-
-    def _several(self, item: Step, arrays: list[Any]) -> None:
-        outs = [np.empty(s.shape, s.array.dtype) for s in item.outs]
-        for slot, out in zip(item.outs, outs, strict=True):
-            self.buffers[slot] = out
-        op = item.op
-
-        def call() -> None:
-            given = list(arrays)
-            if op.promote is not None:
-                op._promote(given)
-            for out, y in zip(outs, op.kernel(*given), strict=True):
-                np.copyto(out, y)
-
-        self.program.append((call, ()))
-
     # ---- running -------------------------------------------------------------------------------------------
     def run(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
         """The names' new values; None, with nothing done, where the plan does not apply."""
         ctx = state.ctx
-        if (
-            ctx.grad_enabled is not self.settings[0]
-            or ctx.default_dtype is not self.settings[1]
-            or ctx.anomaly
-        ):
+        if not self._applies(ctx, reads):
             return None
-        if ctx.journal is not None:
-            return None
-        if EPOCH[0] != self.epoch or not all(map(is_, reads, self.reads)):
-            if not self._same(reads):
-                return None
-            self.epoch = EPOCH[0]
         for leaf in self.needs_none:
             if leaf._grad is not None:
                 return None
@@ -245,24 +134,66 @@ class Plan:
             g = leaf._grad
             if g is None or g.array.shape != slot.shape:
                 return None
-            self.buffers[slot][...] = g.array
+            self.layout.buffers[slot][...] = g.array
         cleared = [leaf._grad for leaf in self.first_clear] if self.restores else []
         for leaf in self.first_clear:
             leaf._grad = None
-        if ctx.savepoint is not None:
-            for v, _ in self.writes:
-                ctx.savepoint.keep(v.array)
+        self._tell(ctx)
         if self.handed:
             self._renew()
         try:
-            for fn, args in self.program:
-                fn(*args)
+            self.layout.run()
         except Error:
             # the statements find it once more, where it belongs; nothing has been written yet
             for leaf, before in zip(self.first_clear, cleared):
                 leaf._grad = before
             return None
         return self._finish(reads)
+
+    def repeat(self, reads: Sequence[Any], turns: int) -> bool:
+        """Runs turns that a run of this plan follows at once; False, with nothing done, where it cannot.
+
+        No names are bound and no gradients handed out: nobody can look before the run that follows.
+        """
+        ctx = state.ctx
+        if self.needs_none or self.grads_in or not self._applies(ctx, reads):
+            return False
+        if self.quiet is None:
+            self.quiet = self._quiet()
+        if not self.quiet.certain:
+            return False
+        self._tell(ctx)
+        try:
+            self.quiet.run(turns)
+        except Error:
+            return False
+        for v, n in self.writes:
+            shared_counter(v)[0] += n * turns
+        return True
+
+    def _quiet(self) -> Quiet:
+        made = {s for step in self.steps if type(step) is Step for s in step.outs}.difference(self._kept())
+        spare = {id(b): b for s, b in self.layout.buffers.items() if s in made and b.base is None}
+        given = {s: self.layout.buffers[s] for s in self.inputs.values()}
+        return Quiet(self.steps, [s for _, s in self.grads_out], given, spare.values())
+
+    def _applies(self, ctx: Context, reads: Sequence[Any]) -> bool:
+        """Whether what the plan was recorded for still holds, apart from the gradients that leaves have."""
+        if ctx.grad_enabled is not self.settings[0] or ctx.default_dtype is not self.settings[1]:
+            return False
+        if ctx.anomaly or ctx.journal is not None:
+            return False
+        if EPOCH[0] != self.epoch or not all(map(is_, reads, self.reads)):
+            if not self._same(reads):
+                return False
+            self.epoch = EPOCH[0]
+        return True
+
+    def _tell(self, ctx: Context) -> None:
+        """Lets a savepoint keep what the writes change."""
+        if ctx.savepoint is not None:
+            for v, _ in self.writes:
+                ctx.savepoint.keep(v.array)
 
     def _same(self, reads: Sequence[Any]) -> bool:
         """Whether what is read is, one by one, what the plan was made for, or may stand in its place."""
@@ -283,7 +214,9 @@ class Plan:
             return type(v) is type(before) and isinstance(v, (int, float, str)) and v == before
         if type(self.reads[k]) is not Value or self.facts[k] != _facts(v) or v.base is not None:
             return False
-        if v._requires:
+        if k not in self.inputs or not self._separate(k, v):
+            return False
+        if v._requires or self._is(k, [w for w, _ in self.writes]):
             return self._exchange(k, v)
         if k not in self.copied:
             self.copied[k] = np.array(v.array)
@@ -302,7 +235,6 @@ class Plan:
             or leaf.hooks
             or any(v is leaf for v in self.reads)
             or old in self.grads_in
-            or k not in self.inputs
         ):
             return False
         self.reads[k], self.arrays[k] = leaf, leaf.array
@@ -337,13 +269,13 @@ class Plan:
         """The buffer of a result that is always copied out of it, or None."""
         if type(slot) is not Slot:
             return None
-        buffer = slot.array if slot.kind == "const" else self.buffers[slot]
+        buffer = self.layout.array(slot)
         return buffer if buffer.size <= copied else None
 
     def _give(self, slot: Slot, copied: int) -> Any:
         """A result's memory: a copy of a small one; of a large one a view of the buffer, which is then handed
         out."""
-        buffer = slot.array if slot.kind == "const" else self.buffers[slot]
+        buffer = self.layout.array(slot)
         if buffer.size <= copied or slot.kind != "temp" or buffer.base is not None or slot in self.handed:
             return buffer.copy()
         self.handed[slot] = getrefcount(buffer)
@@ -352,7 +284,7 @@ class Plan:
     def _renew(self) -> None:
         """Large results that somebody still holds keep their memory; the plan goes on with new."""
         for slot, references in self.handed.items():
-            buffer = self.buffers[slot]
+            buffer = self.layout.buffers[slot]
             if getrefcount(buffer) > references:
                 self._lay_out()
                 return
@@ -360,41 +292,13 @@ class Plan:
 
     def describe(self) -> str:
         """The plan as text."""
-        lines = [f"{len(self.steps)} steps, {len(self.program)} calls"]
+        lines = [f"{len(self.steps)} steps, {len(self.layout.program)} calls"]
         for step in self.steps:
             if type(step) is Step:
                 lines.append(f"  {', '.join(map(repr, step.outs))} = {step.op.name}({_shown(step.args)})")
             elif type(step) is Write:
                 lines.append(f"  {step.target!r}[...] = {step.source!r}")
-        return "\n".join(lines + self.notes)
-
-
-def _direct_writes(steps: list[Any], kept: list[Slot]) -> dict[Slot, Slot]:
-    """Results that nothing but one write needs: they are computed in the memory that is written to.
-
-    The step must be pointwise, its result's only reader the write, and nothing in between may read the
-    target.
-    """
-    readers: dict[Slot, int] = {}
-    for s in steps:
-        for r in [s.source] if type(s) is Write else s.slots():
-            readers[r] = readers.get(r, 0) + 1
-    made: dict[Slot, int] = {}
-    direct: dict[Slot, Slot] = {}
-    for k, s in enumerate(steps):
-        if type(s) is not Write:
-            if s.op.family == "elementwise" and len(s.outs) == 1:
-                made[s.outs[0]] = k
-            continue
-        at = made.get(s.source)
-        if at is None or readers[s.source] != 1 or s.source in kept or s.source.shape != s.target.shape:
-            continue
-        between = [
-            t for t in steps[at + 1 : k] if type(t) is Write or s.target in t.slots() or t.op.family == "view"
-        ]
-        if not any(type(t) is not Write or s.target in (t.source, t.target) for t in between):
-            direct[s.source] = s.target
-    return direct
+        return "\n".join(lines + self.layout.notes)
 
 
 def _shown(args: list[Any]) -> str:
@@ -411,47 +315,3 @@ def _count_writes(steps: list[Any]) -> list[tuple[Value, int]]:
         if type(s) is Write:
             counts[s.value] = counts.get(s.value, 0) + 1
     return list(counts.items())
-
-
-def _last_uses(steps: list[Any], kept: list[Slot]) -> dict[int, list[Slot]]:
-    """For each step the temporaries whose buffers it is the last to need (a view keeps its source needed)."""
-    root: dict[Slot, Slot] = {}
-    last: dict[Slot, int] = {}
-    for k, step in enumerate(steps):
-        used = [step.source, step.target] if type(step) is Write else step.slots()
-        if type(step) is Step and step.op.family == "view":
-            source = step.args[step.op.arrays[0]]
-            for o in step.outs:
-                root[o] = root.get(source, source)
-        for s in used:
-            last[root.get(s, s)] = k
-        if type(step) is Step:
-            for o in step.outs:
-                last.setdefault(root.get(o, o), k)
-    never = {root.get(s, s) for s in kept}
-    found: dict[int, list[Slot]] = {}
-    for s, k in last.items():
-        if s.kind == "temp" and s not in never:
-            found.setdefault(id(steps[k]), []).append(s)
-    return found
-
-
-def _read_after(items: list[Any]) -> set[Slot]:
-    """The slots that later items read."""
-    found: set[Slot] = set()
-    for item in items:
-        for s in item.steps if type(item) is Blocked else [item]:
-            found.update((s.source, s.target) if type(s) is Write else s.slots())
-    return found
-
-
-def _generic(op: Op, arrays: list[Any], out: Any) -> Callable[[], None]:
-    kernel, promote = op.kernel, op.promote is not None
-
-    def call() -> None:
-        given = list(arrays)
-        if promote:
-            op._promote(given)
-        np.copyto(out, kernel(*given))
-
-    return call

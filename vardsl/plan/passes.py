@@ -27,6 +27,18 @@ def fold(steps: Steps) -> Steps:
     return kept
 
 
+def models(steps: Steps) -> None:
+    """Where an operation looks only at the shape and dtype of an argument, a constant stands for it."""
+    for step in steps:
+        if type(step) is not Step:
+            continue
+        for name in step.op.facts.get("likes", ()):
+            k = step.op.signature.index[name]
+            a = step.args[k]
+            if type(a) is Slot and a.kind != "const":
+                step.args[k] = Slot(a.number, "const", np.zeros(a.shape, a.array.dtype))
+
+
 def _is_one(x: Any) -> bool:
     if type(x) is Slot:
         if x.kind != "const" or x.array.size == 0:
@@ -84,6 +96,7 @@ def optimise(
     """All passes in order. `outputs(same)` gives the wanted slots after merging; also returns what was
     merged."""
     same: dict[Slot, Slot] = {}
+    models(steps)
     steps = fold(steps)
     for merge in (units, common):
         steps = merge(steps, same)

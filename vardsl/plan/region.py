@@ -63,6 +63,13 @@ class Region:
             self.seen = WARM_UP - 1
         return results
 
+    def ahead(self, piece: Sequence[Any], reads: Sequence[Any]) -> Sequence[Any]:
+        """Runs all turns of a loop's piece but the last, where a plan can; the turns that are left."""
+        plan = self.plan
+        if plan is None or len(piece) < 2 or not plan.repeat(reads, len(piece) - 1):
+            return piece
+        return piece[-1:]
+
     @property
     def tracing(self) -> bool:
         return self.tracer is not None

@@ -289,3 +289,65 @@ def test_a_function_may_read_what_the_run_does_not_show() -> None:
         turn(region, lambda f, v: (op.exp(v.detach()),), lambda x: x, data((2,)))
     assert region.stopped is not None
     assert region.stopped.startswith("a function of the script is called")
+
+
+def test_a_narrower_tensor_takes_a_wider_change() -> None:
+    def run(x: Value, w: Value) -> tuple[Any, ...]:
+        clear(w)
+        out = op.sum(w * 2.0)
+        backward([out])
+        with no_grad():
+            get("sub_")(w, x * 0.5)
+        return (out,)
+
+    region = both(run, lambda: (data((3,), dtype="float64"), leaf((3,))))
+    assert region.plan is not None, region.stopped
+
+
+def test_a_changed_tensor_may_be_replaced_by_another() -> None:
+    def run(m: Value, v: Value) -> tuple[Any, ...]:
+        clear(v)
+        out = op.sum(v * v)
+        backward([out])
+        with no_grad():
+            get("mul_")(m, v._grad)
+        return (out,)
+
+    region = Region()
+    v = leaf((3,))
+    for seed in range(3):
+        m, expected = data((3,), seed), data((3,), seed)
+        for _ in range(5):
+            turn(region, run, m, v)
+            run(expected, v)
+        np.testing.assert_array_equal(m.array, expected.array)
+    assert region.plan is not None, region.stopped
+
+
+def test_two_names_of_memory_that_is_changed_are_left_alone() -> None:
+    def run(w: Value, same: Value) -> tuple[Any, ...]:
+        clear(w)
+        out = op.sum(w * w)
+        backward([out])
+        y = op.exp(same)
+        with no_grad():
+            get("sub_")(w, 0.1 * w._grad)
+        return y, op.exp(same)
+
+    def make() -> tuple[Any, ...]:
+        w = leaf((4,))
+        return w, w.data
+
+    both(run, make)
+
+
+def test_names_that_were_one_value_and_are_two() -> None:
+    def run(a: Value, b: Value) -> tuple[Any, ...]:
+        return (op.exp(a) + b,)
+
+    region = Region()
+    x = data((3,))
+    for k in range(8):
+        y = x if k < 6 else data((3,), k)
+        (found,) = turn(region, run, x, y)
+        np.testing.assert_array_equal(found.array, run(x, y)[0].array)

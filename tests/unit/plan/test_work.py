@@ -18,7 +18,7 @@ def test_the_mean_of_squares_and_its_gradient() -> None:
     s = vardsl.Session()
     s.run("let v = var [[1,2],[3,4]] grad")
     s.run("for i in range(20) { zero_grad v; out = mean(v*v); backward out }")
-    assert len(only_plan(s).program) <= 4
+    assert len(only_plan(s).layout.program) <= 4
 
 
 def test_a_training_step_of_a_small_network() -> None:
@@ -35,7 +35,7 @@ def test_a_training_step_of_a_small_network() -> None:
             no_grad { W1 -= lr * W1.grad; b1 -= lr * b1.grad; W2 -= lr * W2.grad; b2 -= lr * b2.grad }
         }"""
     )
-    assert len(only_plan(s).program) <= 34
+    assert len(only_plan(s).layout.program) <= 34
 
 
 def test_large_pointwise_work_is_one_streamed_region() -> None:
@@ -45,5 +45,5 @@ def test_large_pointwise_work_is_one_streamed_region() -> None:
     for _ in range(4):
         s.run("zero_grad x; out = sum(tanh(x*x + 1) * exp(-x)); backward out; val = out.item()")
     plan = only_plan(s)
-    assert len(plan.program) == 1
-    assert plan.notes[0].startswith("streamed")
+    assert len(plan.layout.program) == 1
+    assert plan.layout.notes[0].startswith("streamed")

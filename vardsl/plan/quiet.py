@@ -1,0 +1,63 @@
+"""The turns of a planned loop that another turn follows at once: nobody sees what they bind.
+
+Such a turn computes gradients and changes memory as every turn does. What only the names show that the next
+turn binds anew is left out, and what is the same in all turns is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vardsl.plan.layout import Layout
+from vardsl.plan.passes import Steps, dead
+from vardsl.plan.trace import Slot, Step, Write
+
+SMALL = 200_000  # elements up to which what stays the same is kept for all turns
+
+
+class Quiet:
+    """The calls of such turns, for the steps of a plan that gives its leaves the gradients `grads`."""
+
+    def __init__(
+        self, steps: Steps, grads: Iterable[Slot], given: Mapping[Slot, Any], spare: Iterable[Any]
+    ) -> None:
+        wanted = set(grads)
+        once, each = invariant(dead(steps, wanted))
+        self.certain = not any(type(s) is Step and s.fallible for s in each)
+        used = {s for step in each for s in _read(step)}
+        self.once = Layout(once, wanted | used, given)
+        self.each = Layout(each, wanted, self.once.buffers, spare)
+
+    def run(self, turns: int) -> None:
+        self.once.run()
+        program = self.each.program
+        for _ in range(turns):
+            for fn, args in program:
+                fn(*args)
+
+
+def invariant(steps: Steps) -> tuple[Steps, Steps]:
+    """The steps that give the same in each turn, and the others. Inputs that are not written stay as they
+    are."""
+    changing = {s.target for s in steps if type(s) is Write}
+    once: Steps = []
+    each: Steps = []
+    for step in steps:
+        if type(step) is Step and _stays(step, changing):
+            once.append(step)
+        else:
+            each.append(step)
+            if type(step) is Step:
+                changing.update(step.outs)
+    return once, each
+
+
+def _stays(step: Step, changing: set[Slot]) -> bool:
+    if step.op.facts.get("random") or any(s in changing for s in step.slots()):
+        return False
+    return step.op.family == "view" or all(o.array.size <= SMALL for o in step.outs)
+
+
+def _read(step: Step | Write) -> list[Slot]:
+    return [step.source, step.target] if isinstance(step, Write) else step.slots()
