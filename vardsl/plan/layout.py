@@ -10,7 +10,7 @@ import numpy as np
 from vardsl.engine.casting import scalar
 from vardsl.engine.op import Op
 from vardsl.plan.blocks import Blocked, cluster, pointwise_ufunc
-from vardsl.plan.trace import Slot, Step, Write
+from vardsl.plan.trace import Slot, Step, Write, alike
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
 Pool = dict[Any, list[Any]]
@@ -27,6 +27,7 @@ class Layout:
     given   arrays of slots that are there before: inputs, and what another layout has made
     kept    slots whose buffers must last: nothing else is put there later
     spare   buffers that may be used freely while these steps run
+    places  where the results of some slots must be put
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Layout:
         kept: Iterable[Slot],
         given: Mapping[Slot, Any],
         spare: Iterable[Any] = (),
+        places: Mapping[Slot, Any] | None = None,
     ) -> None:
+        self.places = places or {}
         self.kept = set(kept)
         self.buffers: dict[Slot, Any] = dict(given)
         self.direct = _direct_writes(steps, self.kept)
@@ -75,8 +78,11 @@ class Layout:
             self.pool.setdefault((buffer.shape, buffer.dtype), []).append(buffer)
 
     def _allocate(self, slot: Slot) -> Any:
-        free = self.pool.get((slot.shape, slot.array.dtype))
-        buffer = self.buffers[slot] = free.pop() if free else np.empty(slot.shape, slot.array.dtype)
+        buffer = self.places.get(slot)
+        if buffer is None:
+            free = self.pool.get((slot.shape, slot.array.dtype))
+            buffer = free.pop() if free else np.empty(slot.shape, slot.array.dtype)
+        self.buffers[slot] = buffer
         return buffer
 
     def _instruct(self, item: Step | Write) -> None:
@@ -177,7 +183,7 @@ def _direct_writes(steps: list[Any], kept: set[Slot]) -> dict[Slot, Slot]:
                 made[s.outs[0]] = k
             continue
         at = made.get(s.source)
-        if at is None or readers[s.source] != 1 or s.source in kept or not _alike(s.source, s.target):
+        if at is None or readers[s.source] != 1 or s.source in kept or not alike(s.source, s.target):
             continue
         between = [
             t for t in steps[at + 1 : k] if type(t) is Write or s.target in t.slots() or t.op.family == "view"
@@ -185,10 +191,6 @@ def _direct_writes(steps: list[Any], kept: set[Slot]) -> dict[Slot, Slot]:
         if not any(type(t) is not Write or s.target in (t.source, t.target) for t in between):
             direct[s.source] = s.target
     return direct
-
-
-def _alike(a: Slot, b: Slot) -> bool:
-    return a.shape == b.shape and bool(a.array.dtype == b.array.dtype)
 
 
 def _last_uses(steps: list[Any], kept: set[Slot]) -> dict[int, list[Slot]]:

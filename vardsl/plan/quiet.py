@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from vardsl.plan.flat import rows
 from vardsl.plan.layout import Layout
 from vardsl.plan.passes import Steps, dead
 from vardsl.plan.trace import Slot, Step, Write
@@ -25,16 +28,25 @@ class Quiet:
         wanted = set(grads)
         once, each = invariant(dead(steps, wanted))
         self.certain = not any(type(s) is Step and s.fallible for s in each)
+        each, updates = rows(each)
         used = {s for step in each for s in _read(step)}
         self.once = Layout(once, wanted | used, given)
-        self.each = Layout(each, wanted, self.once.buffers, spare)
+        places = {s: place for row in updates for s, place in row.places.items()}
+        self.copies = [pair for row in updates for pair in row.copies(given)]
+        self.each = Layout(each, wanted.union(places), {**self.once.buffers, **places}, spare, places)
+        tails = [Layout(row.steps, (), row.given) for row in updates]
+        self.program = [*self.each.program, *[call for tail in tails for call in tail.program]]
 
     def run(self, turns: int) -> None:
         self.once.run()
-        program = self.each.program
+        for place, memory in self.copies:
+            np.copyto(place, memory)
+        program = self.program
         for _ in range(turns):
             for fn, args in program:
                 fn(*args)
+        for place, memory in self.copies:
+            np.copyto(memory, place)
 
 
 def invariant(steps: Steps) -> tuple[Steps, Steps]:

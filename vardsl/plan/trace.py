@@ -36,6 +36,11 @@ class Slot:
         return f"{mark}{self.number}"
 
 
+def alike(a: Slot, b: Slot) -> bool:
+    """Whether two arrays have one shape and dtype."""
+    return a.shape == b.shape and bool(a.array.dtype == b.array.dtype)
+
+
 class Step:
     """`outs = op(args)`; in `args` a Slot stands for an array, everything else is as it was."""
 

@@ -52,7 +52,7 @@ def test_what_only_names_show_is_left_out_and_what_stays_is_computed_once() -> N
     quiet = quiet_of(s)
     assert quiet is not None
     assert quiet.certain
-    once, each = quiet.once.program, quiet.each.program
+    once, each = quiet.once.program, quiet.program
     assert once, "the classes' weights depend on the classes alone"
     plan = next(r.plan for r in s.regions.values())
     assert len(each) < len(plan.layout.program) - len(once)
@@ -114,3 +114,50 @@ def test_a_stop_leaves_whole_turns() -> None:
         s.run("let v = var [1.] grad\nfor i in range(100000) { zero_grad v; backward sum(v); update v -= v.grad }")
     assert s["v"].item() == -s.space.get("v").version + 1
     assert -5000 < s["v"].item() < 0
+
+
+UPDATES = {
+    "plain": "W -= lr * W.grad; b -= lr * b.grad; c -= lr * c.grad",
+    "decay": "W -= lr * (W.grad + 0.01*W); b -= lr * (b.grad + 0.01*b); c -= lr * (c.grad + 0.01*c)",
+    "two rates": "W -= lr * W.grad; b -= 0.01 * b.grad; c -= lr * c.grad",
+    "read afterwards": "W -= lr * W.grad; b -= lr * b.grad; c -= lr * c.grad + 0.1 * sum(W)",
+    "twice": "W -= lr * W.grad; b -= lr * b.grad; W -= 0.1 * lr * W.grad; c -= lr * c.grad",
+    "clipped": "W -= lr * clamp(W.grad, -0.1, 0.1); b -= lr * clamp(b.grad, -0.1, 0.1); c -= lr * c.grad",
+    "one for all": "W -= lr * W.grad * sum(b.grad); b -= lr * b.grad * sum(b.grad); c -= lr * c.grad",
+}
+
+
+@pytest.mark.parametrize("updates", UPDATES.values(), ids=UPDATES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_updates_in_a_row_are_what_they_are_one_by_one(updates: str, dtype: str) -> None:
+    text = f"""
+    set_default_dtype({dtype}); let x = X.to({dtype})
+    let W = var (0.1*randn(8, 5)) grad; let b = var zeros(5) grad; let c = var ones(5) grad; let lr = 0.1
+    for i in range(60) {{
+        zero_grad W, b, c
+        loss = cross_entropy(tanh(x @ W + b) * c, y)
+        backward loss
+        no_grad {{ {updates} }}
+    }}
+    print loss.item(), W.tolist(), b.tolist(), c.tolist(), W.grad
+    """
+    text = text.replace("let lr = 0.1", "let lr = 0.1; let loss = 0")
+    assert session().run_captured(text) == session(plan=False).run_captured(text)
+
+
+def test_updates_of_one_form_are_one() -> None:
+    calls = {}
+    for layers in (2, 6):
+        s = session()
+        names = [f"W{k}" for k in range(layers)]
+        s.run("; ".join(f"let {n} = var (0.3*randn(8, 8)) grad" for n in names))
+        forward = "X" + "".join(f" @ {n}" for n in names)
+        update = "; ".join(f"{n} -= 0.01 * {n}.grad" for n in names)
+        s.run(
+            f"for i in range(60) {{ zero_grad {', '.join(names)}; loss = sum({forward}); backward loss; "
+            f"no_grad {{ {update} }} }}"
+        )
+        quiet = quiet_of(s)
+        assert quiet is not None
+        calls[layers] = [getattr(fn, "__name__", "") for fn, _ in quiet.program].count("subtract")
+    assert calls == {2: 1, 6: 1}
