@@ -71,12 +71,12 @@ def _weighted(losses: Array, weights: Array, reduction: str) -> Array:
 
 
 @nondiff(likes=("input",))
-def _class_weights(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
-    """By sample and class: what the loss of that class counts; the mean's division included."""
+def _class_slopes(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    """By sample and class: the loss by that class's score; the mean's division included."""
     made = np.zeros(input.shape, input.dtype)
     places = _plain_rows(input, target, weight, ignore_index)
     if places is not None:
-        made.put(places, 1 / len(places) if reduction == "mean" else 1)
+        made.put(places, -1 / len(places) if reduction == "mean" else -1)
         return made
     dim = 1 if input.ndim > 1 else 0
     w = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
@@ -84,7 +84,7 @@ def _class_weights(input: Tensor, target: Index, weight: Tensor | None, reductio
         with np.errstate(invalid="ignore", divide="ignore"):
             w = np.where(w == 0, w, w / np.add.reduce(w, axis=None))
     safe = np.where((target >= 0) & (target < input.shape[dim]), target, 0)
-    np.put_along_axis(made, np.expand_dims(safe, dim), np.expand_dims(w, dim), dim)
+    np.put_along_axis(made, np.expand_dims(safe, dim), np.expand_dims(-w, dim), dim)
     return made
 
 
@@ -98,9 +98,8 @@ def _for_classes(g, reduction, dim):
 
 def _nll_vjp(g, input, target, weight, reduction, ignore_index):
     dim = 1 if input.ndim > 1 else 0
-    return -op._class_weights(input, target, weight, reduction, ignore_index) * _for_classes(
-        g, reduction, dim
-    )
+    slopes = op._class_slopes(input, target, weight, reduction, ignore_index)
+    return slopes * _for_classes(g, reduction, dim)
 
 
 def _plain_rows(input: Array, target: Array, weight: Array | None, ignore_index: int) -> Array | None:

@@ -29,7 +29,7 @@ FAMILIES: dict[str, str] = {
     "_clamp_min_tensor": "compare",
     "_clamp_number": "compare",
     "_clamp_tensor": "compare",
-    "_class_weights": "classify",
+    "_class_slopes": "classify",
     "_cofactors": "solve",
     "_contiguous_clone": "shape",
     "_contract": "einsum",
