@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.table import laws, make_index, recorded, replay
+from tests.table import laws, make_index, recorded, replay, rows
 from tests.table.recorded import Case, Tensor
 from vardsl.engine.dtypes import FLOAT64
 from vardsl.engine.op import Op
@@ -113,6 +113,13 @@ def lawful_cases(name: str, at_most: int = laws.SAMPLES) -> list[Case]:
 def test_forward_reverse_and_differences_agree(name: str) -> None:
     for case in lawful_cases(name):
         found = laws.problems(case)
+        assert not found, "\n".join([replay.call_text(case), *found])
+
+
+@pytest.mark.parametrize("name", [n for n in PRIMARY if lawful_cases(n, 1)])
+def test_rows_at_once_are_the_rows_one_by_one(name: str) -> None:
+    for case in lawful_cases(name):
+        found = rows.differences(case)
         assert not found, "\n".join([replay.call_text(case), *found])
 
 

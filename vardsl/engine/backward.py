@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import enable_grad, state
+from vardsl.engine.context import enable_grad, no_grad, state
 from vardsl.engine.dtypes import Array, f4, f8
 from vardsl.engine.value import OPS, Like, Node, Value
 from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
@@ -155,7 +155,7 @@ class Pass:
     def _hooks(self, node: Node, g: Any) -> Any:
         several = node.outputs is not None
         if not several and g.shape != node.shape:
-            g = np.broadcast_to(g, node.shape)
+            g = _whole(g, node.shape)
         row = g if several else [g]
         for index, hook in node.hooks or ():
             if row[index] is not None:
@@ -179,9 +179,13 @@ class Pass:
                 continue
             for _, hook in leaf.hooks:
                 if g.shape != leaf.array.shape:
-                    g = np.broadcast_to(g, leaf.array.shape)
+                    g = _whole(g, leaf.array.shape)
                 g = self.call_hook(hook, g)
             self.leaves[leaf] = g
+
+
+def _whole(g: Cotangent, shape: tuple[int, ...]) -> Cotangent:
+    return OPS["expand"](g, shape) if type(g) is Value else np.broadcast_to(g, shape)
 
 
 def _located(error: Exception, node: Node) -> Exception:
@@ -200,7 +204,8 @@ def _check_finite(node: Node, results: Sequence[Cotangent]) -> None:
             raise _located(error, node)
 
 
-def _reachable(roots: Sequence[Value]) -> list[Node]:
+def reachable(roots: Sequence[Value]) -> list[Node]:
+    """The nodes below the roots in order of creation."""
     seen: set[Node] = set()
     stack: list[Node] = [r.node for r in roots if r.node is not None]
     while stack:
@@ -216,7 +221,7 @@ def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
     """The nodes on a way from a root to an input: in order of creation, those with an edge to one of them."""
     wanted: set[object] = {v.node if v.node is not None else v for v in inputs}
     needed: set[Node] = set()
-    for node in _reachable(roots):
+    for node in reachable(roots):
         if node in wanted or any(e is not None and (e in wanted or e in needed) for e in node.edges):
             needed.add(node)
     return needed
@@ -446,7 +451,9 @@ def _gradients(
     for k, v in enumerate(inputs):
         if v.node is not None:
             wanted.setdefault(v.node, []).append(k)
-    p = Pass(as_values=create_graph, retain=retain, needed=needed, observer=observer)
+    # while a plan is recorded the rules run on values, so that their operations are seen
+    as_values = create_graph or state.ctx.tracer is not None
+    p = Pass(as_values=as_values, retain=retain, needed=needed, observer=observer)
     leaves = {v for v in inputs if v.node is None}
     p.stop = {n for n in wanted if not any(e in needed or e in leaves for e in n.edges if e is not None)}
     with enable_grad(create_graph):
@@ -507,10 +514,22 @@ def _shaped(g: Cotangent, like: Value, create_graph: bool) -> Value:
     shape = like.array.shape
     if isinstance(g, Value) and create_graph:
         return g if g.array.shape == shape or not like.is_leaf else OPS["expand"](g, shape)
+    if isinstance(g, Value) and state.ctx.tracer is not None:
+        return _seen(g, like)
     a = g.array if isinstance(g, Value) else g
     if like.is_leaf and a.shape != shape:
         a = np.broadcast_to(a, shape)
     return Value(np.array(a, dtype=like.array.dtype))
 
 
-__all__ = ["Like", "backward", "grad"]
+def _seen(g: Value, like: Value) -> Value:
+    """As `_shaped`, by operations."""
+    with no_grad():
+        if like.is_leaf and g.array.shape != like.array.shape:
+            g = OPS["expand"](g, like.array.shape)
+        if g.array.dtype != like.array.dtype:
+            return OPS["_cast"](g, like.array.dtype)  # type: ignore[no-any-return]
+        return OPS["clone"](g)  # type: ignore[no-any-return]
+
+
+__all__ = ["Like", "backward", "grad", "reachable"]

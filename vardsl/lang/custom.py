@@ -54,6 +54,7 @@ class _Custom:
 
     grad_fn = "CustomBackward0"
     facts: ClassVar[dict[str, Any]] = {}
+    runs_functions = True
 
     def __init__(self, f: Function, rule: Function) -> None:
         self.f = f
@@ -164,6 +165,7 @@ class _Checkpoint:
     name = "checkpoint"
     grad_fn = "CheckpointFunctionBackward"
     facts: ClassVar[dict[str, Any]] = {}
+    runs_functions = True
 
     def __init__(self, f: Function, keywords: dict[str, Any]) -> None:
         self.f = f

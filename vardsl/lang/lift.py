@@ -86,7 +86,7 @@ def lift(x: Any) -> Value:
     if type(x) is Value:
         return x
     if is_number(x):
-        return Value(np.array(float(x)))
+        return made(Value(np.array(float(x))))
     if isinstance(x, (np.ndarray, np.generic)):
         return Value(np.asarray(x))
     raise ScriptTypeError(f"Thing passed to transform API must be Tensor, got {type(x)}")
@@ -99,6 +99,7 @@ def alias(v: Value) -> Value:
     new = Value(v.array)
     new._node = node
     new.vc = shared_counter(v)
+    _seen(v, new)
     return new
 
 
@@ -108,7 +109,24 @@ def fresh(v: Value, *, linked: bool) -> Value:
         raise GradError(INT_INPUT, hint="give a real number or a real tensor: float(x), or 2.0 in place of 2")
     if linked and v.requires_grad:
         return alias(v)
-    return Value(v.array, True)
+    new = Value(v.array, True)
+    _seen(v, new)
+    return new
+
+
+def _seen(of: Value, new: Value) -> None:
+    """Tells who listens that a value is another one outside the graph."""
+    tracer = state.ctx.tracer
+    if tracer is not None:
+        tracer.alias(of, new)
+
+
+def made(v: Value) -> Value:
+    """A value of numbers that are the same whenever this is done; who listens is told."""
+    tracer = state.ctx.tracer
+    if tracer is not None:
+        tracer.made(v)
+    return v
 
 
 def connected(outputs: Sequence[Any], own: Sequence[Value], since: int) -> bool:
@@ -137,7 +155,11 @@ def connected(outputs: Sequence[Any], own: Sequence[Value], since: int) -> bool:
 def released(x: Any) -> Any:
     """The same numbers outside the graph; tuples part by part, other things as they are."""
     if type(x) is Value:
-        return Value(x.array) if x.requires_grad else x
+        if not x.requires_grad:
+            return x
+        new = Value(x.array)
+        _seen(x, new)
+        return new
     if type(x) is tuple:
         return tuple(released(e) for e in x)
     return x
@@ -146,12 +168,12 @@ def released(x: Any) -> Any:
 def plain(x: Value) -> Any:
     """A plain number for a 0-d value of double precision that is on no graph."""
     if x.array.ndim == 0 and not x.requires_grad and x.array.dtype.kind == "f":
-        return x.array.item()
+        return x.item()
     return x
 
 
-def zeros(v: Value) -> Value:
-    return Value(np.zeros(v.array.shape, v.array.dtype))
+def zeros(shape: tuple[int, ...], dtype: Any) -> Value:
+    return made(Value(np.zeros(shape, dtype)))
 
 
 def grad_enabled() -> bool:

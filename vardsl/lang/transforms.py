@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine import backward as _backward
+from vardsl.engine.batching import gradients
 from vardsl.engine.context import enable_grad
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError, ShapeError
@@ -31,6 +32,7 @@ from vardsl.lang.lift import (
     inside,
     is_number,
     lift,
+    made,
     mark,
     plain,
     released,
@@ -177,7 +179,11 @@ def _grads(
 ) -> list[Value]:
     """Gradients, zeros for inputs that the outputs do not depend on."""
     found = _maybe_grads(outputs, inputs, cotangents, create=create)
-    return [zeros(v) if g is None else g for g, v in zip(found, inputs, strict=True)]
+    return [_or_zeros(g, v) for g, v in zip(found, inputs, strict=True)]
+
+
+def _or_zeros(g: Value | None, v: Value) -> Value:
+    return zeros(v.array.shape, v.array.dtype) if g is None else g
 
 
 def _maybe_grads(
@@ -228,7 +234,7 @@ class _Call:
         if v is None:
             if len(like) != 1 or like[0].array.size != 1:
                 raise ShapeError(default)
-            return (Value(np.ones(like[0].array.shape, like[0].array.dtype)),)
+            return (_one(like[0]),)
         _, given = _as_tuple(v, "v", self.name)
         if len(given) != len(like):
             if several:
@@ -274,7 +280,7 @@ class _Call:
                     f"The output of the user-provided function is independent of input {i}. "
                     "This is not allowed in strict mode."
                 )
-            full.append(zeros(v) if g is None else g)
+            full.append(_or_zeros(g, v))
         return full
 
 
@@ -317,32 +323,36 @@ def jacobian(
 
 
 def _rows(y: Value, c: _Call, i: int) -> list[Value]:
-    """For each input the derivatives of all elements of `y`, one backward pass for each element."""
-    shapes = [y.array.shape + x.array.shape for x in c.inputs]
-    n = y.array.size
-    columns: list[list[Value | None]] = [[] for _ in c.inputs]
-    for k in range(n):
+    """For each input the derivatives of all elements of `y`: in one backward pass where that can be done."""
+    found: list[Value | None] = [None] * len(c.inputs)
+    if y.requires_grad:
+        found = gradients(y, c.inputs, create_graph=c.keep) or _row_by_row(y, c)
+    blocks = []
+    for j, (rows, x) in enumerate(zip(found, c.inputs, strict=True)):
+        shape = y.array.shape + x.array.shape
+        if rows is not None:
+            blocks.append(op.reshape(rows, shape) if c.keep else op._unsafe_view(rows, shape))
+        elif c.strict and y.array.size:
+            raise GradError(
+                f"Output {i} of the user-provided function is independent of input {j}. "
+                "This is not allowed in strict mode."
+            )
+        else:
+            blocks.append(zeros(shape, x.array.dtype))
+    return blocks
+
+
+def _row_by_row(y: Value, c: _Call) -> list[Value | None]:
+    """The gradients of the elements of `y`, each by a pass of its own, stacked; None where there are none."""
+    columns: list[list[Value]] = [[] for _ in c.inputs]
+    for k in range(y.array.size):
         seed = np.zeros(y.array.shape, y.array.dtype)
         seed.reshape(-1)[k] = 1
-        found = _maybe_grads([y], c.inputs, [Value(seed)], create=c.keep)
-        for j, g in enumerate(found):
-            if g is None and c.strict:
-                raise GradError(
-                    f"Output {i} of the user-provided function is independent of input {j}. "
-                    "This is not allowed in strict mode."
-                )
-            columns[j].append(g)
-    return [_stacked(gs, x, shape, c.keep) for gs, x, shape in zip(columns, c.inputs, shapes, strict=True)]
-
-
-def _stacked(gs: Sequence[Value | None], x: Value, shape: tuple[int, ...], keep: bool) -> Value:
-    if keep and any(g is not None and g.requires_grad for g in gs):
-        return op.reshape(op.stack([zeros(x) if g is None else g for g in gs], 0), shape)  # type: ignore[no-any-return]
-    block = np.zeros((len(gs), x.array.size), x.array.dtype)
-    for k, g in enumerate(gs):
-        if g is not None:
-            block[k] = g.array.reshape(-1)
-    return Value(block.reshape(shape))
+        found = _maybe_grads([y], c.inputs, [made(Value(seed))], create=c.keep)
+        for column, g in zip(columns, found, strict=True):
+            if g is not None:
+                column.append(g)
+    return [op.stack(column, 0) if column else None for column in columns]
 
 
 def hessian(
@@ -385,7 +395,7 @@ def _check_dependent(firsts: Sequence[Value]) -> None:
 
 
 def _one(y: Value) -> Value:
-    return Value(np.ones(y.array.shape, y.array.dtype))
+    return made(Value(np.ones(y.array.shape, y.array.dtype)))
 
 
 def _single(c: _Call) -> Value:
@@ -434,10 +444,10 @@ def jvp(f: Function, inputs: Any, v: Any = None, create_graph: bool = False, str
     tangents = c.vector(v, c.inputs, c.several, INPUT_VECTOR)
     with enable_grad():
         # gᵀJ is linear in g: its derivative along g, against v, is Jv
-        gs = [Value(np.zeros(y.array.shape, y.array.dtype), True) for y in c.outputs]
+        gs = [made(Value(np.zeros(y.array.shape, y.array.dtype), True)) for y in c.outputs]
         products = c.filled(_maybe_grads(c.outputs, c.inputs, gs, create=True))
         found = _maybe_grads(products, gs, tangents, create=c.keep)
-    result = [zeros(y) if g is None else g for g, y in zip(found, c.outputs, strict=True)]
+    result = [_or_zeros(g, y) for g, y in zip(found, c.outputs, strict=True)]
     return c.of_outputs(c.outputs), c.of_outputs(result)
 
 

@@ -58,6 +58,7 @@ class Activation(Op):
         "input": zeros,
     },
     grad_fn="ThresholdBackwardBackward0",
+    batch="pointwise",
 )
 def _threshold_backward(grad_output: Tensor, input: Tensor, threshold: Number):
     return kept(np.logical_not(input <= threshold), grad_output)
@@ -85,6 +86,7 @@ def _with_tail(mask: Any, input: Any) -> Any:
         "input": zeros,
     },
     grad_fn="HardtanhBackwardBackward0",
+    batch="pointwise",
 )
 def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Number):
     """The cotangent where the input is strictly between two numbers."""
@@ -94,6 +96,7 @@ def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Numbe
 @general(
     vjp={"grad_output": lambda g, input, lambd: op._outer_backward(g, input, lambd), "input": zeros},
     grad_fn="HardshrinkBackwardBackward0",
+    batch="pointwise",
 )
 def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
     """The cotangent where the input is outside of [-lambd, lambd]."""
@@ -178,6 +181,7 @@ def relu6(input: Tensor, inplace: Bool = False):
         "input": zeros,
     },
     grad_fn="LeakyReluBackwardBackward0",
+    batch="pointwise",
 )
 def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Number):
     return choose(input > 0, grad_output, grad_output * negative_slope)
@@ -252,6 +256,7 @@ SIXTH = float(np.float32(1) / np.float32(6))  # PyTorch's constant has single pr
 @general(
     vjp={"grad_output": _HARDSIGMOID_TWICE, "input": _HARDSIGMOID_TWICE},
     grad_fn="NotImplemented",
+    batch="pointwise",
 )
 def _hardsigmoid_backward(grad_output: Tensor, input: Tensor):
     return np.where(

@@ -44,7 +44,13 @@ def expanded_size(
     return tuple(full)
 
 
-@view(vjp=lambda g, input_like: op.sum_to_size(g, input_like.shape), stream="expand")
+def _expanded_rows(expand, args, at, n):
+    x, size = args
+    lead = len(size) - (x.ndim - 1)
+    return expand.run([op.reshape(x, (n, *(1,) * lead, *x.shape[1:])) if lead else x, (n, *size)])
+
+
+@view(vjp=lambda g, input_like: op.sum_to_size(g, input_like.shape), stream="expand", batch=_expanded_rows)
 def expand(input: Tensor, size: Sizes):
     """The tensor broadcast to `size`, without a copy; -1 keeps a size.
 

@@ -40,6 +40,7 @@ def _with_bias(y: Array, bias: Array | None) -> Array:
         "bias": _sum_of_channels,
     },
     grad_fn="ConvolutionBackward0",
+    batch="samples",
 )
 def _conv(
     input: Tensor, weight: Tensor, bias: Tensor | None, size: Ints, stride: Ints, padding: Ints,
@@ -60,6 +61,7 @@ def _conv(
         "bias": _sum_of_channels,
     },
     grad_fn="ConvolutionBackward0",
+    batch="samples",
 )
 def _conv_adjoint(
     input: Tensor, weight: Tensor, bias: Tensor | None, size: Ints, stride: Ints, padding: Ints,

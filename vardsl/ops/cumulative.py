@@ -24,7 +24,7 @@ def backwards(x, dim):
     return op.flip(op.cumsum(op.flip(x, (dim,)), dim), (dim,)) if x.ndim else x
 
 
-@general(vjp=lambda g, dim, input_like: as_like(backwards(g, dim), input_like), inplace=True)
+@general(vjp=lambda g, dim, input_like: as_like(backwards(g, dim), input_like), inplace=True, batch="dims")
 def cumsum(input: Tensor, dim: Int, *, dtype: Dtype | None = None):
     """Sums of the elements so far along a dimension. Integers and booleans sum to int64.
 
@@ -53,7 +53,7 @@ def _scan_a_vjp(g, a, y, dim, reverse):
     return _shifted(moved, dim) * y if reverse else moved * _shifted(y, dim)
 
 
-@general(vjp={"input": _scan_input_vjp, "a": _scan_a_vjp})
+@general(vjp={"input": _scan_input_vjp, "a": _scan_a_vjp}, batch="dims")
 def _scan(input: Tensor, a: Tensor, dim: Int, reverse: Bool):
     """y[k] = x[k] + a[k] y[k-1]; in reverse its transpose, y[k] = x[k] + a[k+1] y[k+1]."""
     b, c = np.moveaxis(input, dim, 0), np.moveaxis(a, dim, 0)
@@ -95,7 +95,7 @@ def _cumprod_vjp(g, input, y, input_like, dim):
     return before * op._scan(g, input, axis, True)
 
 
-@general(vjp=_cumprod_vjp, inplace=True)
+@general(vjp=_cumprod_vjp, inplace=True, batch="dims")
 def cumprod(input: Tensor, dim: Int, *, dtype: Dtype | None = None):
     """Products of the elements so far along a dimension; exact derivatives where elements are zero.
 
@@ -119,7 +119,7 @@ def _logcumsumexp_vjp(g, input, y, dim):
     return own * op._scan(g, op.exp(op.masked_fill(before - y, before == y, 0.0)), axis, True)
 
 
-@general(vjp=_logcumsumexp_vjp)
+@general(vjp=_logcumsumexp_vjp, batch="dims")
 def logcumsumexp(input: Tensor, dim: Int):
     """Logarithm of the running sum of exponentials along a dimension, without overflow.
 
@@ -155,7 +155,7 @@ def _running_vjp(g, y, dim):
     return op.scatter_add(op.zeros_like(g[0]), dim, y[1], g[0])
 
 
-@general(vjp=_running_vjp, fields="values indices")
+@general(vjp=_running_vjp, fields="values indices", batch="dims")
 def cummax(input: Tensor, dim: Int):
     """The largest element so far along a dimension, and where it is (of equal ones the last).
 
@@ -167,7 +167,7 @@ def cummax(input: Tensor, dim: Int):
     return _running_extreme(np.maximum, input, dim)
 
 
-@general(vjp=_running_vjp, fields="values indices")
+@general(vjp=_running_vjp, fields="values indices", batch="dims")
 def cummin(input: Tensor, dim: Int):
     """The smallest element so far along a dimension, and where it is (of equal ones the last).
 

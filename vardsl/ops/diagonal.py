@@ -43,7 +43,7 @@ def _diagonal_vjp(g, input_like, offset, dim1, dim2):
     return op._diagonal_backward(g, input_like.shape, offset, dim1, dim2)
 
 
-@view(vjp=_diagonal_vjp)
+@view(vjp=_diagonal_vjp, batch="dims")
 def diagonal(input: Tensor, offset: Int = 0, dim1: Int = 0, dim2: Int = 1):
     """The diagonal of a matrix, or of the matrices in `dim1` and `dim2`, as a view.
 
@@ -56,7 +56,8 @@ def diagonal(input: Tensor, offset: Int = 0, dim1: Int = 0, dim2: Int = 1):
 
 
 @general(
-    vjp=lambda g, offset, dim1, dim2: op.diagonal(g, offset, dim1, dim2), grad_fn="DiagonalBackwardBackward0"
+    vjp=lambda g, offset, dim1, dim2: op.diagonal(g, offset, dim1, dim2), grad_fn="DiagonalBackwardBackward0",
+    batch="dims",
 )
 def _diagonal_backward(input: Tensor, input_sizes: Sizes, offset: Int, dim1: Int, dim2: Int):
     out = np.zeros(input_sizes, input.dtype)

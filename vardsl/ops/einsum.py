@@ -21,6 +21,13 @@ from vardsl.ops.linalg import product
 Labels = tuple[str, ...]
 
 
+def _contract_rows(contract, args, at, n):
+    """The rows are one label more."""
+    left, right, *labels = args
+    marks = [["rows"] if p is not None else [] for p in at[:2]]
+    return contract.run([left, right, *[[*m, *k] for m, k in zip([*marks, ["rows"]], labels, strict=True)]])
+
+
 @general(
     vjp={
         "left": lambda g, right, left_labels, right_labels, out: op._contract(
@@ -31,6 +38,7 @@ Labels = tuple[str, ...]
         ),
     },
     grad_fn="ViewBackward0",
+    batch=_contract_rows,
 )
 def _contract(left: Tensor, right: Tensor, left_labels: Any, right_labels: Any, out: Any):
     """Product of two tensors, summed over the labels that both have and `out` has not, as one matrix product.

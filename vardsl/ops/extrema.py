@@ -20,7 +20,8 @@ def _axis(a: Any, dim: int) -> int:
 
 
 @general(
-    vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim), grad_fn="ScatterBackward0"
+    vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim), grad_fn="ScatterBackward0",
+    batch="dims",
 )
 def _spread_selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool, sizes: Sizes):
     """Zeros of `sizes` with the elements of `input` at `indices` of the dimension."""
@@ -38,6 +39,7 @@ def _spread_selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool, siz
         g, indices, dim, keepdim, input_like.shape
     ),
     grad_fn="GatherBackward0",
+    batch="dims",
 )
 def _selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool):
     """The elements of `input` at `indices` of the dimension."""
@@ -68,7 +70,7 @@ def refuse_empty_all(name: str, input: Any) -> None:
 
 
 # ---- evenly shared extrema ---------------------------------------------------------------------------------
-@nondiff()
+@nondiff(batch="dims")
 def _shares(input: Tensor, value: Tensor, dim: Ints, keepdim: Bool, with_nan: Bool):
     """For each element its share of the extremum: 1/n for n that are equal to it (or NaN with it)."""
     axes = wrap_dims(dim, input.ndim)
@@ -112,12 +114,12 @@ def _with_index(name, find, input, dim, keepdim):
     return y.reshape(shape), at.reshape(shape)
 
 
-@general(vjp=selected_vjp, fields="values indices", grad_fn="MaxBackward0")
+@general(vjp=selected_vjp, fields="values indices", grad_fn="MaxBackward0", batch="dims")
 def _max_dim(input: Tensor, dim: Int, keepdim: Bool = False):
     return _with_index("max", np.argmax, input, dim, keepdim)
 
 
-@general(vjp=selected_vjp, fields="values indices", grad_fn="MinBackward0")
+@general(vjp=selected_vjp, fields="values indices", grad_fn="MinBackward0", batch="dims")
 def _min_dim(input: Tensor, dim: Int, keepdim: Bool = False):
     return _with_index("min", np.argmin, input, dim, keepdim)
 
@@ -175,7 +177,7 @@ def _extreme(name, ufunc, input, dim, keepdim):
     return ufunc.reduce(input, axes, keepdims=keepdim)
 
 
-@general(vjp=_even_dims_vjp)
+@general(vjp=_even_dims_vjp, batch="dims")
 def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     """The largest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
 
@@ -187,7 +189,7 @@ def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     return _extreme("amax", np.maximum, input, dim, keepdim)
 
 
-@general(vjp=_even_dims_vjp)
+@general(vjp=_even_dims_vjp, batch="dims")
 def amin(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     """The smallest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
 
@@ -245,7 +247,7 @@ def _place(name: str, find: Any, input: Any, dim: int | None, keepdim: bool) -> 
     return find(input, axis, keepdims=keepdim)
 
 
-@nondiff()
+@nondiff(batch="dims")
 def argmax(input: Tensor, dim: Int | None = None, keepdim: Bool = False):
     """The place of the (first) largest element, among all or along a dimension.
 
@@ -255,7 +257,7 @@ def argmax(input: Tensor, dim: Int | None = None, keepdim: Bool = False):
     return _place("argmax", np.argmax, input, dim, keepdim)
 
 
-@nondiff()
+@nondiff(batch="dims")
 def argmin(input: Tensor, dim: Int | None = None, keepdim: Bool = False):
     """The place of the (first) smallest element, among all or along a dimension.
 
@@ -272,7 +274,7 @@ def _logsumexp_vjp(g, input, y, dim, keepdim):
     return restore(g, input, dim, keepdim) * op.exp(input - y)
 
 
-@general(vjp=_logsumexp_vjp, promote="float", aliases=("special.logsumexp",))
+@general(vjp=_logsumexp_vjp, promote="float", aliases=("special.logsumexp",), batch="dims")
 def logsumexp(input: Tensor, dim: Ints, keepdim: Bool = False):
     """Logarithm of the sum of exponentials over the dimensions `dim`, without overflow.
 

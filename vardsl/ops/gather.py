@@ -94,7 +94,7 @@ def _gather_vjp(g, input_like, dim, index):
     return op._scatter_sum(g, dim, index, input_like.shape)
 
 
-@general(vjp={"input": _gather_vjp})
+@general(vjp={"input": _gather_vjp}, batch="dims")
 def gather(input: Tensor, dim: Int, index: Index, *, sparse_grad: Bool = False):
     """The elements at the places that `index` names along `dim`: y[i, j] = x[index[i, j], j] for `dim=0`.
 
@@ -111,7 +111,9 @@ def gather(input: Tensor, dim: Int, index: Index, *, sparse_grad: Bool = False):
     return one(input)[places(index, axis)].reshape(index.shape)
 
 
-@general(vjp={"input": lambda g, dim, index: op.gather(g, dim, index)}, grad_fn="ScatterAddBackward0")
+@general(
+    vjp={"input": lambda g, dim, index: op.gather(g, dim, index)}, grad_fn="ScatterAddBackward0", batch="dims"
+)
 def _scatter_sum(input: Tensor, dim: Int, index: Index, sizes: Sizes):
     """Zeros with the elements of `input` added at the places that `index` names."""
     out, target = start(np.zeros(sizes, input.dtype))
@@ -226,7 +228,7 @@ def scatter_(
     return change(input, _scattered(input, dim, index, src, value, reduce, op._scatter_with_in_place))
 
 
-@general(vjp={"input": lambda g: g, "src": _source_vjp}, inplace=True)
+@general(vjp={"input": lambda g: g, "src": _source_vjp}, inplace=True, batch="dims")
 def scatter_add(input: Tensor, dim: Int, index: Index, src: Tensor):
     """The tensor with the elements of `src` added where `index` points along `dim`.
 

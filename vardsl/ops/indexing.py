@@ -88,7 +88,16 @@ def _index_vjp(g, input_like, indices, places):
     return op._index_backward(g, indices, places, input_like.shape)
 
 
-@general(vjp={"input": _index_vjp}, grad_fn="IndexBackward0")
+def _index_in_rows(index, args, at, n):
+    """The rows are a dimension in front that is taken whole; index tensors apart would come before it."""
+    input, indices, places, *sizes = args
+    used = [k for k, p in enumerate(places) if p is not None]
+    if at[0] is None or at[1] is not None or used[-1] - used[0] >= len(used):
+        return NotImplemented
+    return index.run([input, indices, (None, *places), *[(n, *size) for size in sizes]])
+
+
+@general(vjp={"input": _index_vjp}, grad_fn="IndexBackward0", batch=_index_in_rows)
 def _index(input: Tensor, indices: Tensors, places: Any):
     return _indexed(input, indices, places)
 
@@ -105,7 +114,11 @@ def add_at(out: Any, where: tuple[Any, ...], values: Any) -> None:
     )
 
 
-@general(vjp={"input": lambda g, indices, places: op._index(g, indices, places)}, grad_fn="IndexPutBackward0")
+@general(
+    vjp={"input": lambda g, indices, places: op._index(g, indices, places)},
+    grad_fn="IndexPutBackward0",
+    batch=_index_in_rows,
+)
 def _index_backward(input: Tensor, indices: Tensors, places: Any, sizes: Sizes):
     out = np.zeros(sizes, input.dtype)
     where = _located(indices, places)

@@ -9,14 +9,23 @@ from vardsl.engine.tiles import sum_to_into
 from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, nondiff, op
 
 
-@general(vjp=lambda g, input_like: op._cast(g, input_like.dtype), grad_fn="ToCopyBackward0")
+@general(
+    vjp=lambda g, input_like: op._cast(g, input_like.dtype), grad_fn="ToCopyBackward0", batch="leading"
+)
 def _cast(input: Tensor, dtype: Dtype):
     return input.astype(dtype)
+
+
+def _sum_rows(sum_to_size, args, at, n):
+    x, size = args
+    kept = sum_to_size.run([x, (n, *(1,) * (x.ndim - 1 - len(size)), *size)])
+    return kept if kept.ndim == 1 + len(size) else op.reshape(kept, (n, *size))
 
 
 @general(
     vjp=lambda g, input_like: op.expand(g, input_like.shape),
     grad_fn="SumBackward1",
+    batch=_sum_rows,
     stream="sum",
     into=lambda out, scratch, input, size: sum_to_into(out, input),
 )
@@ -41,6 +50,6 @@ def _zeros_of(like):
     return op.zeros(like.shape, dtype=like.dtype)
 
 
-@nondiff(likes=("input",))
+@nondiff(likes=("input",), batch="leading")
 def _zeros(input: Tensor):
     return np.zeros(input.shape, input.dtype)

@@ -50,7 +50,7 @@ def _check_cat(shapes: list[tuple[int, ...]], dim: int) -> int:
     return axis
 
 
-@general(vjp=_cat_vjp, promote="same", aliases=("concat", "concatenate"))
+@general(vjp=_cat_vjp, promote="same", aliases=("concat", "concatenate"), batch="dims")
 def cat(tensors: Tensors, dim: Int = 0):
     """The tensors one after the other along the dimension `dim`.
 
@@ -71,7 +71,7 @@ def _stack_vjp(g, tensors_like, dim):
     return [as_like(x, t) for x, t in zip(op.unbind(g, axis), tensors_like, strict=True)]
 
 
-@general(vjp=_stack_vjp, promote="same")
+@general(vjp=_stack_vjp, promote="same", batch="new dim")
 def stack(tensors: Tensors, dim: Int = 0):
     """Tensors of one shape along a new dimension `dim`.
 

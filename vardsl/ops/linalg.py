@@ -92,9 +92,39 @@ def _transposed(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
     return "the first one transposed would fit: a.T @ b" if a[0] == b[0] else None
 
 
-@view(vjp=lambda g: op._swapped(g), grad_fn="TransposeBackward0")
+@view(vjp=lambda g: op._swapped(g), grad_fn="TransposeBackward0", batch="leading")
 def _swapped(input: Tensor):
     return np.swapaxes(input, -1, -2)
+
+
+# ---- products in rows --------------------------------------------------------------------------------------
+
+
+def product_of_rows(product_, args, at, n):
+    """The matrix products of many rows, where one operand or both differ from row to row."""
+    left, right = args
+    left_rank, right_rank = [len(p.shape) if p is not None else x.ndim for x, p in zip(args, at, strict=True)]
+    if at[1] is None and left_rank <= 2 and right_rank <= 2:
+        return op.matmul(left, right)
+    if at[0] is None and right_rank == 1 and left_rank <= 2:
+        return op.matmul(right, left if left_rank == 1 else op._swapped(left))
+    lead = max(left_rank, right_rank, 2) - 2
+    if at[0] is not None or left_rank == 1:
+        left = _as_matrix(left, at[0], left_rank, lead, (1,), ())
+    if at[1] is not None or right_rank == 1:
+        right = _as_matrix(right, at[1], right_rank, lead, (), (1,))
+    y = op.matmul(left, right)
+    shape = y.shape[:-2] + y.shape[-2:-1] * (left_rank > 1) + y.shape[-1:] * (right_rank > 1)
+    return y if shape == y.shape else op.reshape(y, shape)
+
+
+def _as_matrix(x, part, rank, lead, above, behind):
+    """An operand, in every row where it differs, as matrices with `lead` dimensions before theirs."""
+    rows = x.shape[:1] if part is not None else ()
+    shape = x.shape[len(rows) :]
+    if rank == 1:
+        shape = (*above, *shape, *behind)
+    return op.reshape(x, (*rows, *(1,) * (lead + 2 - len(shape)) * bool(rows), *shape))
 
 
 # ---- two vectors -------------------------------------------------------------------------------------------
@@ -117,7 +147,9 @@ def _vectors(name: str, a: Array, b: Array) -> None:
         )
 
 
-@general(vjp={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input})
+@general(
+    vjp={"input": lambda g, tensor: g * tensor, "tensor": lambda g, input: g * input}, batch=product_of_rows
+)
 def dot(input: Tensor, tensor: Tensor):
     """Inner product of two vectors.
 
@@ -131,7 +163,9 @@ def dot(input: Tensor, tensor: Tensor):
     return np.dot(input, tensor)
 
 
-@general(vjp={"input": lambda g, other: g * other, "other": lambda g, input: g * input})
+@general(
+    vjp={"input": lambda g, other: g * other, "other": lambda g, input: g * input}, batch=product_of_rows
+)
 def vdot(input: Tensor, other: Tensor):
     """Inner product of two vectors, as `dot` (they differ only for complex numbers).
 
@@ -186,7 +220,8 @@ def inner(input: Tensor, other: Tensor):
     vjp={
         "input": lambda g, vec: op.reshape(g, (g.shape[0], 1)) * vec,
         "vec": lambda g, input: op.mv(op._swapped(input), g),
-    }
+    },
+    batch=product_of_rows,
 )
 def mv(input: Tensor, vec: Tensor):
     """A matrix times a vector.
@@ -234,6 +269,7 @@ def _mv(a: Array, v: Array) -> Array:
     into=lambda out, scratch, input, mat2: [
         (np.dot if out.dtype.kind == "f" else np.matmul, (input, mat2, out))
     ],
+    batch=product_of_rows,
 )
 def mm(input: Tensor, mat2: Tensor):
     """Product of two matrices.
@@ -275,7 +311,8 @@ def check_stacks(a: Array, b: Array) -> None:
     vjp={
         "input": lambda g, mat2: op.bmm(g, op._swapped(mat2)),
         "mat2": lambda g, input: op.bmm(op._swapped(input), g),
-    }
+    },
+    batch=product_of_rows,
 )
 def bmm(input: Tensor, mat2: Tensor):
     """Products of two stacks of matrices, one by one.
@@ -325,17 +362,17 @@ def _rows(shape: tuple[int, ...]) -> int:
 _STACKED = {"input": _matmul_left, "other": _matmul_right}
 
 
-@general(vjp=_STACKED, grad_fn="UnsafeViewBackward0")
+@general(vjp=_STACKED, grad_fn="UnsafeViewBackward0", batch=product_of_rows)
 def _matmul_stacks(input: Tensor, other: Tensor):
     return _stacks(input, other)
 
 
-@general(vjp=_STACKED, grad_fn="CloneBackward0")
+@general(vjp=_STACKED, grad_fn="CloneBackward0", batch=product_of_rows)
 def _matmul_matrix_stack(input: Tensor, other: Tensor):
     return _stacks(input, other)
 
 
-@general(vjp=_STACKED, grad_fn="TransposeBackward0")
+@general(vjp=_STACKED, grad_fn="TransposeBackward0", batch=product_of_rows)
 def _matmul_row_stack(input: Tensor, other: Tensor):
     return _stacks(input, other)
 
@@ -394,6 +431,7 @@ def _inner_sizes(a: Array, b: Array) -> str:
         "mat2": lambda g, input: op.reshape(input, (input.shape[0], 1)) * g,
     },
     grad_fn="SqueezeBackward4",
+    batch=product_of_rows,
 )
 def _vector_matrix(input: Tensor, mat2: Tensor):
     if input.shape[0] != mat2.shape[0]:

@@ -53,12 +53,19 @@ def _linear(input: Array, weight: Array, bias: Array | None) -> Array:
     return y.reshape(*input.shape[:-1], weight.shape[0])
 
 
-@general(vjp=_RULES, grad_fn="AddmmBackward0")
+def _layer_of_rows(layer, args, at, n):
+    bias = args[2] if len(args) > 2 else None
+    if at[0] is None or any(p is not None for p in at[1:]) or (bias is not None and bias.ndim != 1):
+        return NotImplemented
+    return op.linear(args[0], args[1], bias)
+
+
+@general(vjp=_RULES, grad_fn="AddmmBackward0", batch=_layer_of_rows)
 def _linear_rows(input: Tensor, weight: Tensor, bias: Tensor):
     return _linear(input, weight, bias)
 
 
-@general(vjp=_RULES, grad_fn="ViewBackward0")
+@general(vjp=_RULES, grad_fn="ViewBackward0", batch=_layer_of_rows)
 def _linear_stack(input: Tensor, weight: Tensor, bias: Tensor):
     return _linear(input, weight, bias)
 
@@ -66,12 +73,12 @@ def _linear_stack(input: Tensor, weight: Tensor, bias: Tensor):
 _PLAIN = {"input": _RULES["input"], "weight": _RULES["weight"]}
 
 
-@general(vjp=_PLAIN, grad_fn="MmBackward0")
+@general(vjp=_PLAIN, grad_fn="MmBackward0", batch=_layer_of_rows)
 def _linear_plain_rows(input: Tensor, weight: Tensor):
     return _linear(input, weight, None)
 
 
-@general(vjp=_PLAIN, grad_fn="UnsafeViewBackward0")
+@general(vjp=_PLAIN, grad_fn="UnsafeViewBackward0", batch=_layer_of_rows)
 def _linear_plain_stack(input: Tensor, weight: Tensor):
     return _linear(input, weight, None)
 
@@ -82,6 +89,7 @@ def _linear_plain_stack(input: Tensor, weight: Tensor):
         "weight": lambda g, input: op.reshape(g, (g.shape[0], 1)) * input,
     },
     grad_fn="SqueezeBackward4",
+    batch=_layer_of_rows,
 )
 def _linear_plain_vector(input: Tensor, weight: Tensor):
     return _linear(input, weight, None)

@@ -355,7 +355,7 @@ def gaussian_nll_loss(
     return over(losses, reduction)
 
 
-@general(vjp=lambda g: g, grad_fn="CloneBackward0")
+@general(vjp=lambda g: g, grad_fn="CloneBackward0", batch="pointwise")
 def _raised(input: Tensor, eps: Number):
     """At least `eps`; the derivative does not know of it."""
     return np.maximum(input, input.dtype.type(eps))

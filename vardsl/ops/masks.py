@@ -38,7 +38,7 @@ def _unfilled(g, mask, input_like):
     return op.sum_to_size(op._fill_number_at(g, mask, 0), input_like.shape)
 
 
-@general(vjp={"input": _unfilled}, grad_fn="MaskedFillBackward0")
+@general(vjp={"input": _unfilled}, grad_fn="MaskedFillBackward0", batch="pointwise")
 def _fill_number_at(input: Tensor, mask: Index, value: Any):
     return _filled(input, mask, value)
 

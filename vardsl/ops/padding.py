@@ -46,7 +46,7 @@ def _check_pairs(shape: tuple[int, ...], pad: tuple[int, ...]) -> None:
                 f"invalid. Check dimension {k} of your input."))  # fmt: skip
 
 
-@general(vjp=lambda g, pad: op.constant_pad_nd(g, tuple([-k for k in pad])))
+@general(vjp=lambda g, pad: op.constant_pad_nd(g, tuple([-k for k in pad])), batch="leading")
 def constant_pad_nd(input: Tensor, pad: Ints, value: Number = 0):
     """The tensor with a number around it: `pad` has two widths for each dimension, from the last on.
 

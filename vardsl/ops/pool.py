@@ -88,6 +88,7 @@ def as_planes(x: Array, dims: int) -> Array:
 @general(
     vjp=lambda g, indices, size: op._gather_planes(g, indices, size),
     grad_fn="MaxPoolBackward0",
+    batch="leading",
 )
 def _scatter_planes(input: Tensor, indices: Index, size: Ints):
     """Elements added up at their places in planes of `size`."""
@@ -104,6 +105,7 @@ def _scatter_planes(input: Tensor, indices: Index, size: Ints):
 @general(
     vjp=lambda g, indices, size: op._scatter_planes(g, indices, size),
     grad_fn="MaxPoolBackwardBackward0",
+    batch="leading",
 )
 def _gather_planes(input: Tensor, indices: Index, size: Ints):
     """The elements at these places in planes of `size`."""
@@ -141,6 +143,7 @@ def flat_places(rows: list[Array], size: Sizes) -> Array:
 @general(
     vjp=lambda g, y, input_like, kernel: by_places(g, y, input_like, len(kernel)),
     grad_fn="MaxPool2DWithIndicesBackward0",
+    batch="leading",
 )
 def _max_pool(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, out: Ints):
     dims = len(kernel)
@@ -373,6 +376,7 @@ def _window_shares(g: Array, axis: int, kernel: int, out: int, stride: int, size
         g, input_like.shape[len(input_like.shape) - len(kernel):], kernel, stride, padding, include, override
     ),
     grad_fn="AvgPool2DBackward0",
+    batch="leading",
 )  # fmt: skip
 def _avg_pool(
     input: Tensor, out: Ints, kernel: Ints, stride: Ints, padding: Ints, include: Bool, override: Int
@@ -397,6 +401,7 @@ def _avg_pool(
         g, input_like.shape[len(input_like.shape) - len(kernel):], kernel, stride, padding, include, override
     ),
     grad_fn="AvgPool2DBackwardBackward0",
+    batch="leading",
 )  # fmt: skip
 def _avg_pool_adjoint(
     input: Tensor, size: Ints, kernel: Ints, stride: Ints, padding: Ints, include: Bool, override: Int

@@ -30,7 +30,7 @@ from vardsl.ops.split import bounds
 
 
 # ---- flips and rolls ---------------------------------------------------------------------------------------
-@general(vjp=lambda g, dims: op.flip(g, dims))
+@general(vjp=lambda g, dims: op.flip(g, dims), batch="dims")
 def flip(input: Tensor, dims: Sizes):
     """The tensor with the order of the dimensions' elements reversed.
 
@@ -235,7 +235,7 @@ def _triangle(name: str, keep: Any, input: Any, diagonal: int) -> Any:
     return keep(input, diagonal).astype(input.dtype, copy=False)
 
 
-@general(vjp=lambda g, diagonal: op.tril(g, diagonal), inplace=True)
+@general(vjp=lambda g, diagonal: op.tril(g, diagonal), inplace=True, batch="leading")
 def tril(input: Tensor, diagonal: Int = 0):
     """The lower triangle of the matrices: what is above the diagonal is zero.
 
@@ -248,7 +248,7 @@ def tril(input: Tensor, diagonal: Int = 0):
     return _triangle("tril", np.tril, input, diagonal)
 
 
-@general(vjp=lambda g, diagonal: op.triu(g, diagonal), inplace=True)
+@general(vjp=lambda g, diagonal: op.triu(g, diagonal), inplace=True, batch="leading")
 def triu(input: Tensor, diagonal: Int = 0):
     """The upper triangle of the matrices: what is below the diagonal is zero.
 

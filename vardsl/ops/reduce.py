@@ -10,9 +10,20 @@ import numpy as np
 from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.pullback import constant
 from vardsl.engine.tiles import add_up, mean_into, sum_into
-from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError
-from vardsl.ops.define import Bool, Dtype, Int, Ints, Tensor, composite, fused, general, nondiff, op
+from vardsl.ops.define import (
+    Bool,
+    Dtype,
+    Int,
+    Ints,
+    Tensor,
+    composite,
+    fused,
+    general,
+    looked_at,
+    nondiff,
+    op,
+)
 from vardsl.ops.dims import as_like, dtype_of, wrap_dim, wrap_dims
 
 
@@ -29,6 +40,15 @@ def counted(shape, dim):
     return product([shape[k] for k in wrap_dims(dim, len(shape))])
 
 
+def _all_but_rows(whole, args, at, n):
+    """A full reduction of every row."""
+    x, dtype = args
+    if x.ndim < 2:
+        x = op.reshape(x, (n, 1))
+    along = op._sum_dim if whole is op._sum_all else op._mean_dim
+    return along.run([x, tuple(range(1, x.ndim)), False, dtype])
+
+
 def _accumulator(input, dtype):
     return dtype if dtype is not None else i8 if input.dtype.kind in "biu" else input.dtype
 
@@ -40,6 +60,7 @@ def _accumulator(input, dtype):
     into=lambda out, scratch, input, dim, keepdim, dtype: sum_into(
         out, input, wrap_dims(dim, input.ndim), keepdim
     ),
+    batch="dims",
 )
 def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, dtype: Dtype | None = None):
     return add_up(input, wrap_dims(dim, input.ndim), _accumulator(input, dtype), keepdim)
@@ -50,6 +71,7 @@ def _sum_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, dtyp
     grad_fn="SumBackward0",
     stream="sum",
     into=lambda out, scratch, input, dtype: sum_into(out, input, None, False),
+    batch=_all_but_rows,
 )
 def _sum_all(input: Tensor, dtype: Dtype | None = None):
     return add_up(input, None, _accumulator(input, dtype), False)
@@ -87,6 +109,7 @@ def _refuse_integers(name, input, dtype):
     grad_fn="MeanBackward0",
     stream="mean",
     into=lambda out, scratch, input, dtype: mean_into(out, input, None, False),
+    batch=_all_but_rows,
 )
 def _mean_all(input: Tensor, dtype: Dtype | None = None):
     if input.dtype.kind != "f":
@@ -104,6 +127,7 @@ def _mean_all(input: Tensor, dtype: Dtype | None = None):
     into=lambda out, scratch, input, dim, keepdim, dtype: mean_into(
         out, input, wrap_dims(dim, input.ndim), keepdim
     ),
+    batch="dims",
 )
 def _mean_dim(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, dtype: Dtype | None = None):
     _refuse_integers("mean", input, dtype)
@@ -136,12 +160,12 @@ def _nansum_vjp(g, input, input_like, dim, keepdim):
     return as_like(restore(g, input_like, dim, keepdim), input_like) * op._not_nan(input)
 
 
-@nondiff()
+@nondiff(batch="leading")
 def _not_nan(input: Tensor):
     return (input == input).astype(input.dtype)
 
 
-@general(vjp=_nansum_vjp)
+@general(vjp=_nansum_vjp, batch="dims")
 def nansum(input: Tensor, dim: Ints | None = None, keepdim: Bool = False, *, dtype: Dtype | None = None):
     """Sum with NaN counted as zero.
 
@@ -187,8 +211,7 @@ def _others(input: Tensor, dim: Int):
 
 
 def _no_zeros(x):
-    a = x.array if type(x) is Value else x
-    return not (a == 0).any()
+    return not (looked_at(x) == 0).any()
 
 
 def _prod_all_vjp(g, input, y):
@@ -222,6 +245,7 @@ def _prod_all(input: Tensor, *, dtype: Dtype | None = None):
         _prod_dim_vjp(g, input, y, dim, keepdim), input_like
     ),
     grad_fn="ProdBackward1",
+    batch="dims",
 )
 def _prod_dim(input: Tensor, dim: Int, keepdim: Bool = False, *, dtype: Dtype | None = None):
     axes = (wrap_dim(dim, input.ndim),) if input.ndim else ()
@@ -249,7 +273,7 @@ def _truth(ufunc, input, dim, keepdim):
     return y.astype(np.uint8) if input.dtype == np.uint8 else np.asarray(y, bool)
 
 
-@nondiff()
+@nondiff(batch="dims")
 def all(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
     """Whether all elements are true (not zero).
 
@@ -259,7 +283,7 @@ def all(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
     return _truth(np.logical_and.reduce, input, dim, keepdim)
 
 
-@nondiff()
+@nondiff(batch="dims")
 def any(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
     """Whether any element is true (not zero).
 
@@ -269,7 +293,7 @@ def any(input: Tensor, dim: Ints | None = None, keepdim: Bool = False):
     return _truth(np.logical_or.reduce, input, dim, keepdim)
 
 
-@nondiff()
+@nondiff(batch="dims")
 def count_nonzero(input: Tensor, dim: Ints | None = None):
     """How many elements are not zero.
 

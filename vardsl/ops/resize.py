@@ -62,6 +62,7 @@ def _scatter(g: Array, taps: Taps, axis: int, n: int) -> Array:
 @general(
     vjp=lambda g, input_like, plan: op._resized_back(g, plan, input_like.shape[2:]),
     grad_fn="UpsampleBackward0",
+    batch="leading",
 )
 def _resized(input: Tensor, plan: Any):
     y = input
@@ -70,7 +71,7 @@ def _resized(input: Tensor, plan: Any):
     return y
 
 
-@general(vjp=lambda g, plan: op._resized(g, plan), grad_fn="UpsampleBackwardBackward0")
+@general(vjp=lambda g, plan: op._resized(g, plan), grad_fn="UpsampleBackwardBackward0", batch="leading")
 def _resized_back(input: Tensor, plan: Any, size: Ints):
     g = input
     for k, (taps, n) in enumerate(zip(plan, size, strict=True)):

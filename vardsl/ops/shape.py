@@ -28,7 +28,13 @@ def viewed(a: Any, shape: tuple[int, ...]) -> Any:
     return None
 
 
-@view(vjp=lambda g, input_like: op.reshape(g, input_like.shape), grad_fn="ViewBackward0")
+def _reshaped_rows(view, args, at, n):
+    return op.reshape(args[0], (n, *args[1]))
+
+
+@view(
+    vjp=lambda g, input_like: op.reshape(g, input_like.shape), grad_fn="ViewBackward0", batch=_reshaped_rows
+)
 def view_(input: Tensor, shape: Sizes):
     """The same storage in another shape; one size may be -1.
 
@@ -44,7 +50,11 @@ def view_(input: Tensor, shape: Sizes):
     return b
 
 
-@general(vjp=lambda g, input_like: op.reshape(g, input_like.shape), grad_fn="UnsafeViewBackward0")
+@general(
+    vjp=lambda g, input_like: op.reshape(g, input_like.shape),
+    grad_fn="UnsafeViewBackward0",
+    batch=_reshaped_rows,
+)
 def _unsafe_view(input: Tensor, shape: Sizes):
     return input.reshape(shape)
 
@@ -93,7 +103,7 @@ def _dense(a: Any) -> bool:
     return a.flags.c_contiguous or a.flags.f_contiguous or 0 not in a.strides
 
 
-@general(vjp=lambda g: g)
+@general(vjp=lambda g: g, batch="leading")
 def clone(input: Tensor):
     """A copy that stays on the graph.
 
@@ -106,7 +116,7 @@ def clone(input: Tensor):
     return np.array(input, order="K" if _dense(input) else "C")
 
 
-@general(vjp=lambda g: g, grad_fn="CloneBackward0")
+@general(vjp=lambda g: g, grad_fn="CloneBackward0", batch="leading")
 def _contiguous_clone(input: Tensor):
     return np.array(input, order="C")
 
@@ -122,7 +132,7 @@ def contiguous(input: Tensor):
     return input if a.flags.c_contiguous else op._contiguous_clone(input)
 
 
-@view(vjp=lambda g: g)
+@view(vjp=lambda g: g, batch="leading")
 def _alias(input: Tensor):
     return input[...]
 
@@ -131,7 +141,9 @@ def _untransposed(g, dim0, dim1):
     return op.transpose(g, dim0, dim1)
 
 
-@view(vjp=_untransposed, grad_fn="TransposeBackward0", aliases=("swapaxes", "swapdims"), inplace=1)
+@view(
+    vjp=_untransposed, grad_fn="TransposeBackward0", aliases=("swapaxes", "swapdims"), inplace=1, batch="dims"
+)
 def transpose(input: Tensor, dim0: Int, dim1: Int):
     """The tensor with two dimensions swapped.
 
@@ -163,7 +175,12 @@ def _unpermuted(g, dims, input_like):
     return op.permute(g, tuple([axes.index(k) for k in range(len(axes))]))
 
 
-@view(vjp=_unpermuted)
+def _permuted_rows(permute, args, at, n):
+    rank = args[0].ndim - 1
+    return permute.run([args[0], (0, *[d % rank + 1 for d in args[1]])])
+
+
+@view(vjp=_unpermuted, batch=_permuted_rows)
 def permute(input: Tensor, dims: Sizes):
     """The tensor with its dimensions in the order `dims`.
 
@@ -204,7 +221,11 @@ def mT(input: Tensor):
     return op.transpose.run([input, -2, -1])
 
 
-@view(vjp=lambda g: op.t(g), grad_fn="TBackward0")
+def _transposed_rows(t, args, at, n):
+    return op._swapped(args[0]) if args[0].ndim > 2 else op._alias(args[0])
+
+
+@view(vjp=lambda g: op.t(g), grad_fn="TBackward0", batch=_transposed_rows)
 def t(input: Tensor):
     """The transpose of a matrix; vectors and 0-d tensors stay as they are.
 
@@ -274,18 +295,22 @@ def _without(a: Any, axes: tuple[int, ...]) -> Any:
     return a.squeeze(tuple(drop)) if drop else a[...]
 
 
-@view(vjp=_unsqueezed, grad_fn="SqueezeBackward0")
+def _squeezed_rows(squeeze, args, at, n):
+    return op.reshape(args[0], (n, *[k for k in at[0].shape if k != 1]))
+
+
+@view(vjp=_unsqueezed, grad_fn="SqueezeBackward0", batch=_squeezed_rows)
 def _squeeze_all(input: Tensor):
     return _without(input, tuple(range(input.ndim)))
 
 
-@view(vjp=_unsqueezed, grad_fn="SqueezeBackward1")
+@view(vjp=_unsqueezed, grad_fn="SqueezeBackward1", batch="dims")
 def _squeeze_dim(input: Tensor, dim: Int):
     axis = wrap_dim(dim, input.ndim)
     return _without(input, (axis,)) if input.ndim else input[...]
 
 
-@view(vjp=_unsqueezed, grad_fn="SqueezeBackward2")
+@view(vjp=_unsqueezed, grad_fn="SqueezeBackward2", batch="dims")
 def _squeeze_dims(input: Tensor, dim: Ints):
     return _without(input, wrap_dims(dim, input.ndim) if dim else ())
 
@@ -302,7 +327,11 @@ def squeeze(input: Tensor, dim: Any = None):
     return (op._squeeze_dims if type(dim) in (tuple, list) else op._squeeze_dim)(input, dim)
 
 
-@view(vjp=lambda g, dim, input_like: op.squeeze(g, wrap_dim(dim, input_like.ndim + 1)), inplace=1)
+@view(
+    vjp=lambda g, dim, input_like: op.squeeze(g, wrap_dim(dim, input_like.ndim + 1)),
+    inplace=1,
+    batch="new dim",
+)
 def unsqueeze(input: Tensor, dim: Int):
     """The tensor with a new dimension of size 1 at `dim`.
 

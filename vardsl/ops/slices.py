@@ -137,7 +137,10 @@ def _check_copied(input: Any, dim: int, index: Any, source: Any) -> int:
     return axis
 
 
-@general(vjp={"input": lambda g, input_like, dim, index: op._index_sum(g, dim, index, input_like.shape)})
+@general(
+    vjp={"input": lambda g, input_like, dim, index: op._index_sum(g, dim, index, input_like.shape)},
+    batch="one dims",
+)
 def index_select(input: Tensor, dim: Int, index: Index):
     """The slices of the tensor that the vector `index` names along `dim`.
 
@@ -158,7 +161,11 @@ def index_select(input: Tensor, dim: Int, index: Index):
     return input.take(one(index), axis)
 
 
-@general(vjp={"input": lambda g, dim, index: op.index_select(g, dim, index)}, grad_fn="IndexAddBackward0")
+@general(
+    vjp={"input": lambda g, dim, index: op.index_select(g, dim, index)},
+    grad_fn="IndexAddBackward0",
+    batch="one dims",
+)
 def _index_sum(input: Tensor, dim: Int, index: Index, sizes: Sizes):
     out, target = start(np.zeros(sizes, input.dtype))
     axis = wrap_dim(dim, len(sizes))
@@ -218,7 +225,9 @@ def index_copy(input: Tensor, dim: Int, index: Index, source: Tensor):
 
 
 @general(
-    vjp={"input": lambda g, dim, index: op._index_fill_number(g, dim, index, 0)}, grad_fn="IndexFillBackward0"
+    vjp={"input": lambda g, dim, index: op._index_fill_number(g, dim, index, 0)},
+    grad_fn="IndexFillBackward0",
+    batch="one dims",
 )
 def _index_fill_number(input: Tensor, dim: Int, index: Index, value: Any):
     return _filled(input, dim, index, value)

@@ -72,7 +72,7 @@ def _row_shape(input, dim):
     return (*input.shape[:axis], 1, *input.shape[axis + 1 :])
 
 
-@general(vjp=_softmax_vjp, grad_fn="SoftmaxBackward0", stream="rows", into=_softmax_into)
+@general(vjp=_softmax_vjp, grad_fn="SoftmaxBackward0", stream="rows", into=_softmax_into, batch="dims")
 def _softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)
     _real(input, axis, "softmax")
@@ -87,6 +87,7 @@ def _softmax(input: Tensor, dim: Int):
     grad_fn="LogSoftmaxBackward0",
     stream="rows",
     into=_log_softmax_into,
+    batch="dims",
 )
 def _log_softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)

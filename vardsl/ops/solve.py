@@ -223,7 +223,7 @@ def _solve_matrix(g, A, B_like, y, left):
     return -_summed(made, A)
 
 
-@general(vjp={"A": _solve_matrix, "B": _solve_right}, grad_fn="LinalgSolveExBackward0")
+@general(vjp={"A": _solve_matrix, "B": _solve_right}, grad_fn="LinalgSolveExBackward0", batch="leading")
 def _solve(A: Tensor, B: Tensor, left: Bool, vector: Bool):
     b = B[..., None] if vector else B
     try:
@@ -316,7 +316,11 @@ def _triangular_matrix(g, y, A, upper, left, unitriangular):
 _upper = upper
 
 
-@general(vjp={"A": _triangular_matrix, "B": _triangular_right}, grad_fn="LinalgSolveTriangularBackward0")
+@general(
+    vjp={"A": _triangular_matrix, "B": _triangular_right},
+    grad_fn="LinalgSolveTriangularBackward0",
+    batch="leading",
+)
 def _triangular(A: Tensor, B: Tensor, upper: Bool, left: Bool, unitriangular: Bool):
     a = _triangle(A, upper, unitriangular)
     b = B

@@ -12,7 +12,9 @@ from vardsl.ops.define import Int, Ints, Sizes, Tensor, composite, general, op, 
 from vardsl.ops.dims import wrap_dim
 
 
-@view(vjp=lambda g, input_like, dim, index: op._select_backward(g, input_like.shape, dim, index))
+@view(
+    vjp=lambda g, input_like, dim, index: op._select_backward(g, input_like.shape, dim, index), batch="dims"
+)
 def select(input: Tensor, dim: Int, index: Int):
     """The part of the tensor at `index` of the dimension `dim`, without that dimension.
 
@@ -32,7 +34,7 @@ def select(input: Tensor, dim: Int, index: Int):
     return input[(slice(None),) * axis + (index, Ellipsis)]
 
 
-@general(vjp=lambda g, dim, index: op.select(g, dim, index), grad_fn="SelectBackwardBackward0")
+@general(vjp=lambda g, dim, index: op.select(g, dim, index), grad_fn="SelectBackwardBackward0", batch="dims")
 def _select_backward(input: Tensor, input_sizes: Sizes, dim: Int, index: Int):
     out = np.zeros(input_sizes, input.dtype)
     out[(slice(None),) * wrap_dim(dim, out.ndim) + (index,)] = input
@@ -54,7 +56,7 @@ def _sliced(ndim, dim, n, start, end, step):
     return (slice(None),) * wrap_dim(dim, ndim) + (slice(*bounds(n, start, end), step),)
 
 
-@view(vjp=_slice_vjp)
+@view(vjp=_slice_vjp, batch="dims")
 def slice_(input: Tensor, dim: Int = 0, start: Int | None = None, end: Int | None = None, step: Int = 1):
     """The part of the tensor from `start` to `end` of the dimension `dim`, each `step`th.
 
@@ -71,7 +73,8 @@ def slice_(input: Tensor, dim: Int = 0, start: Int | None = None, end: Int | Non
 
 
 @general(
-    vjp=lambda g, dim, start, end, step: op.slice(g, dim, start, end, step), grad_fn="SliceBackwardBackward0"
+    vjp=lambda g, dim, start, end, step: op.slice(g, dim, start, end, step), grad_fn="SliceBackwardBackward0",
+    batch="dims",
 )
 def _slice_backward(
     input: Tensor, input_sizes: Sizes, dim: Int, start: Int | None, end: Int | None, step: Int
@@ -110,7 +113,7 @@ def narrow(input: Tensor, dim: Int, start: Any, length: Int):
     return op.slice.run([input, dim, start, start + length, 1])
 
 
-@view(vjp=lambda g, dim: op.stack(list(g), dim))
+@view(vjp=lambda g, dim: op.stack(list(g), dim), batch="dims")
 def unbind(input: Tensor, dim: Int = 0):
     """The parts of the tensor along the dimension `dim`, as a tuple.
 
@@ -137,7 +140,7 @@ def _rejoined(g, dim):
     return op.cat(list(g), dim)
 
 
-@view(vjp=_rejoined, grad_fn="SplitBackward0")
+@view(vjp=_rejoined, grad_fn="SplitBackward0", batch="dims")
 def _split_size(input: Tensor, split_size: Int, dim: Int = 0):
     if input.ndim == 0:
         raise ShapeError("split expects at least a 1-dimensional tensor")
@@ -152,7 +155,7 @@ def _split_size(input: Tensor, split_size: Int, dim: Int = 0):
     return _pieces(input, axis, sizes)
 
 
-@view(vjp=_rejoined)
+@view(vjp=_rejoined, batch="dims")
 def split_with_sizes(input: Tensor, split_sizes: Ints, dim: Int = 0):
     """The tensor cut along `dim` into parts of the given sizes.
 

@@ -173,6 +173,10 @@ class Tracer:
         self.slots[id(new)] = self.slot(of)
         self.kept.append(new)
 
+    def made(self, v: Value) -> None:
+        """A value of numbers that are the same in every turn."""
+        self._new("const", v, v.array)
+
     def escape(self, v: Value) -> None:
         self.fail("a number is looked at")
 
