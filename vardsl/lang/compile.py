@@ -188,7 +188,7 @@ class Compiler(Loops):
             return []
         p = self.at(s.span)
         reads = tuple_of([self.expr(n) for n in run.reads], p)
-        ask = py.Call(py.Attribute(load(name, p), "ahead", LOAD, **p), [load(piece, p), reads], [], **p)
+        ask = helper("ahead", [py.Attribute(load(name, p), "ahead", LOAD, **p), load(piece, p), reads], p)
         planned = py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [py.Eq()], [const(1, p)], **p)
         return [py.If(planned, [put(piece, ask, p)], [], **p)]
 

@@ -55,7 +55,8 @@ class RegionLike(Protocol):
     mode      0 before its first passing, 1 while it may be planned, 2 when it is left alone
     ask       with the values read: the values bound, or None where the statements are to be executed
     end       with the values bound, after the statements were executed
-    ahead     with a piece of a loop whose body the run is, and the values read: the turns that are left
+    ahead     runs turns of a loop whose body the run is, where another follows: with the values read, how
+              many at most, and what tells it to stop; how many it has run
     """
 
     mode: int
@@ -65,7 +66,7 @@ class RegionLike(Protocol):
 
     def end(self, results: Sequence[Any]) -> None: ...
 
-    def ahead(self, piece: Sequence[Any], reads: Sequence[Any]) -> Sequence[Any]: ...
+    def ahead(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

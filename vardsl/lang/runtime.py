@@ -34,6 +34,8 @@ SMALL_LOOP = 16
 BRIEF, LONG = 0.001, 0.004
 
 Service = Callable[..., Any]
+# Runs at most so many turns over what is read, until it is told to stop; how many it has run.
+Ahead = Callable[[Sequence[Any], int, Callable[[], bool]], int]
 
 # Where a call from a script is the beginning of an operation: nothing of it has happened yet.
 _OPERATIONS = frozenset([op.__file__, value.__file__])
@@ -58,8 +60,7 @@ class Runtime:
         self.level = [0, MAX_DEPTH]
         self.limited = False
         self.services: dict[str, Service] = {}
-        # the running loops, the outermost first: turns done, turns of the present piece, turns in all
-        self.loops: list[list[int]] = []
+        self.loops: list[_Loop] = []  # those that are running, the outermost first
         self.thread = 0
 
     # ---- safe points -----------------------------------------------------------------------------
@@ -111,9 +112,10 @@ class Runtime:
     def _turns_of_loops(self) -> list[str]:
         """How far the running loops have come."""
         parts = []
-        for done, size, n in self.loops:
-            turns = f"turn {done + 1:,}" if size <= 1 else f"turns {done + 1:,} to {done + size:,}"
-            parts.append(turns if n >= 1 << 61 else f"{turns} of {n:,}")
+        for loop in self.loops:
+            first, last, n = loop.before + loop.start + 1, loop.before + loop.start + loop.size, loop.n
+            turns = f"turn {first:,}" if loop.size <= 1 else f"turns {first:,} to {last:,}"
+            parts.append(turns if n >= 1 << 61 else f"{turns} of {n + loop.before:,}")
         return ["in " + ", and there in ".join(parts)] if parts else []
 
     def too_deep(self, depth: int) -> None:
@@ -175,19 +177,40 @@ class Runtime:
                 size = max(1, size // 2)
             before = now
 
-    def _pieces(self, sequence: Any, done: int = 0) -> Iterator[Any]:
-        start, n = 0, len(sequence) if not isinstance(sequence, range) or sequence.stop < 1 << 61 else 1 << 62
+    def _pieces(self, sequence: Any, before: int = 0) -> Iterator[Any]:
+        loop = _Loop(sequence, before)
         sizes = self._sizes()
-        loop = [done, 0, n + done]
         self.loops.append(loop)
         try:
-            while start < n:
-                size = loop[1] = next(sizes)
-                yield sequence[start : start + size]
-                start += size
-                loop[:2] = start + done, 0
+            while loop.start < loop.n:
+                loop.size = next(sizes)
+                loop.piece = sequence[loop.start : loop.start + loop.size]
+                yield loop.piece
+                loop.start += loop.size
+                loop.size = 0
         finally:
             self.loops[:] = [other for other in self.loops if other is not loop]
+
+    def ahead(self, run: Ahead, piece: Any, reads: Sequence[Any]) -> Any:
+        """What is left of a loop's piece when the region that is the loop's body has run ahead.
+
+        It may go on beyond the piece, but leaves one turn: what a whole turn binds is there afterwards.
+        """
+        loop = self.loops[-1] if self.loops else None
+        if self.limited:
+            return piece
+        if loop is None or loop.piece is not piece:
+            return piece[run(reads, len(piece) - 1, self._stopping) :]
+        done = run(reads, loop.n - loop.start - 1, self._stopping)
+        if not done:
+            return piece
+        loop.size = done + 1
+        return loop.sequence[loop.start + done : loop.start + done + 1]
+
+    def _stopping(self) -> bool:
+        """Whether the next safe point will stop the script."""
+        deadline = self.ctx.budget.deadline
+        return self.ctx.cancel or (deadline is not None and time.monotonic() > deadline)
 
     def _pieces_of(self, iterator: Iterator[Any]) -> Iterator[list[Any]]:
         sizes = self._sizes()
@@ -374,13 +397,26 @@ class Runtime:
             ".tensor": literals.tensor, ".array": literals.unpacked, ".var": literals.var, ".slice": slice,
             ".member": members.get, ".space": members.namespace_member, ".formatted": self.formatted,
             ".tick": self.tick, ".too_deep": self.too_deep, ".level": self.level, ".turns": self.turns,
-            ".forever": self.forever, ".begin": self.begin, ".commit": self.commit,
+            ".forever": self.forever, ".ahead": self.ahead, ".begin": self.begin, ".commit": self.commit,
             ".rollback": self.rollback, ".print": self.print, ".show": self.show, ".no_grad": self.no_grad,
             ".set_grad": self.set_grad, ".backward": self.backward, ".zero_grad": self.zero_grad,
             ".zero_all": self.zero_all, ".failed": self.failed, ".minimize": self.minimize,
             ".service": self.service, ".sync": self.sync, ".locals": python.locals,
             ".anything": BaseException,
         }  # fmt: skip
+
+
+class _Loop:
+    """A loop over a sequence: `size` turns from `start` on are running; `before` came before the sequence."""
+
+    __slots__ = ("before", "n", "piece", "sequence", "size", "start")
+
+    def __init__(self, sequence: Any, before: int) -> None:
+        self.sequence = sequence
+        self.before = before
+        self.n = 1 << 62 if isinstance(sequence, range) and sequence.stop >= 1 << 61 else len(sequence)
+        self.start = self.size = 0
+        self.piece: Any = None
 
 
 def integer_text(n: int) -> str:

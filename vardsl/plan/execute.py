@@ -6,7 +6,7 @@ calls, and then makes the values that the run would have made: the same numbers,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import is_
 from sys import getrefcount
 from typing import Any
@@ -150,26 +150,26 @@ class Plan:
             return None
         return self._finish(reads)
 
-    def repeat(self, reads: Sequence[Any], turns: int) -> bool:
-        """Runs turns that a run of this plan follows at once; False, with nothing done, where it cannot.
+    def repeat(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
+        """Runs turns that a run of this plan follows at once, until `stopping()`; how many it has run.
 
         No names are bound and no gradients handed out: nobody can look before the run that follows.
         """
         ctx = state.ctx
         if self.needs_none or self.grads_in or not self._applies(ctx, reads):
-            return False
+            return 0
         if self.quiet is None:
             self.quiet = self._quiet()
         if not self.quiet.certain:
-            return False
+            return 0
         self._tell(ctx)
         try:
-            self.quiet.run(turns)
+            done = self.quiet.run(turns, stopping)
         except Error:
-            return False
+            return 0
         for v, n in self.writes:
-            shared_counter(v)[0] += n * turns
-        return True
+            shared_counter(v)[0] += n * done
+        return done
 
     def _quiet(self) -> Quiet:
         made = {s for step in self.steps if type(step) is Step for s in step.outs}.difference(self._kept())

@@ -6,7 +6,8 @@ turn binds anew is left out, and what is the same in all turns is computed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vardsl.plan.layout import Layout
 from vardsl.plan.passes import Steps, dead
 from vardsl.plan.trace import Slot, Step, Write
 
+BRIEF = 0.001  # seconds between two looks at whether to stop
 SMALL = 200_000  # elements up to which what stays the same is kept for all turns
 
 
@@ -37,16 +39,30 @@ class Quiet:
         tails = [Layout(row.steps, (), row.given) for row in updates]
         self.program = [*self.each.program, *[call for tail in tails for call in tail.program]]
 
-    def run(self, turns: int) -> None:
+    def run(self, turns: int, stopping: Callable[[], bool]) -> int:
+        """Runs so many turns, or fewer where `stopping()` between them; how many."""
         self.once.run()
         for place, memory in self.copies:
             np.copyto(place, memory)
-        program = self.program
-        for _ in range(turns):
-            for fn, args in program:
-                fn(*args)
+        done, size = 0, 1
+        while done < turns:
+            size = min(size, turns - done)
+            before = perf_counter()
+            self._turns(size)
+            done += size
+            if stopping():
+                break
+            if perf_counter() - before < BRIEF:
+                size *= 2
         for place, memory in self.copies:
             np.copyto(memory, place)
+        return done
+
+    def _turns(self, n: int) -> None:
+        program = self.program
+        for _ in range(n):
+            for fn, args in program:
+                fn(*args)
 
 
 def invariant(steps: Steps) -> tuple[Steps, Steps]:

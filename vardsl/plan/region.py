@@ -63,12 +63,10 @@ class Region:
             self.seen = WARM_UP - 1
         return results
 
-    def ahead(self, piece: Sequence[Any], reads: Sequence[Any]) -> Sequence[Any]:
-        """Runs all turns of a loop's piece but the last, where a plan can; the turns that are left."""
+    def ahead(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
+        """Runs at most so many turns that another turn follows, where a plan can; how many it has run."""
         plan = self.plan
-        if plan is None or len(piece) < 2 or not plan.repeat(reads, len(piece) - 1):
-            return piece
-        return piece[-1:]
+        return 0 if plan is None or turns < 1 else plan.repeat(reads, turns, stopping)
 
     @property
     def tracing(self) -> bool:

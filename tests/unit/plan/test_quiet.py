@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -161,3 +163,26 @@ def test_updates_of_one_form_are_one() -> None:
         assert quiet is not None
         calls[layers] = [getattr(fn, "__name__", "") for fn, _ in quiet.program].count("subtract")
     assert calls == {2: 1, 6: 1}
+
+
+def test_a_stop_ends_a_loop_that_has_run_ahead() -> None:
+    """The names are those of the last turn that was made, and the message tells how many there were."""
+    for kind in ("time", "interrupt"):
+        s = session()
+        if kind == "time":
+            s = vardsl.Session(limits={"max_time": 0.3})
+        else:
+            Timer(0.3, s.interrupt).start()
+        text = (
+            "let v = var [0.] float64 grad; let out = 0\n"
+            "for i in range(1000000000) { zero_grad v; out = sum(v*v); backward out; update v += 1 + 0*v.grad }"
+        )
+        with pytest.raises(vardsl.Error) as caught:
+            s.run(text)
+        v = s.space.get("v")
+        assert v.array[0] == v.version > 1000
+        assert s.eval("out.item()") == (v.version - 1) ** 2
+        if kind == "interrupt":
+            turns = re.search(r"in turns? ([\d,]+)", str(caught.value))
+            assert turns is not None
+            assert int(turns[1].replace(",", "")) == v.version + 1
