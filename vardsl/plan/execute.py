@@ -17,7 +17,7 @@ from vardsl.engine.context import Context, state
 from vardsl.engine.value import EPOCH, Node, Value, shared_counter
 from vardsl.errors import Error
 from vardsl.plan.layout import Layout, Unplannable
-from vardsl.plan.passes import final, optimise
+from vardsl.plan.passes import final, forget, optimise
 from vardsl.plan.quiet import Quiet
 from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 
@@ -51,6 +51,7 @@ class Plan:
         self.inputs = dict(tracer.inputs)
         self.outputs = [self._output(tracer, r, same) for r in results]
         self.grads_out = [(leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None]
+        forget(self.steps)
         self.writes = _count_writes(self.steps)
         # an error is found again by the statements; gradients that they clear before that need not be put
         # back
@@ -173,8 +174,10 @@ class Plan:
 
     def _quiet(self) -> Quiet:
         made = {s for step in self.steps if type(step) is Step for s in step.outs}.difference(self._kept())
-        spare = {id(b): b for s, b in self.layout.buffers.items() if s in made and b.base is None}
         given = {s: self.layout.buffers[s] for s in self.inputs.values()}
+        taken = {id(b) for b in given.values()}  # also where a result goes straight into an input's memory
+        spare = {id(b): b for s, b in self.layout.buffers.items() if s in made and b.base is None}
+        spare = {key: b for key, b in spare.items() if key not in taken}
         return Quiet(self.steps, [s for _, s in self.grads_out], given, spare.values())
 
     def _applies(self, ctx: Context, reads: Sequence[Any]) -> bool:

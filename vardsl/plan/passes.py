@@ -104,6 +104,14 @@ def optimise(
     return dead(steps, outputs(same)), same
 
 
+def forget(steps: Steps) -> None:
+    """Lets go of the memory that the recorded run's results had; their shapes and dtypes stay known."""
+    for step in steps:
+        for out in step.outs if type(step) is Step else ():
+            if out.kind == "temp":
+                out.array = np.broadcast_to(np.empty((), out.array.dtype), out.shape)
+
+
 def final(s: Slot, same: dict[Slot, Slot]) -> Slot:
     """The slot that stands for `s` after merging."""
     while s in same:

@@ -186,3 +186,13 @@ def test_a_stop_ends_a_loop_that_has_run_ahead() -> None:
             turns = re.search(r"in turns? ([\d,]+)", str(caught.value))
             assert turns is not None
             assert int(turns[1].replace(",", "")) == v.version + 1
+
+
+def test_parameters_are_no_spare_memory() -> None:
+    text = """
+    let w = var (0.1*randn(30, 30)) grad; let x = randn(30, 30)
+    for i in range(60) { zero_grad w; out = sum(tanh(x @ w) ** 2); backward out; update w -= 0.01 * w.grad }
+    print w.tolist(), w.grad.tolist()
+    """
+    text = text.replace("let x", "let out = 0; let x")
+    assert session().run_captured(text) == session(plan=False).run_captured(text)

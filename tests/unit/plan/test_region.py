@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -351,3 +352,20 @@ def test_names_that_were_one_value_and_are_two() -> None:
         y = x if k < 6 else data((3,), k)
         (found,) = turn(region, run, x, y)
         np.testing.assert_array_equal(found.array, run(x, y)[0].array)
+
+
+def test_a_plan_lets_go_of_what_it_was_recorded_from() -> None:
+    seen: list[Any] = []
+
+    def run(v: Value) -> tuple[Any, ...]:
+        clear(v)
+        y = op.exp(v)
+        seen.append(ref(y.array))
+        backward([op.sum(y)])
+        return (v,)
+
+    region, v = Region(), leaf((1000,))
+    for _ in range(8):
+        turn(region, run, v)
+    assert region.plan is not None, region.stopped
+    assert [r() for r in seen] == [None] * len(seen)
