@@ -125,9 +125,9 @@ class Follower:
         elif self.outer is not None:
             self.outer.alias(of, new)
 
-    def made(self, v: Value) -> None:
+    def constant(self, v: Value) -> None:
         if self.outer is not None:
-            self.outer.made(v)
+            self.outer.constant(v)
 
     def escape(self, v: Value) -> None:
         if self.part(v) is not None:
@@ -457,7 +457,7 @@ def _in_chunks(program: Program, given: Part, y: Any, n: int, create_graph: bool
         if on_values:
             seeds = Value(seeds)
             if ctx.tracer is not None:
-                ctx.tracer.made(seeds)
+                ctx.tracer.constant(seeds)
         chunks.append(program.run({given: seeds}, count))
     return [_joined(column) for column in zip(*chunks, strict=True)]
 

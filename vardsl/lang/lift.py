@@ -125,7 +125,7 @@ def made(v: Value) -> Value:
     """A value of numbers that are the same whenever this is done; who listens is told."""
     tracer = state.ctx.tracer
     if tracer is not None:
-        tracer.made(v)
+        tracer.constant(v)
     return v
 
 

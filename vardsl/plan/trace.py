@@ -173,7 +173,7 @@ class Tracer:
         self.slots[id(new)] = self.slot(of)
         self.kept.append(new)
 
-    def made(self, v: Value) -> None:
+    def constant(self, v: Value) -> None:
         """A value of numbers that are the same in every turn."""
         self._new("const", v, v.array)
 
