@@ -50,7 +50,13 @@ def _check_cat(shapes: list[tuple[int, ...]], dim: int) -> int:
     return axis
 
 
-@general(vjp=_cat_vjp, promote="same", aliases=("concat", "concatenate"), batch="dims")
+def _cat_into(out, scratch, tensors, dim):
+    if any(_legacy(a.shape) or a.dtype != out.dtype for a in tensors):
+        return None
+    return [(np.concatenate, (tensors, wrap_dim(dim, out.ndim), out))]
+
+
+@general(vjp=_cat_vjp, promote="same", aliases=("concat", "concatenate"), batch="dims", into=_cat_into)
 def cat(tensors: Tensors, dim: Int = 0):
     """The tensors one after the other along the dimension `dim`.
 

@@ -53,7 +53,9 @@ def _integer_power(input, exponent):
 def _power_slope(g, input, exponent):
     """g * exponent * input**(exponent - 1), and zero where the exponent is 0."""
     if is_number(exponent):
-        return op.zeros_like(input) if exponent == 0 else g * (exponent * op._pow_number(input, exponent - 1))
+        if exponent == 0:
+            return op.zeros_like(input)
+        return g * (exponent * (input if exponent == 2 else op._pow_number(input, exponent - 1)))
     return op._where(exponent == 0, 0.0, g * (exponent * op._pow_tensor(input, exponent - 1)))
 
 
@@ -86,7 +88,24 @@ class _Scaling(Op):
         super()._promote(arrays)
 
 
-@elementwise(vjp={"input": _power_slope}, grad_fn="PowBackward0", kind=_Power)
+def _power_into(out, scratch, input, exponent):
+    """The calls for the powers that `_power` takes apart."""
+    if input.dtype != out.dtype or out.dtype.kind != "f" or not is_number(exponent):
+        return None
+    one = np.ones((), out.dtype)
+    calls: dict[float, list[Any]] = {
+        0: [(np.copyto, (out, one))],
+        1: [(np.copyto, (out, input))],
+        2: [(np.multiply, (input, input, out))],
+        0.5: [(np.sqrt, (input, out))],
+        -1: [(np.true_divide, (one, input, out))],
+        -2: [(np.multiply, (input, input, out)), (np.true_divide, (one, out, out))],
+        -0.5: [(np.sqrt, (input, out)), (np.true_divide, (one, out, out))],
+    }
+    return calls.get(exponent)
+
+
+@elementwise(vjp={"input": _power_slope}, grad_fn="PowBackward0", kind=_Power, into=_power_into)
 def _pow_number(input: Tensor, exponent: Tensor):
     if input.dtype.kind == "b":
         return input.copy() if exponent else np.ones_like(input)

@@ -34,11 +34,25 @@ def select(input: Tensor, dim: Int, index: Int):
     return input[(slice(None),) * axis + (index, Ellipsis)]
 
 
-@general(vjp=lambda g, dim, index: op.select(g, dim, index), grad_fn="SelectBackwardBackward0", batch="dims")
+def _select_into(out, scratch, input, input_sizes, dim, index):
+    return _placed(out, out[(slice(None),) * wrap_dim(dim, out.ndim) + (index, ...)], input)
+
+
+@general(
+    vjp=lambda g, dim, index: op.select(g, dim, index),
+    grad_fn="SelectBackwardBackward0",
+    batch="dims",
+    into=_select_into,
+)
 def _select_backward(input: Tensor, input_sizes: Sizes, dim: Int, index: Int):
     out = np.zeros(input_sizes, input.dtype)
     out[(slice(None),) * wrap_dim(dim, out.ndim) + (index,)] = input
     return out
+
+
+def _placed(out, part, input):
+    """The calls that put `input` into a part of zeros."""
+    return [(np.copyto, (out, np.zeros((), out.dtype))), (np.copyto, (part, input))]
 
 
 def bounds(n: int, start: int | None, end: int | None) -> tuple[int, int]:
@@ -46,6 +60,11 @@ def bounds(n: int, start: int | None, end: int | None) -> tuple[int, int]:
     a = 0 if start is None else min(max(start + n if start < 0 else start, 0), n)
     b = n if end is None else end + n if end < 0 else end
     return a, min(max(b, a), n)
+
+
+def _slice_into(out, scratch, input, input_sizes, dim, start, end, step):
+    axis = wrap_dim(dim, out.ndim)
+    return _placed(out, out[_sliced(out.ndim, dim, out.shape[axis], start, end, step)], input)
 
 
 def _slice_vjp(g, input_like, dim, start, end, step):
@@ -73,8 +92,10 @@ def slice_(input: Tensor, dim: Int = 0, start: Int | None = None, end: Int | Non
 
 
 @general(
-    vjp=lambda g, dim, start, end, step: op.slice(g, dim, start, end, step), grad_fn="SliceBackwardBackward0",
+    vjp=lambda g, dim, start, end, step: op.slice(g, dim, start, end, step),
+    grad_fn="SliceBackwardBackward0",
     batch="dims",
+    into=_slice_into,
 )
 def _slice_backward(
     input: Tensor, input_sizes: Sizes, dim: Int, start: Int | None, end: Int | None, step: Int
