@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ UNUSED = (
     "Set allow_unused=True if this is the desired behavior."
 )
 
+_by_creation = attrgetter("seq")
 _ONE = {dtype: Value(np.ones((), dtype)) for dtype in (f4, f8)}
 
 Cotangent = Any  # an array, or a Value when the backward pass itself is recorded
@@ -105,7 +107,7 @@ class Pass:
     def run(self) -> None:
         heap, pending, ctx = self.heap, self.pending, state.ctx
         as_values, keep, observer, anomaly = self.as_values, self.retain, self.observer, ctx.anomaly
-        whole_graph, leaves = self.needed is None, self.leaves
+        needed, leaves = self.needed, self.leaves
         while heap:
             if ctx.cancel:
                 raise Interrupted("interrupted")
@@ -118,7 +120,10 @@ class Pass:
             if node.freed:
                 raise _located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
             try:
-                results = node.op.pullback(node, g, as_values)
+                if as_values or node.outputs is not None:
+                    results = node.op.pullback(node, g, as_values)
+                else:
+                    results = node.op.pull(node, g)
             except Exception as error:
                 _located(error, node)
                 raise
@@ -135,7 +140,9 @@ class Pass:
                 r = results[k]
                 if r is None or target is None:
                     continue
-                if whole_graph and type(target) is Node and target.outputs is None:
+                if type(target) is Node and target.outputs is None:
+                    if needed is not None and target not in needed:
+                        continue
                     before = pending.get(target)
                     if before is None:
                         pending[target] = r
@@ -213,8 +220,10 @@ def reachable(roots: Sequence[Value]) -> list[Node]:
         if node in seen:
             continue
         seen.add(node)
-        stack.extend(e for e in node.edges if isinstance(e, Node) and e not in seen)
-    return sorted(seen, key=lambda n: n.seq)
+        for e in node.edges:
+            if type(e) is Node and e not in seen:
+                stack.append(e)
+    return sorted(seen, key=_by_creation)
 
 
 def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
@@ -222,8 +231,13 @@ def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
     wanted: set[object] = {v.node if v.node is not None else v for v in inputs}
     needed: set[Node] = set()
     for node in reachable(roots):
-        if node in wanted or any(e is not None and (e in wanted or e in needed) for e in node.edges):
+        if node in wanted:
             needed.add(node)
+            continue
+        for e in node.edges:
+            if e is not None and (e in needed or e in wanted):
+                needed.add(node)
+                break
     return needed
 
 

@@ -279,7 +279,17 @@ def _pointwise(op: Any, args: list[Any], at: list[Any], n: int) -> Any:
         for i, r in zip(op.arrays, ranks, strict=True):
             if at[i] is not None and r < rank:
                 given[i] = spaced(args[i], rank - r)
-    return op.run(given)
+    return op.ufunc(*given[:2]) if _at_once(op, given) else op.run(given)
+
+
+def _at_once(op: Any, args: list[Any]) -> bool:
+    """Whether the ufunc of an infix operator is all that is to be done: reals of one dtype and numbers."""
+    if op.ufunc is None or tuple(args[2:]) != op.rest:
+        return False
+    a, b = args[:2]
+    if type(a) is not np.ndarray:
+        return type(b) is np.ndarray and type(a) is float and b.dtype.kind == "f"
+    return a.dtype.kind == "f" and (type(b) is float or (type(b) is np.ndarray and b.dtype is a.dtype))
 
 
 def _mixed(args: list[Any]) -> bool:
