@@ -515,7 +515,13 @@ def grad(
     allow_unused: bool = True,
 ) -> tuple[Value | None, ...]:
     """Gradients of `outputs` with respect to `inputs`, as `torch.autograd.grad`; no `.grad` is touched."""
-    seeds = _check_roots(outputs, cotangents if cotangents is not None else [None] * len(outputs))
+    given = cotangents if cotangents is not None else [None] * len(outputs)
+    seeds = _check_roots(outputs, given)
+    tracer = state.ctx.tracer
+    if tracer is not None:
+        for seed, g in zip(seeds, given, strict=True):
+            if g is None:
+                tracer.constant(seed)
     retain = create_graph if retain_graph is None else retain_graph
     found = _gradients(outputs, seeds, inputs, retain=retain, create_graph=create_graph)
     if not allow_unused and any(g is None for g in found):

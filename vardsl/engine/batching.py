@@ -16,7 +16,7 @@ import numpy as np
 
 from vardsl.engine.backward import grad, reachable
 from vardsl.engine.context import enable_grad, state
-from vardsl.engine.value import OPS, Value
+from vardsl.engine.value import OPS, Value, fixed
 from vardsl.errors import Error, Interrupted
 
 BatchRule = Callable[[Any, list[Any], list[Any], int], Any]
@@ -257,7 +257,6 @@ def batch_rule(op: Any) -> BatchRule | None:
     "new dim"   the dimension that it names is one that it makes
     "pointwise" it works element by element, as the family "elementwise" does
     "leading"   it works on the last dimensions, whatever lies before them
-    "samples"   the first dimension of its first array is already one of samples, which the rows lengthen
     a function  of the operation, the arguments, the parts and the number of rows
 
     A rule gives NotImplemented for a call that it does not know: that one is done row by row.
@@ -374,20 +373,8 @@ def _leading(op: Any, args: list[Any], at: list[Any], n: int) -> Any:
     return op.run(given) if len(ranks) == 1 else NotImplemented
 
 
-def _samples(op: Any, args: list[Any], at: list[Any], n: int) -> Any:
-    if not only_first(op, at):
-        return NotImplemented
-    x, reshape = args[op.arrays[0]], OPS["reshape"]
-    samples = x.shape[1]
-    given = list(args)
-    given[op.arrays[0]] = reshape(x, (n * samples, *x.shape[2:]))
-    y = op.run(given)
-    return reshape(y, (n, samples, *y.shape[1:]))
-
-
 RULES: dict[str, BatchRule] = {
     "dims": _dims, "one dims": _one_dims, "new dim": _new_dim, "pointwise": _pointwise, "leading": _leading,
-    "samples": _samples,
 }  # fmt: skip
 
 
@@ -464,11 +451,7 @@ def _in_chunks(program: Program, given: Part, y: Any, n: int, create_graph: bool
             raise Interrupted("interrupted")
         count = min(at_once, n - start)
         seeds: Any = np.eye(count, n, start, y.dtype).reshape(count, *y.shape)
-        if on_values:
-            seeds = Value(seeds)
-            if ctx.tracer is not None:
-                ctx.tracer.constant(seeds)
-        chunks.append(program.run({given: seeds}, count))
+        chunks.append(program.run({given: fixed(seeds) if on_values else seeds}, count))
     return [_joined(column) for column in zip(*chunks, strict=True)]
 
 

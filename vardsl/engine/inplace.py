@@ -10,7 +10,16 @@ import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array, promote_dtypes
-from vardsl.engine.value import EPOCH, ONE_OF_SEVERAL, OPS, Node, Value, script_place, shared_counter
+from vardsl.engine.value import (
+    EPOCH,
+    ONE_OF_SEVERAL,
+    OPS,
+    Node,
+    Value,
+    fixed,
+    script_place,
+    shared_counter,
+)
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
@@ -149,7 +158,7 @@ class CopySlices:
         if as_values:
             hole = np.zeros(node.shape, bool)
             _view(hole, node.args)[...] = True
-            return [OPS["masked_fill"](g, Value(hole), 0), part]
+            return [OPS["masked_fill"](g, fixed(hole), 0), part]
         kept = np.array(g)
         _view(kept, node.args)[...] = 0
         return [kept, part]

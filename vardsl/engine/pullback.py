@@ -11,7 +11,7 @@ from vardsl.engine.context import enable_grad
 from vardsl.engine.recording import Recording
 from vardsl.engine.rule import NotImplementedRule, Rule, check_versions
 from vardsl.engine.tiles import add_up, folded_axes
-from vardsl.engine.value import OPS, Like, Node, Value
+from vardsl.engine.value import OPS, Like, Node, Value, fixed
 from vardsl.errors import GradError, InternalError
 
 multiply = np.multiply
@@ -166,7 +166,7 @@ class Pullback(Recording):
         for g, like in zip(row, node.outputs, strict=True):
             if g is None:
                 g = np.zeros(like.shape, like.dtype)
-                g = Value(g) if as_values else g
+                g = fixed(g) if as_values else g
             elif type(g) is not Value and g.shape != like.shape:
                 g = _spread(g, like.shape)
             full.append(g)

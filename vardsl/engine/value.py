@@ -550,6 +550,14 @@ def make_view(array: Array, of: Value, op: Any, args: Any, *, differentiable: bo
     return v
 
 
+def fixed(array: Array, requires_grad: bool = False) -> Value:
+    """A value of numbers that are the same whenever this is done; a plan that is being recorded is told."""
+    v = Value(array, requires_grad)
+    if state.ctx.tracer is not None:
+        state.ctx.tracer.constant(v)
+    return v
+
+
 def leaf(data: Any, dtype: Any = None, requires_grad: bool = False) -> Value:
     """A new leaf that owns a copy of `data`."""
     return Value(np.array(data, dtype=dtype), requires_grad)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import enable_grad, state
-from vardsl.engine.value import Node, Value, shared_counter
+from vardsl.engine.value import Node, Value, fixed, shared_counter
 from vardsl.errors import GradError, ScriptTypeError
 
 INT_INPUT = "only Tensors of floating point dtype can require gradients"
@@ -86,7 +86,7 @@ def lift(x: Any) -> Value:
     if type(x) is Value:
         return x
     if is_number(x):
-        return made(Value(np.array(float(x))))
+        return fixed(np.array(float(x)))
     if isinstance(x, (np.ndarray, np.generic)):
         return Value(np.asarray(x))
     raise ScriptTypeError(f"Thing passed to transform API must be Tensor, got {type(x)}")
@@ -119,14 +119,6 @@ def _seen(of: Value, new: Value) -> None:
     tracer = state.ctx.tracer
     if tracer is not None:
         tracer.alias(of, new)
-
-
-def made(v: Value) -> Value:
-    """A value of numbers that are the same whenever this is done; who listens is told."""
-    tracer = state.ctx.tracer
-    if tracer is not None:
-        tracer.constant(v)
-    return v
 
 
 def connected(outputs: Sequence[Any], own: Sequence[Value], since: int) -> bool:
@@ -173,7 +165,7 @@ def plain(x: Value) -> Any:
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> Value:
-    return made(Value(np.zeros(shape, dtype)))
+    return fixed(np.zeros(shape, dtype))
 
 
 def grad_enabled() -> bool:

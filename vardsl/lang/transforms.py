@@ -18,7 +18,7 @@ import numpy as np
 from vardsl.engine import backward as _backward
 from vardsl.engine.batching import gradients
 from vardsl.engine.context import enable_grad
-from vardsl.engine.value import Value
+from vardsl.engine.value import Value, fixed
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.lang.batch import vmap
 from vardsl.lang.custom import checkpoint, custom_grad
@@ -32,7 +32,6 @@ from vardsl.lang.lift import (
     inside,
     is_number,
     lift,
-    made,
     mark,
     plain,
     released,
@@ -348,7 +347,7 @@ def _row_by_row(y: Value, c: _Call) -> list[Value | None]:
     for k in range(y.array.size):
         seed = np.zeros(y.array.shape, y.array.dtype)
         seed.reshape(-1)[k] = 1
-        found = _maybe_grads([y], c.inputs, [made(Value(seed))], create=c.keep)
+        found = _maybe_grads([y], c.inputs, [fixed(seed)], create=c.keep)
         for column, g in zip(columns, found, strict=True):
             if g is not None:
                 column.append(g)
@@ -395,7 +394,7 @@ def _check_dependent(firsts: Sequence[Value]) -> None:
 
 
 def _one(y: Value) -> Value:
-    return made(Value(np.ones(y.array.shape, y.array.dtype)))
+    return fixed(np.ones(y.array.shape, y.array.dtype))
 
 
 def _single(c: _Call) -> Value:
@@ -444,7 +443,7 @@ def jvp(f: Function, inputs: Any, v: Any = None, create_graph: bool = False, str
     tangents = c.vector(v, c.inputs, c.several, INPUT_VECTOR)
     with enable_grad():
         # gᵀJ is linear in g: its derivative along g, against v, is Jv
-        gs = [made(Value(np.zeros(y.array.shape, y.array.dtype), True)) for y in c.outputs]
+        gs = [fixed(np.zeros(y.array.shape, y.array.dtype), True) for y in c.outputs]
         products = c.filled(_maybe_grads(c.outputs, c.inputs, gs, create=True))
         found = _maybe_grads(products, gs, tangents, create=c.keep)
     result = [_or_zeros(g, y) for g, y in zip(found, c.outputs, strict=True)]

@@ -29,6 +29,40 @@ def _with_bias(y: Array, bias: Array | None) -> Array:
     return y
 
 
+# ---- convolutions in rows ----------------------------------------------------------------------------------
+
+
+def _inside(x, axis):
+    """The rows of `x` as part of another dimension."""
+    shape = x.shape[1:]
+    return op.reshape(op.movedim(x, 0, axis), (*shape[:axis], -1, *shape[axis + 1 :]))
+
+
+def _in_front(x, axis, n):
+    """What `_inside` has made, with the rows in front again."""
+    return op.movedim(op.reshape(x, (*x.shape[:axis], n, -1, *x.shape[axis + 1 :])), axis, 0)
+
+
+def _conv_rows(conv, args, at, n):
+    """Rows of inputs are more samples, rows of kernels are more channels."""
+    input, weight, bias, *rest = args
+    if at[1] is None and at[2] is None:
+        return _in_front(conv.run([_inside(input, 0), weight, bias, *rest]), 0, n)
+    if at[0] is not None or bias is not None or rest[-1] != 1:
+        return NotImplemented
+    return _in_front(conv.run([input, _inside(weight, 0 if conv is op._conv else 1), None, *rest]), 1, n)
+
+
+def _kernel_rows(kernel, args, at, n):
+    """Rows of cotangents give rows of kernels, rows of inputs more channels in each."""
+    input, grad, *rest = args
+    if (at[0] is not None and at[1] is not None) or rest[-1] != 1:
+        return NotImplemented
+    if at[0] is None:
+        return _in_front(kernel.run([input, _inside(grad, 1), *rest]), 0, n)
+    return _in_front(kernel.run([_inside(input, 1), grad, *rest]), 1, n)
+
+
 @general(
     vjp={
         "input": lambda g, weight, input_like, stride, padding, dilation, groups: op._conv_adjoint(
@@ -40,7 +74,7 @@ def _with_bias(y: Array, bias: Array | None) -> Array:
         "bias": _sum_of_channels,
     },
     grad_fn="ConvolutionBackward0",
-    batch="samples",
+    batch=_conv_rows,
 )
 def _conv(
     input: Tensor, weight: Tensor, bias: Tensor | None, size: Ints, stride: Ints, padding: Ints,
@@ -61,7 +95,7 @@ def _conv(
         "bias": _sum_of_channels,
     },
     grad_fn="ConvolutionBackward0",
-    batch="samples",
+    batch=_conv_rows,
 )
 def _conv_adjoint(
     input: Tensor, weight: Tensor, bias: Tensor | None, size: Ints, stride: Ints, padding: Ints,
@@ -81,6 +115,7 @@ def _conv_adjoint(
         ),
     },
     grad_fn="ConvolutionBackwardBackward0",
+    batch=_kernel_rows,
 )
 def _conv_weight(
     input: Tensor, grad: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: Int

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.value import Value
+from vardsl.engine.value import Value, fixed
 from vardsl.errors import ScriptIndexError, ShapeError
 from vardsl.ops.define import op
 
@@ -105,7 +105,7 @@ def as_like(g, like):
 def zeros_of(g, like):
     """Zeros of another shape than a cotangent's, an array or a value as it is."""
     a = np.zeros(like.shape, dtype_of(g))
-    return Value(a) if type(g) is Value else a
+    return fixed(a) if type(g) is Value else a
 
 
 def check_part(part: tuple[int, ...], src: tuple[int, ...]) -> None:
