@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -327,13 +328,18 @@ def test_output_comes_before_the_diagnostic(folder: Path) -> None:
     assert run.stdout.startswith(b"before\nerror[shape]")
 
 
-def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A running command that has said that it is ready; it does not outlive the test."""
+    with subprocess.Popen(
         [*COMMAND, *arguments], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 ENDLESS = 'print "ready"\nlet i = 0\nwhile true { i += 1 }\n'
@@ -342,10 +348,10 @@ ENDLESS = 'print "ready"\nlet i = 0\nwhile true { i += 1 }\n'
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_signals(number: str, status: int, folder: Path) -> None:
     (folder / "ready.vd").write_text(ENDLESS)
-    process = started(folder, "ready.vd")
-    time.sleep(0.2)
-    process.send_signal(getattr(signal, number))
-    _, err = process.communicate(timeout=20)
+    with started(folder, "ready.vd") as process:
+        time.sleep(0.2)
+        process.send_signal(getattr(signal, number))
+        _, err = process.communicate(timeout=20)
     assert process.returncode == status
     assert b"Traceback" not in err
     if number == "SIGINT":
