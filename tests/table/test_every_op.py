@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.table import laws, make_index, recorded, replay, rows
+from tests.table import laws, make_index, planned, recorded, replay, rows
 from tests.table.recorded import Case, Tensor
 from vardsl.engine.dtypes import FLOAT64
 from vardsl.engine.op import Op
@@ -121,6 +121,20 @@ def test_rows_at_once_are_the_rows_one_by_one(name: str) -> None:
     for case in lawful_cases(name):
         found = rows.differences(case)
         assert not found, "\n".join([replay.call_text(case), *found])
+
+
+@pytest.mark.parametrize("name", [n for n in PRIMARY if n in RECORDED and n not in DRAWS])
+def test_a_plan_gives_the_same_bits(name: str) -> None:
+    for case in cases_of(name):
+        if planned.plannable(case):
+            found, _ = planned.problems(case)
+            assert not found, "\n".join([replay.call_text(case), *found])
+
+
+def test_most_calls_are_planned() -> None:
+    names = ("tanh", "mul", "layer_norm", "matmul", "sum", "cross_entropy")
+    cases = [case for name in names for case in cases_of(name) if planned.plannable(case) and case.first]
+    assert sum(planned.problems(case)[1] for case in cases) > 0.8 * len(cases)
 
 
 @pytest.mark.parametrize("name", [n for n in IN_PLACE if n[:-1] in RECORDED])

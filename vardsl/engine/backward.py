@@ -11,7 +11,7 @@ import numpy as np
 
 from vardsl.engine.context import enable_grad, no_grad, state
 from vardsl.engine.dtypes import Array, f4, f8
-from vardsl.engine.value import OPS, Like, Node, Value
+from vardsl.engine.value import OPS, Like, Node, Value, shared_counter
 from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
 
 SECOND_TIME = (
@@ -393,22 +393,35 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
             leaf._grad = _kept(g) if create_graph else Value(_owned(g.array, leaf).copy())
         else:
             with enable_grad(create_graph):
-                leaf._grad = before + g
+                total = before + g
+            if create_graph or journal is not None or not _adds_in_place(leaf, before):
+                leaf._grad = total
+            else:
+                _overwrite(before, total.array)
         if ctx.tracer is not None:
-            ctx.tracer.accumulate(leaf, before, g)
+            ctx.tracer.accumulate(leaf, before, g if before is None else total)
         return
     if before is None:
         leaf._grad = Value(_owned(g, leaf))
-    elif before.requires_grad or journal is not None or before.array.dtype != leaf.array.dtype:
+    elif journal is not None or not _adds_in_place(leaf, before):
         leaf._grad = Value(np.asarray(np.add(before.array, g)))
     else:
         if ctx.savepoint is not None:
             ctx.savepoint.keep(before.array)
         np.add(before.array, g, before.array)
-        if before.vc is not None:
-            before.vc[0] += 1
-        else:
-            before.vc = [1]
+        shared_counter(before)[0] += 1
+
+
+def _adds_in_place(leaf: Value, before: Value) -> bool:
+    return not before.requires_grad and before.array.dtype == leaf.array.dtype
+
+
+def _overwrite(before: Value, total: Array) -> None:
+    savepoint = state.ctx.savepoint
+    if savepoint is not None:
+        savepoint.keep(before.array)
+    np.copyto(before.array, total, "same_kind")
+    shared_counter(before)[0] += 1
 
 
 def _kept(g: Value) -> Value:

@@ -61,7 +61,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
 @elementwise(
     vjp={
         "input": lambda g: g,
-        "tensor1": lambda g, tensor2, value: g * (value / tensor2),
+        "tensor1": lambda g, tensor2, value: g * op.div(value, tensor2),
         "tensor2": lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
     },
     plain=lambda input, tensor1, tensor2, value: op.add(input, op.div(value * tensor1, tensor2)),

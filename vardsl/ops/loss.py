@@ -89,7 +89,7 @@ def no_gradient(name, **given):
 
 def _mse_vjp(g, input, target, reduction):
     size = input_size(input)
-    return (input - target) * (g * (2.0 / size if reduction == "mean" and size else 2.0))
+    return op.sub(input, target) * (g * (2.0 / size if reduction == "mean" and size else 2.0))
 
 
 def input_size(x):
@@ -163,7 +163,7 @@ def l1_loss(
 
 
 def _huber_slope(input, target, delta):
-    d = input - target
+    d = op.sub(input, target)
     return op.where(op.abs(d) < delta, d, op.sign(d) * delta)
 
 
@@ -207,7 +207,7 @@ def huber_loss(
 
 
 def _smooth_slope(input, target, beta):
-    d = input - target
+    d = op.sub(input, target)
     return op.where(op.abs(d) < beta, d / beta, op.sign(d))
 
 

@@ -307,8 +307,8 @@ def log1p(input: Tensor):
 @elementwise(
     np.logaddexp,
     vjp=(
-        lambda g, input, other: g / (1 + op.exp(other - input)),
-        lambda g, input, other: g / (1 + op.exp(input - other)),
+        lambda g, input, other: g / (1 + op.exp(op.sub(other, input))),
+        lambda g, input, other: g / (1 + op.exp(op.sub(input, other))),
     ),
     inplace=False,
     kernel_name="logaddexp_cpu",
@@ -328,8 +328,8 @@ def logaddexp(input: Tensor, other: Tensor):
 @elementwise(
     np.logaddexp2,
     vjp=(
-        lambda g, input, other: g / (1 + op._number_pow(2, other - input)),
-        lambda g, input, other: g / (1 + op._number_pow(2, input - other)),
+        lambda g, input, other: g / (1 + op._number_pow(2, op.sub(other, input))),
+        lambda g, input, other: g / (1 + op._number_pow(2, op.sub(input, other))),
     ),
     inplace=False,
     kernel_name="logaddexp2_cpu",

@@ -33,6 +33,8 @@ def _softmax_vjp(g, y, dim):
 
 
 def _softmax_into(out, scratch, input, dim):
+    if not input.ndim or not input.size:
+        return None
     top = scratch(_row_shape(input, dim), input.dtype)
     return [
         *_top_into(top, scratch, input, dim),
@@ -44,6 +46,8 @@ def _softmax_into(out, scratch, input, dim):
 
 
 def _log_softmax_into(out, scratch, input, dim):
+    if not input.ndim or not input.size:
+        return None
     top, powers = scratch(_row_shape(input, dim), input.dtype), scratch(input.shape, input.dtype)
     return [
         *_top_into(top, scratch, input, dim),

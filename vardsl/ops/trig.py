@@ -83,15 +83,15 @@ def atan(input: Tensor):
 
 def _over_square(input, other):
     """One over the squared distance from the origin, and 0 there."""
-    square = input * input + other * other
+    square = op.add(input * input, other * other)
     return op._where(square == 0, 0, op.reciprocal(square))
 
 
 @elementwise(
     np.arctan2,
     vjp={
-        "input": lambda g, input, other: g * other * _over_square(input, other),
-        "other": lambda g, input, other: g * -input * _over_square(input, other),
+        "input": lambda g, input, other: op.mul(g, other) * _over_square(input, other),
+        "other": lambda g, input, other: op.mul(g, -input) * _over_square(input, other),
     },
     promote="float",
     numbers=False,
@@ -221,7 +221,9 @@ def sinc(input: Tensor):
 
 
 @elementwise(
-    np.hypot, vjp=(lambda g, input, y: g * (input / y), lambda g, other, y: g * (other / y)), numbers=False
+    np.hypot,
+    vjp=(lambda g, input, y: g * op.div(input, y), lambda g, other, y: g * op.div(other, y)),
+    numbers=False,
 )
 def hypot(input: Tensor, other: Tensor):
     """Length of the hypotenuse: sqrt(input**2 + other**2), without overflow.

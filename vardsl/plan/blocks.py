@@ -155,7 +155,7 @@ class Blocked:
             a: Any = whole[x] if x in whole else array(x)
             if len(x.shape) == ndim and x.shape[0] == self.rows:
                 if a.size > 1 and not any(a.strides):
-                    return a[(0,) * a.ndim]
+                    return a[(*(0,) * a.ndim, ...)]
                 return a[i:j]
             return a
 
@@ -260,14 +260,9 @@ def _pointwise(
     step: Step, args: list[Any], out: Any, scratch: Callable[..., Any]
 ) -> list[tuple[Any, tuple[Any, ...]]]:
     ufunc = pointwise_ufunc(step.op, step.args)
-    if ufunc is not None:
-        given = [
-            a if isinstance(a, (np.ndarray, np.generic)) else scalar(a, out.dtype) for a in args[: ufunc.nin]
-        ]
-        if all(a.dtype == given[0].dtype for a in given) and (
-            given[0].dtype == out.dtype or out.dtype.kind == "b"
-        ):
-            return [(ufunc, (*given, out))]
+    given = None if ufunc is None else operands(ufunc, args, out)
+    if given is not None:
+        return [(positional(ufunc), (*given, out))]
     into = step.op.facts.get("into")
     calls = None if into is None else into(out, scratch, *args)
     return calls if calls is not None else [(_Pointwise(step.op), (out, *args))]
@@ -282,6 +277,37 @@ def pointwise_ufunc(op: Op, args: Sequence[Any]) -> Any:
     if isinstance(op.ufunc, np.ufunc) and len(args) > 2 and tuple(args[2:]) == op.rest:
         return op.ufunc
     return None
+
+
+def operands(ufunc: Any, args: Sequence[Any], out: Any) -> list[Any] | None:
+    """What a ufunc is called with where no operand needs a cast, or None.
+
+    All arrays must be of one dtype, which is the result's unless that is a truth value. A plain number
+    becomes an array only beside reals: next to others it may make the result a real.
+    """
+    given = args[: ufunc.nin]
+    dtypes = {a.dtype for a in given if isinstance(a, (np.ndarray, np.generic))}
+    if len(dtypes) != 1:
+        return None
+    (dtype,) = dtypes
+    if dtype != out.dtype and out.dtype.kind != "b":
+        return None
+    numbers = any(not isinstance(a, (np.ndarray, np.generic)) for a in given)
+    if numbers and dtype.kind != "f":
+        return None
+    return [a if isinstance(a, (np.ndarray, np.generic)) else scalar(a, dtype) for a in given]
+
+
+def positional(ufunc: Any) -> Callable[..., Any]:
+    """The ufunc as something that takes its `out` by position, which NumPy deprecates for these two."""
+    found: Callable[..., Any] = _POSITIONAL.get(ufunc, ufunc)
+    return found
+
+
+_POSITIONAL: dict[Any, Callable[..., Any]] = {
+    np.maximum: lambda a, b, out: np.maximum(a, b, out=out),
+    np.minimum: lambda a, b, out: np.minimum(a, b, out=out),
+}
 
 
 class _Pointwise:

@@ -24,6 +24,9 @@ from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 # Elements up to which results are copied out of their buffers; larger ones are handed over. A gradient is
 # free again when the next turn clears it, a name is bound until the next turn is over.
 COPY_GRADIENTS, COPY_NAMES = 1024, 1 << 20
+# What a name is bound to where that is no new value: one that was read, one that an earlier name has, or a
+# leaf's gradient.
+READ, TWIN, GRADIENT = -1, -2, -3
 
 
 class Plan:
@@ -40,6 +43,7 @@ class Plan:
         self.arrays = [v.array if type(v) is Value else None for v in reads]
         self.facts = [_facts(v) for v in reads]
         self.grads_in = tracer.grads_in
+        self.known: dict[Value, Value] = {}  # the gradients that `_takes` has looked at
         self.first_clear = tracer.first_clear
         self.cleared = [leaf for leaf, g in tracer.grads_out.items() if g is None]
         self.needs_none = [
@@ -49,8 +53,11 @@ class Plan:
         ]
         self.steps, same = optimise(tracer.steps, lambda same: self._wanted(tracer, results, same))
         self.inputs = dict(tracer.inputs)
-        self.outputs = [self._output(tracer, r, same) for r in results]
+        self.outputs = [self._output(tracer, results, k, same) for k in range(len(results))]
         self.grads_out = [(leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None]
+        # gradients that are added to in their memory, how often, and those that were there at entry
+        self.added = {leaf: n for leaf, n in tracer.added.items() if n}
+        self.summed = {leaf for leaf in self.added if tracer.found.get(leaf) is leaf._grad}
         forget(self.steps)
         self.writes = _count_writes(self.steps)
         # an error is found again by the statements; gradients that they clear before that need not be put
@@ -71,15 +78,26 @@ class Plan:
             raise Unplannable(tracer.failed)
         return [final(s, same) for s in wanted]
 
-    def _output(self, tracer: Tracer, r: Any, same: dict[Slot, Slot]) -> tuple[Any, Node | None, int]:
+    def _output(
+        self, tracer: Tracer, results: Sequence[Any], at: int, same: dict[Slot, Slot]
+    ) -> tuple[Any, Node | None, int]:
+        r = results[at]
         if type(r) is not Value:
             if isinstance(r, tuple):
                 raise Unplannable("a tuple is bound")
             return r, None, 0
+        for k in range(at):
+            if results[k] is r:
+                return k, None, TWIN
+        for leaf in tracer.leaves.values():
+            if leaf._grad is r:
+                return leaf, None, GRADIENT
+        if any(g is r for g in tracer.found.values()):
+            raise Unplannable("a gradient from before is bound")
         slot = final(tracer.slot(r), same)
         for k, v in enumerate(self.reads):
             if v is r:
-                return k, None, -1
+                return k, None, READ
         if r.base is not None or slot.kind == "input" or r._requires:
             raise Unplannable("a view or a new leaf is bound")
         if unfinished(r):
@@ -101,6 +119,19 @@ class Plan:
         written = self._is(k, changed)
         others = [self.arrays[j] for j in self.inputs if j != k and (written or self._is(j, changed))]
         return not any(np.may_share_memory(v.array, a) for a in others)
+
+    def _takes(self, leaf: Value, g: Value) -> bool:
+        """Whether a gradient found on a leaf is like the one that was there while recording."""
+        slot = self.grads_in[leaf]
+        if g.array.shape != slot.shape or g.array.dtype != slot.array.dtype or g.requires_grad or g.hooks:
+            return False
+        if leaf in self.summed:
+            others = [self.arrays[k] for k in self.inputs]
+            others += [v._grad.array for v in self.grads_in if v is not leaf and v._grad is not None]
+            if any(np.may_share_memory(g.array, a) for a in others):
+                return False
+        self.known[leaf] = g
+        return True
 
     def _is(self, k: int, values: Sequence[Value]) -> bool:
         return any(self.reads[k] is w for w in values)
@@ -133,7 +164,7 @@ class Plan:
                 return None
         for leaf, slot in self.grads_in.items():
             g = leaf._grad
-            if g is None or g.array.shape != slot.shape:
+            if g is None or (g is not self.known.get(leaf) and not self._takes(leaf, g)):
                 return None
             self.layout.buffers[slot][...] = g.array
         cleared = [leaf._grad for leaf in self.first_clear] if self.restores else []
@@ -187,6 +218,7 @@ class Plan:
         if ctx.anomaly or ctx.journal is not None:
             return False
         if EPOCH[0] != self.epoch or not all(map(is_, reads, self.reads)):
+            self.known.clear()
             if not self._same(reads):
                 return False
             self.epoch = EPOCH[0]
@@ -197,6 +229,9 @@ class Plan:
         if ctx.savepoint is not None:
             for v, _ in self.writes:
                 ctx.savepoint.keep(v.array)
+            for leaf in self.summed:
+                if leaf._grad is not None:
+                    ctx.savepoint.keep(leaf._grad.array)
 
     def _same(self, reads: Sequence[Any]) -> bool:
         """Whether what is read is, one by one, what the plan was made for, or may stand in its place."""
@@ -245,7 +280,9 @@ class Plan:
         self.needs_none = [leaf if v is old else v for v in self.needs_none]
         self.first_clear = {leaf if v is old else v for v in self.first_clear}
         self.grads_out = [(leaf if v is old else v, s) for v, s in self.grads_out]
+        self.outputs = [(leaf if w is old else w, n, i) for w, n, i in self.outputs]
         self.writes = [(leaf if v is old else v, n) for v, n in self.writes]
+        self.added = {leaf if v is old else v: n for v, n in self.added.items()}
         self._lay_out()
         return True
 
@@ -253,7 +290,14 @@ class Plan:
         for leaf in self.cleared:
             leaf._grad = None
         for leaf, slot, small in self.given_grads:
-            leaf._grad = Value(small.copy() if small is not None else self._give(slot, COPY_GRADIENTS))
+            g = leaf._grad
+            if g is not None and leaf in self.summed:
+                np.copyto(g.array, self.layout.array(slot))
+            else:
+                g = Value(small.copy() if small is not None else self._give(slot, COPY_GRADIENTS))
+                leaf._grad = g
+            if leaf in self.added:
+                shared_counter(g)[0] += self.added[leaf]
         for v, n in self.writes:
             shared_counter(v)[0] += n
         results = []
@@ -262,8 +306,12 @@ class Plan:
                 v = Value(small.copy() if small is not None else self._give(what, COPY_NAMES))
                 v._node, v.index = node, index
                 results.append(v)
-            elif index == -1:
+            elif index == READ:
                 results.append(reads[what])
+            elif index == TWIN:
+                results.append(results[what])
+            elif index == GRADIENT:
+                results.append(what._grad)
             else:
                 results.append(what)
         return tuple(results)

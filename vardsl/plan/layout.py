@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.casting import scalar
 from vardsl.engine.op import Op
-from vardsl.plan.blocks import Blocked, cluster, pointwise_ufunc
+from vardsl.plan.blocks import Blocked, cluster, operands, pointwise_ufunc, positional
 from vardsl.plan.trace import Slot, Step, Write, alike
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -41,7 +40,6 @@ class Layout:
         self.places = places or {}
         self.kept = set(kept)
         self.buffers: dict[Slot, Any] = dict(given)
-        self.direct = _direct_writes(steps, self.kept)
         self.scratches: dict[Any, Any] = {}
         self.program: list[Instruction] = []
         self.notes: list[str] = []
@@ -50,6 +48,9 @@ class Layout:
             self._release(buffer)
         ordered = cluster(steps)
         flat = [s for item in ordered for s in (item.steps if type(item) is Blocked else [item])]
+        streamed = {s for item in ordered if type(item) is Blocked for s in item.made | item.folded}
+        direct = _direct_writes(flat, self.kept)
+        self.direct = {source: target for source, target in direct.items() if source not in streamed}
         last = _last_uses(flat, self.kept)
         for k, item in enumerate(ordered):
             if type(item) is Blocked:
@@ -109,12 +110,9 @@ class Layout:
 
     def _calls(self, item: Step, arrays: list[Any], out: Any) -> list[Instruction]:
         ufunc = pointwise_ufunc(item.op, item.args)
-        if ufunc is not None and all(
-            x.dtype == out.dtype for x in arrays[: ufunc.nin] if isinstance(x, np.ndarray)
-        ):
-            given: list[Any] = arrays[: ufunc.nin]
-            numbers = [x if isinstance(x, np.ndarray) else scalar(x, out.dtype) for x in given]
-            return [(ufunc, (*numbers, out))]
+        given = None if ufunc is None else operands(ufunc, arrays, out)
+        if given is not None:
+            return [(positional(ufunc), (*given, out))]
         into = item.op.facts.get("into")
         calls: list[Instruction] | None = None if into is None else into(out, self._scratch, *arrays)
         return calls if calls is not None else [(_generic(item.op, arrays, out), ())]

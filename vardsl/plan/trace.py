@@ -89,6 +89,9 @@ class Tracer:
         self.kept: list[Any] = []
         self.inputs: list[tuple[int, Slot]] = []
         self.grads_in: dict[Value, Slot] = {}
+        self.found: dict[Value, Value] = {}  # the gradients of these at entry
+        self.added: dict[Value, int] = {}  # how often a leaf's gradient was added to in its memory
+        self.renamed: set[int] = set()  # values whose memory has other names too
         self.grads_out: dict[Value, Slot | None] = {}
         self.first_clear: set[Value] = set()
         self.last_clear = 0  # how many steps came before the last of these
@@ -131,6 +134,7 @@ class Tracer:
             for leaf in self.leaves.values():
                 if leaf._grad is v and leaf not in self.grads_out:
                     found = self.grads_in[leaf] = self._new("grad", v, v.array, leaf)
+                    self.found[leaf] = v
                     return found
             self.fail("a value from outside is used")
             found = self._new("const", v, v.array)
@@ -154,6 +158,8 @@ class Tracer:
             self._lower(lowered, bound, result)
             return
         args = [self._argument(a) for a in bound]
+        if op.family == "view":
+            self.renamed.update(id(b) for b in bound if type(b) is Value)
         results = result if isinstance(result, tuple) else (result,)
         outs = tuple(self._new("temp", r, r.array) for r in results)
         self.steps.append(Step(op, args, outs))
@@ -171,6 +177,7 @@ class Tracer:
 
     def alias(self, of: Value, new: Value) -> None:
         self.slots[id(new)] = self.slot(of)
+        self.renamed.add(id(of))
         self.kept.append(new)
 
     def constant(self, v: Value) -> None:
@@ -196,16 +203,28 @@ class Tracer:
             if id(seed) not in self.slots:
                 self._new("const", seed, seed.array)
 
-    def accumulate(self, leaf: Value, before: Value | None, g: Any) -> None:
+    def accumulate(self, leaf: Value, before: Value | None, g: Value) -> None:
+        """A leaf receives its first gradient `g`, or one that makes what it had `before` the sum `g`."""
         if id(leaf) not in self.leaves:
             self.fail("a leaf from outside receives a gradient")
         if leaf.hooks:
             self.fail("a hook")
         assert leaf._grad is not None
-        if before is None:
-            self.slots[id(leaf._grad)] = self.slot(g)
-            self.kept.append(leaf._grad)
+        if before is not None and leaf._grad is before:
+            self._added(leaf, before, g)
+        else:
+            self.added[leaf] = 0
+            if before is None:
+                self.slots[id(leaf._grad)] = self.slot(g)
+                self.kept.append(leaf._grad)
         self.grads_out[leaf] = self.slot(leaf._grad)
+
+    def _added(self, leaf: Value, before: Value, total: Value) -> None:
+        """The gradient's memory holds `total` from here on."""
+        if id(before) in self.renamed:
+            self.fail("a gradient that has another name is added to")
+        self.added[leaf] = self.added.get(leaf, 0) + 1
+        self.slots[id(before)] = self.memory[id(before.array)] = self.slot(total)
 
     def cleared(self, leaf: Value) -> None:
         """`zero_grad`: the leaf's gradient is none from here on."""

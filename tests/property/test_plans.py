@@ -1,0 +1,101 @@
+"""Plans change nothing: generated training loops, examples and golden scripts, run with them and without.
+
+`VARDSL_PROGRAMS=5000 pytest tests/property/test_plans.py` runs more; what differs is shown as few statements by
+`python tests/property/both_ways.py SEED`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from both_ways import Run, compared, difference
+from training import training_program
+
+from vardsl.lang.files import Permissions
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = [p for f in ("examples", "tests/golden") for p in sorted((ROOT / f).rglob("*.vd"))]
+PROGRAMS = int(os.environ.get("VARDSL_PROGRAMS", "400"))
+
+# Each made a difference once.
+FOUND = {
+    "the gradient that was there is added to in its memory": """
+        let w = var [1., 2.] grad
+        backward sum(w)
+        let g = w.grad
+        for i in range(9) { loss = sum(w * w); backward loss }
+        print g
+    """,
+    "two names of one value": """
+        let x = rand(3)
+        for i in range(9) { y = tanh(x); z = y }
+        z += 1
+        print y
+    """,
+    "a name of a gradient": """
+        let w = var [1., 2.] grad
+        for i in range(9) { zero_grad w; loss = sum(w * w); backward loss; g = w.grad }
+        g += 1
+        print w.grad
+    """,
+    "a gradient of another dtype": """
+        let w = var [1., 2.] grad
+        for i in range(9) { loss = sum(w * w); backward loss; if i == 6 { w.grad = w.grad.double() } }
+    """,
+    "a gradient in memory that is read": """
+        let w = var [1., 2.] grad
+        let x = [3., 4.]
+        for i in range(12) { loss = sum(w * x); backward loss; y = x * 2; if i == 6 { w.grad = x } }
+    """,
+    "gradients in the same memory": """
+        let w = var [1., 2.] grad
+        let v = var [3., 4.] grad
+        for i in range(12) { loss = sum(w * v); backward loss; if i == 6 { w.grad = v.grad } }
+    """,
+    "a large change of a parameter": """
+        let w = var randn(240000) grad
+        for i in range(4) { zero_grad w; loss = sum(w * w); backward loss; no_grad { w -= 0.1 * w.grad } }
+    """,
+    "a number beside large rows that only the region before knows": """
+        let w = var randn(210000) grad
+        for i in range(4) { loss = sum(w * (mean(w) * w)); backward loss }
+    """,
+    "large comparisons with numbers": """
+        let x = randn(210000)
+        let k = arange(210000) % 7
+        let m = k > 3
+        for i in range(4) { a = tanh(x); b = a < 0.25; c = k < 2.5; d = exp(x); e = maximum(k, k); f = eq(m, 2); g = gt(k, 1) }
+    """,
+}
+
+
+def many(first: int, count: int, *, large: bool = False) -> None:
+    planned = 0
+    for seed in range(first, first + count):
+        text = training_program(seed, large=large).text()
+        run = Run(text, plan=True)
+        planned += run.planned > 0
+        found = compared(run, Run(text, plan=False))
+        assert found is None, f"seed {'large ' if large else ''}{seed}: {found}\n{text}"
+    assert planned >= count // 6, "hardly anything is planned: the programs test nothing"
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_differed_once(name: str) -> None:
+    assert difference(FOUND[name].replace("\n        ", "\n")) is None
+
+
+def test_training_loops() -> None:
+    many(0, PROGRAMS)
+
+
+def test_training_loops_over_large_arrays() -> None:
+    many(0, max(PROGRAMS // 40, 1), large=True)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_scripts(path: Path) -> None:
+    here = Permissions(path.parent, [path.parent], [])
+    assert difference(path.read_text(encoding="utf-8"), permissions=here) is None
