@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from random import Random
 
 from mutate import damaged
@@ -28,7 +27,7 @@ def meaning(node: object) -> object:
         left_out = ("span", "name_span", "path_span")
         return (
             type(node).__name__,
-            *(meaning(getattr(node, f.name)) for f in fields(node) if f.name not in left_out),
+            *(meaning(getattr(node, f)) for f in type(node).fields if f not in left_out),
         )
     return tuple(map(meaning, node)) if isinstance(node, tuple) else node
 

@@ -8,7 +8,6 @@ parameters named twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from vardsl.errors import Error, Label, ManyErrors, ScriptNameError, ScriptSyntaxError, ScriptTypeError
@@ -33,7 +32,6 @@ from vardsl.syntax import ast
 MAX_ERRORS = 20
 
 
-@dataclass
 class Checked:
     """A program whose names are resolved.
 
@@ -43,22 +41,25 @@ class Checked:
     captured  names of the file that stand inside some function
     """
 
-    source: Source
-    program: ast.Program
-    names: dict[int, AnySlot] = field(default_factory=dict)
-    blocks: dict[int, BlockScope] = field(default_factory=dict)
-    functions: dict[int, BlockScope] = field(default_factory=dict)
-    captured: frozenset[str] = frozenset()
-    errors: list[Error] = field(default_factory=list)
+    def __init__(self, source: Source, program: ast.Program) -> None:
+        self.source = source
+        self.program = program
+        self.names: dict[int, AnySlot] = {}
+        self.blocks: dict[int, BlockScope] = {}
+        self.functions: dict[int, BlockScope] = {}
+        self.captured: frozenset[str] = frozenset()
+        self.errors: list[Error] = []
 
 
-@dataclass
 class _Call:
     """A call of a script's function by name, held against its parameters when all bindings are known."""
 
-    node: ast.Call
-    slot: AnySlot
-    extra: int
+    __slots__ = ("extra", "node", "slot")
+
+    def __init__(self, node: ast.Call, slot: AnySlot, extra: int) -> None:
+        self.node = node
+        self.slot = slot
+        self.extra = extra
 
 
 def check(

@@ -8,8 +8,7 @@ of a planner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from vardsl.lang import builtins
@@ -69,14 +68,18 @@ class RegionLike(Protocol):
     def ahead(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
 class Run:
     """A run with the names that it reads before it binds them, and those that it binds, each at its first
     place."""
 
-    statements: tuple[ast.Stmt, ...]
-    reads: tuple[ast.Name, ...]
-    binds: tuple[ast.Name, ...]
+    __slots__ = ("binds", "reads", "statements")
+
+    def __init__(
+        self, statements: Sequence[ast.Stmt], reads: Iterable[ast.Name], binds: Iterable[ast.Name]
+    ) -> None:
+        self.statements = tuple(statements)
+        self.reads = tuple(reads)
+        self.binds = tuple(binds)
 
     @property
     def carries(self) -> bool:
@@ -111,7 +114,7 @@ def _closed(run: list[ast.Stmt], is_builtin: IsBuiltin) -> Iterator[Run | ast.St
     names = _Names(is_builtin)
     for s in run:
         names.statement(s)
-    yield Run(tuple(run), tuple(names.reads.values()), tuple(names.binds.values()))
+    yield Run(run, names.reads.values(), names.binds.values())
 
 
 def _plannable(s: ast.Stmt, is_builtin: IsBuiltin) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from importlib import import_module
 
 from vardsl.syntax.words import HARD_KEYWORDS, SOFT_KEYWORDS
 
@@ -90,10 +90,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         if k.casefold() == folded and k != name:
             return k
     cutoff = 0.75 if len(name) <= 3 else 0.7
-    found = get_close_matches(name, known, 1, cutoff)
+    matches = import_module("difflib").get_close_matches
+    found: list[str] = matches(name, known, 1, cutoff)
     if not found:
         by_fold = {k.casefold(): k for k in known}
-        found = [by_fold[m] for m in get_close_matches(folded, list(by_fold), 1, cutoff)]
+        found = [by_fold[m] for m in matches(folded, list(by_fold), 1, cutoff)]
     return found[0] if found else None
 
 

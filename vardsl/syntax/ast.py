@@ -6,37 +6,62 @@ where it is used, and a plain `str` (with its span beside it) where it is only a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from typing import Any, NoReturn, dataclass_transform
 
 from vardsl.source import Span
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Node:
+@dataclass_transform(eq_default=False, frozen_default=True)
+class Kind(type):
+    """The kind of a node: it has the fields of its base and those that are declared in it, in this order.
+
+    A dataclass would be the same, but Python text is written and compiled for each one of them, and that
+    takes longer than all else that a short script needs.
+    """
+
+    fields: tuple[str, ...]
+    setters: tuple[Callable[[Any, Any], None], ...]
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Kind:
+        own = tuple(body.get("__annotations__", ()))
+        fields = (*bases[0].fields, *own) if bases else own  # type: ignore[attr-defined]
+        made = super().__new__(cls, name, bases, {**body, "__slots__": own, "__match_args__": fields})
+        made.fields = fields
+        made.setters = tuple([getattr(made, field).__set__ for field in fields])
+        return made
+
+
+class Node(metaclass=Kind):
     span: Span
 
+    def __init__(self, *values: Any) -> None:
+        for put, value in zip(type(self).setters, values, strict=True):
+            put(self, value)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is never changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is never changed")
+
     def __repr__(self) -> str:
-        # one for all of them: generated in each class it costs at start-up, as comparing would
-        given = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        given = ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).fields)
         return f"{type(self).__name__}({given})"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Expr(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Stmt(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Program(Node):
     body: tuple[Stmt, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Block(Node):
     """`{ … }`; the span includes the braces."""
 
@@ -47,7 +72,6 @@ class Block(Node):
 
 
 # ---- statements -------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Let(Stmt):
     """`let a = e`, `let a, (b, c) = e`; target is a Name or TupleExpr of Names."""
 
@@ -55,7 +79,6 @@ class Let(Stmt):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Assign(Stmt):
     """`a = e`; target is Name, Index, Member or a TupleExpr of those."""
 
@@ -63,7 +86,6 @@ class Assign(Stmt):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AugAssign(Stmt):
     """`a += e`; `op` is the operator without `=`: `+ - * / // % ** @`."""
 
@@ -72,7 +94,6 @@ class AugAssign(Stmt):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Update(Stmt):
     """`update w -= e`: in place and outside the graph."""
 
@@ -81,17 +102,14 @@ class Update(Stmt):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Print(Stmt):
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ExprStmt(Stmt):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Backward(Stmt):
     """`backward a, b with g, h retain create step`; `gradients` is empty or as long as `roots`."""
 
@@ -102,14 +120,12 @@ class Backward(Stmt):
     step: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ZeroGrad(Stmt):
     """`zero_grad a, b`; no targets: every variable in scope."""
 
     targets: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class If(Stmt):
     """`otherwise` is None, a Block, or another If for `else if`."""
 
@@ -118,13 +134,11 @@ class If(Stmt):
     otherwise: Block | If | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class While(Stmt):
     condition: Expr
     body: Block
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class For(Stmt):
     """`for i in e { }`; target is a Name or TupleExpr of Names."""
 
@@ -133,28 +147,23 @@ class For(Stmt):
     body: Block
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Break(Stmt):
     pass
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Continue(Stmt):
     pass
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NoGrad(Stmt):
     body: Block
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Param(Node):
     name: str
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FnDef(Stmt):
     """`fn f(x, y=2) = e` (body is an Expr) or `fn f(x) { … }` (body is a Block)."""
 
@@ -164,12 +173,10 @@ class FnDef(Stmt):
     body: Expr | Block
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Return(Stmt):
     value: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Minimize(Stmt):
     """`minimize e over a, b using o steps n until t`."""
 
@@ -180,52 +187,44 @@ class Minimize(Stmt):
     until: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Graph(Stmt):
     value: Expr
     to: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explain(Stmt):
     value: Expr
     wrt: tuple[Expr, ...]
     to: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Why(Stmt):
     """`why e`, `why nan`, `why error`; the two words arrive as Names."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Plot(Stmt):
     values: tuple[Expr, ...]
     to: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Import(Stmt):
     path: str
     path_span: Span
     alias: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Assert(Stmt):
     condition: Expr
     message: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Del(Stmt):
     names: tuple[Name, ...]
 
 
 # ---- expressions ------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Number(Expr):
     """An integer, or a real (also `inf`-sized literals); `text` is the spelling."""
 
@@ -233,23 +232,19 @@ class Number(Expr):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bool(Expr):
     value: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NoneLit(Expr):
     pass
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class String(Expr):
     value: str
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Field(Node):
     """`{expr:spec}` of an f-string; the spec may hold fields itself."""
 
@@ -257,7 +252,6 @@ class Field(Node):
     spec: tuple[str | Field, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FString(Expr):
     """`parts` alternates literal text (escapes resolved) and fields."""
 
@@ -265,14 +259,12 @@ class FString(Expr):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ListLit(Expr):
     """`[a, b]`: a tensor, or the sequence that a parameter takes when written directly as that argument."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NumberRow(Expr):
     """An innermost row of plain numbers, kept as values: a fast path of `ListLit` for long literals.
 
@@ -284,7 +276,6 @@ class NumberRow(Expr):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TupleExpr(Expr):
     """`(a, b)` with parentheses in the span, or bare `a, b`; `parens` says which."""
 
@@ -292,21 +283,18 @@ class TupleExpr(Expr):
     parens: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Paren(Expr):
     """`( e )`, kept for the formatter and for spans."""
 
     inner: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Name(Expr):
     """A use or a binding of a name, NFKC-normalised."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Conditional(Expr):
     """`value if condition else otherwise`"""
 
@@ -315,7 +303,6 @@ class Conditional(Expr):
     otherwise: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pipe(Expr):
     """`x |> f` or `x |> f(y)`: `call` is the right side as written."""
 
@@ -323,7 +310,6 @@ class Pipe(Expr):
     call: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BoolOp(Expr):
     """A flat chain of `and` or of `or`."""
 
@@ -331,12 +317,10 @@ class BoolOp(Expr):
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Not(Expr):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Compare(Expr):
     """`first ops[0] rest[0] ops[1] rest[1] …` with ops of `== != < <= > >= in`, `not in`."""
 
@@ -345,7 +329,6 @@ class Compare(Expr):
     rest: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Chain(Expr):
     """A flat left-associative chain of binary operators of one level (`|`, `&`, `+ -`, or `* / // % @`).
 
@@ -358,7 +341,6 @@ class Chain(Expr):
     rest: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unary(Expr):
     """`-x`, `+x`, `~x`"""
 
@@ -366,13 +348,11 @@ class Unary(Expr):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Power(Expr):
     base: Expr
     exponent: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Var(Expr):
     """`var OPERAND [DTYPE] [grad]`"""
 
@@ -381,7 +361,6 @@ class Var(Expr):
     grad: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Arg(Node):
     """A positional (`name` is None) or keyword argument."""
 
@@ -389,13 +368,11 @@ class Arg(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Call(Expr):
     function: Expr
     args: tuple[Arg, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Slice(Expr):
     """`a:b:c` within an index."""
 
@@ -404,12 +381,10 @@ class Slice(Expr):
     step: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Ellipsis_(Expr):
     """`...` within an index."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Index(Expr):
     """`x[i, a:b, ...]`"""
 
@@ -417,14 +392,12 @@ class Index(Expr):
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Member(Expr):
     value: Expr
     name: str
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Lambda(Expr):
     """`fn(x, y=2) = e`"""
 

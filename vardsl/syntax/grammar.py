@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,25 +21,36 @@ END = "$END"
 SHIPPED = Path(__file__).with_name("tables.json")
 
 
-@dataclass(frozen=True, slots=True)
 class Rule:
     """`origin` is made of `size` values by the callback `name`; None passes a single value on as it is."""
 
-    origin: str
-    size: int
-    name: str | None
+    __slots__ = ("name", "origin", "size")
+
+    def __init__(self, origin: str, size: int, name: str | None) -> None:
+        self.origin = origin
+        self.size = size
+        self.name = name
 
 
-@dataclass(frozen=True)
 class Tables:
     """LALR tables: `actions[state][terminal]` is a state to shift to, or `~k` to reduce by `rules[k]`."""
 
-    actions: tuple[dict[str, int], ...]
-    gotos: tuple[dict[str, int], ...]
-    rules: tuple[Rule, ...]
-    starts: dict[str, tuple[int, int]]
-    terminals: dict[str, tuple[int, str]]
-    scanner: re.Pattern[str]
+    __slots__ = ("actions", "gotos", "rules", "scanner", "starts", "terminals")
+
+    def __init__(
+        self,
+        actions: Iterable[dict[str, int]],
+        gotos: Iterable[dict[str, int]],
+        rules: Iterable[Rule],
+        starts: dict[str, tuple[int, int]],
+        terminals: dict[str, tuple[int, str]],
+    ) -> None:
+        self.actions = tuple(actions)
+        self.gotos = tuple(gotos)
+        self.rules = tuple(rules)
+        self.starts = starts
+        self.terminals = terminals
+        self.scanner = scanner(terminals)
 
 
 def grammar_text() -> str:
@@ -89,14 +99,12 @@ def load(text: str, grammar: str) -> Tables | None:
     if content["grammar"] != _digest(grammar):
         return None
     rows = content["rows"]
-    terminals = {name: (priority, pattern) for name, (priority, pattern) in content["terminals"].items()}
     return Tables(
-        actions=tuple(rows[action] for action, _ in content["states"]),
-        gotos=tuple(rows[goto] for _, goto in content["states"]),
-        rules=tuple(Rule(*rule) for rule in content["rules"]),
+        actions=[rows[action] for action, _ in content["states"]],
+        gotos=[rows[goto] for _, goto in content["states"]],
+        rules=[Rule(*rule) for rule in content["rules"]],
         starts={start: (first, last) for start, (first, last) in content["starts"].items()},
-        terminals=terminals,
-        scanner=scanner(terminals),
+        terminals={name: (priority, pattern) for name, (priority, pattern) in content["terminals"].items()},
     )
 
 
@@ -140,14 +148,12 @@ def build(grammar: str) -> Tables:
                 actions[number][symbol] = numbers[argument]
             else:
                 gotos[number][symbol] = numbers[argument]
-    terminals = {t.name: (t.priority, t.pattern.to_regexp()) for t in lark.terminals}
     return Tables(
-        actions=tuple(actions),
-        gotos=tuple(gotos),
-        rules=tuple(_rule(rule) for rule in lark.rules),
+        actions,
+        gotos,
+        rules=[_rule(rule) for rule in lark.rules],
         starts={start: (numbers[conf.start_state], numbers[conf.end_state]) for start, conf in confs.items()},
-        terminals=terminals,
-        scanner=scanner(terminals),
+        terminals={t.name: (t.priority, t.pattern.to_regexp()) for t in lark.terminals},
     )
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from unicodedata import normalize
+from importlib import import_module
 
 from vardsl.source import Span
 from vardsl.syntax.grammar import END, Tables
@@ -112,6 +111,12 @@ ROW = re.compile(
 )
 
 
+def _normalized(word: str) -> str:
+    """The name that a word with other than ASCII letters spells."""
+    name: str = import_module("unicodedata").normalize("NFKC", word)
+    return name
+
+
 class TooDeep(Exception):
     """Brackets or operators nest deeper than `MAX_DEPTH`."""
 
@@ -120,34 +125,35 @@ class TooDeep(Exception):
         self.span = span
 
 
-@dataclass(slots=True)
 class Token:
     """A terminal of the grammar with its place in the source."""
 
-    type: str
-    text: str
-    start: int
-    end: int
+    __slots__ = ("end", "start", "text", "type")
+
+    def __init__(self, type: str, text: str, start: int, end: int) -> None:
+        self.type = type
+        self.text = text
+        self.start = start
+        self.end = end
 
     @property
     def span(self) -> Span:
         return Span(self.start, self.end)
 
 
-@dataclass(slots=True)
 class Bracket:
     """An open bracket: what closes it, what stands before it, and the nesting of its content on top of it."""
 
-    token: Token
-    closer: str
-    after: str = "SEP"
-    named_function: bool = False
-    loose: int = 0
-    nots: int = 0
-    tight: int = 0
+    __slots__ = ("after", "closer", "loose", "named_function", "nots", "tight", "token")
+
+    def __init__(self, token: Token, closer: str, after: str = "SEP", named_function: bool = False) -> None:
+        self.token = token
+        self.closer = closer
+        self.after = after
+        self.named_function = named_function
+        self.loose = self.nots = self.tight = 0
 
 
-@dataclass
 class Lexer:
     """Tokens of `text[start:end]`; the last one is `$END`.
 
@@ -155,25 +161,28 @@ class Lexer:
     in_field  inside a field of an f-string: `}`, `:` and `!` outside brackets end the text
     """
 
-    text: str
-    tables: Tables
-    start: int = 0
-    end: int = -1
-    in_field: bool = False
-    depth: int = 0
-    actions: dict[str, int] = field(default_factory=dict)
-    brackets: list[Bracket] = field(default_factory=list)
-    last: str = "SEP"
-    before: str = "SEP"
-    closed: Bracket | None = None
-    position: int = 0
-
-    def __post_init__(self) -> None:
-        self.position = self.start
-        if self.end < 0:
-            self.end = len(self.text)
+    def __init__(
+        self,
+        text: str,
+        tables: Tables,
+        start: int = 0,
+        end: int = -1,
+        *,
+        in_field: bool = False,
+        depth: int = 0,
+    ) -> None:
+        self.text = text
+        self.tables = tables
+        self.position = start
+        self.end = end if end >= 0 else len(text)
+        self.in_field = in_field
+        self.depth = depth
+        self.actions: dict[str, int] = {}
+        self.brackets: list[Bracket] = []
+        self.last = self.before = "SEP"
+        self.closed: Bracket | None = None
         # the nesting of the text outside all brackets is kept in a bracket that is never closed
-        self.bottom = Bracket(Token("LBRACE", "", self.start, self.start), "")
+        self.bottom = Bracket(Token("LBRACE", "", start, start), "")
         self.top = self.bottom
 
     def __iter__(self) -> Iterator[Token]:
@@ -188,7 +197,7 @@ class Lexer:
                 kind, stop = self._word(start, stop)
                 word = text[start:stop]
                 if not word.isascii() and kind == "NAME":
-                    word = normalize("NFKC", word)
+                    word = _normalized(word)
             elif kind == "NEWLINE" or kind == "SEMICOLON":
                 if not self._separates(kind):
                     continue
@@ -227,7 +236,7 @@ class Lexer:
         if not word.isascii():
             if not word.isidentifier():
                 return "BAD_CHAR", stop
-            word = normalize("NFKC", word)
+            word = _normalized(word)
         kind = TERMINAL_OF.get(word)
         if kind is None or self.last == "DOT":
             return "NAME", stop

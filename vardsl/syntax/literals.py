@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable
+from importlib import import_module
 
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -103,7 +103,8 @@ def _too_large(span: Span) -> Slip:
     )
 
 
-_ESCAPE = re.compile(
+# Patterns of strings are compiled for the first one.
+_ESCAPE = (
     r"\\(?:\r\n|([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|N\{([^{}]*)\}|([\s\S]))"
 )
 _SIMPLE = {
@@ -126,7 +127,7 @@ def unescape(text: str, offset: int) -> str:
     """The text of a string's inside, which starts at `offset` of the source."""
     if "\\" not in text:
         return text
-    return _ESCAPE.sub(lambda found: _character(found, offset), text)
+    return re.sub(_ESCAPE, lambda found: _character(found, offset), text)
 
 
 def _character(found: re.Match[str], offset: int) -> str:
@@ -142,7 +143,8 @@ def _character(found: re.Match[str], offset: int) -> str:
         return chr(code)
     if name is not None:
         try:
-            return unicodedata.lookup(name)
+            character: str = import_module("unicodedata").lookup(name)
+            return character
         except KeyError:
             raise Slip(
                 span, "there is no character of that name", "for example \\N{GREEK SMALL LETTER ALPHA}"
@@ -160,8 +162,8 @@ def string(token: Token) -> ast.String:
 
 
 ParseField = Callable[[int, int], tuple[ast.Expr, int]]
-_PLAIN = re.compile(r"(?:[^{}\\]|\{\{|\}\}|\\N\{[^{}]*\}|\\[^{}])+")
-_SPEC = re.compile(r"[^{}]+")
+_PLAIN = r"(?:[^{}\\]|\{\{|\}\}|\\N\{[^{}]*\}|\\[^{}])+"
+_SPEC = r"[^{}]+"
 
 
 def fstring(token: Token, parse_field: ParseField) -> ast.FString:
@@ -169,7 +171,7 @@ def fstring(token: Token, parse_field: ParseField) -> ast.FString:
     parts: list[str | ast.Field] = []
     text, at, end = token.text, 2, len(token.text) - 1
     while at < end:
-        plain = _PLAIN.match(text, at, end)
+        plain = re.compile(_PLAIN).match(text, at, end)
         if plain is not None:
             parts.append(_plain(plain[0], token.start + at))
             at = plain.end()
@@ -229,7 +231,7 @@ def _field(token: Token, at: int, end: int, parse_field: ParseField, depth: int)
     if text[at : at + 1] == ":" and at < end:
         at += 1
         while at < end and text[at] != "}":
-            plain = _SPEC.match(text, at, end)
+            plain = re.compile(_SPEC).match(text, at, end)
             if plain is not None:
                 spec.append(unescape(plain[0], base + at))
                 at = plain.end()

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from vardsl.encoding import MAX_SOURCE
 from vardsl.errors import Error, Label, LimitError, ManyErrors, ScriptSyntaxError
 from vardsl.source import Source, Span
-from vardsl.syntax import ast, literals, mistakes
+from vardsl.syntax import ast, literals
 from vardsl.syntax.build import callbacks
 from vardsl.syntax.grammar import END, Tables, tables
 from vardsl.syntax.lexer import MAX_DEPTH, Lexer, Token, TooDeep
 from vardsl.syntax.literals import Slip
-from vardsl.syntax.situation import Situation
 
 MAX_ERRORS = 20
 
@@ -66,7 +64,7 @@ def check_text(source: Source, max_source: int) -> None:
     if found is None:
         return
     code = ord(found[0])
-    name = unicodedata.name(found[0], "NUL" if code == 0 else "a surrogate").lower() if code else "NUL"
+    name = import_module("unicodedata").name(found[0], "a surrogate").lower() if code else "NUL"
     line, column = source.position(found.start())
     raise ScriptSyntaxError(
         f"the invisible character U+{code:04X} ({name}) is not allowed at line {line}, column {column}",
@@ -90,13 +88,20 @@ def _hops() -> dict[tuple[int, int, str], int]:
     return {}
 
 
-@dataclass(slots=True)
+def _mistakes() -> Any:
+    """What there is to say about a text that is no program; loaded for the first one."""
+    return import_module("vardsl.syntax.mistakes")
+
+
 class Mark:
     """Where a statement began: how many brackets were open, how high the stack was, its first token."""
 
-    brackets: int
-    height: int
-    head: Token | None = None
+    __slots__ = ("brackets", "head", "height")
+
+    def __init__(self, brackets: int, height: int) -> None:
+        self.brackets = brackets
+        self.height = height
+        self.head: Token | None = None
 
 
 class Parser:
@@ -181,7 +186,7 @@ class Parser:
             state = stack[-1]
             action = actions[state].get(kind)
             if action is None:
-                raise mistakes.unexpected(self._situation(token))
+                raise self._unexpected(token)
             if action >= 0:
                 convert = _VALUES.get(kind)
                 values.append(token if convert is None else convert(token, self))
@@ -237,12 +242,14 @@ class Parser:
             self.marks.pop()
 
     # ---- errors -----------------------------------------------------------------------------------
-    def _situation(self, token: Token) -> Situation:
+    def _unexpected(self, token: Token) -> Error:
         head = self.marks[-1].head
         if self.fresh or head is None:
             head = token
-        stands = accepts(self.tables, self.stack)
-        return Situation(self.source, self.lexer, token, tuple(self.recent), head, stands)
+        mistakes, stands = _mistakes(), accepts(self.tables, self.stack)
+        at = mistakes.Situation(self.source, self.lexer, token, tuple(self.recent), head, stands)
+        error: Error = mistakes.unexpected(at)
+        return error
 
     def _slip(self, slip: Slip) -> Error:
         kind = LimitError if slip.limit else ScriptSyntaxError
@@ -261,7 +268,7 @@ class Parser:
         if lexer.in_field:
             return Token(END, "", token.start, token.start)
         mismatched = token.type in ("BAD_RPAR", "BAD_RSQB") and lexer.top.closer in (")", "]")
-        if token.type != END and (mismatched or mistakes.is_unclosed(lexer, token)):
+        if token.type != END and (mismatched or _mistakes().is_unclosed(lexer, token)):
             lexer.leave_line(token, self.recent[-1].end if self.recent else token.start, brackets)
             token = next(tokens)
         while True:

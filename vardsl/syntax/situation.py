@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vardsl.errors import Label
 from vardsl.source import Source, Span
 from vardsl.syntax.grammar import END
@@ -12,7 +10,6 @@ from vardsl.syntax.lexer import Lexer, Token
 _NOTHING = Token("SEP", "", 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
 class Situation:
     """A token that cannot stand where it stands, what came before it, and what could stand there.
 
@@ -20,12 +17,21 @@ class Situation:
     head     the first token of the statement, `token` itself if there is none before it
     """
 
-    source: Source
-    lexer: Lexer
-    token: Token
-    recent: tuple[Token, ...]
-    head: Token
-    accepts: frozenset[str]
+    def __init__(
+        self,
+        source: Source,
+        lexer: Lexer,
+        token: Token,
+        recent: tuple[Token, ...],
+        head: Token,
+        accepts: frozenset[str],
+    ) -> None:
+        self.source = source
+        self.lexer = lexer
+        self.token = token
+        self.recent = recent
+        self.head = head
+        self.accepts = accepts
 
     @property
     def previous(self) -> Token:

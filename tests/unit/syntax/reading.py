@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from vardsl.errors import Error, ManyErrors
 from vardsl.source import Source
 from vardsl.syntax import ast
@@ -51,7 +49,7 @@ def shape(node: object) -> object:
         left_out = ("span", "name_span", "path_span", "text")
         return (
             type(node).__name__,
-            *(shape(getattr(node, f.name)) for f in fields(node) if f.name not in left_out),
+            *(shape(getattr(node, f)) for f in type(node).fields if f not in left_out),
         )
     if isinstance(node, tuple):
         return tuple(map(shape, node))

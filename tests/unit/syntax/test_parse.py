@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
 from vardsl.errors import ScriptSyntaxError
@@ -275,7 +273,7 @@ def nodes(node: object) -> list[ast.Node]:
         return [n for item in node for n in nodes(item)]
     if not isinstance(node, ast.Node):
         return []
-    return [node, *(n for f in fields(node) for n in nodes(getattr(node, f.name)))]
+    return [node, *(n for f in type(node).fields for n in nodes(getattr(node, f)))]
 
 
 def test_every_span_is_inside_its_parents_and_begins_and_ends_at_a_token() -> None:
@@ -284,7 +282,7 @@ def test_every_span_is_inside_its_parents_and_begins_and_ends_at_a_token() -> No
     for outer in nodes(tree):
         piece = text[outer.span.start : outer.span.end]
         assert piece and piece == piece.strip(), outer
-        for inner in nodes(tuple(getattr(outer, f.name) for f in fields(outer))):
+        for inner in nodes(tuple(getattr(outer, f) for f in type(outer).fields)):
             assert outer.span.start <= inner.span.start <= inner.span.end <= outer.span.end, (outer, inner)
 
 
