@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,10 +40,10 @@ from vardsl.errors import (
 from vardsl.lang import builtins, members
 from vardsl.lang.cache import ScriptCache
 from vardsl.lang.code import global_name
-from vardsl.lang.files import Permissions, read_bytes
 from vardsl.lang.literals import tensor as literal_tensor
 from vardsl.lang.modules import FileSpace, Module
 from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Shown, Warned
+from vardsl.lang.permissions import Permissions
 from vardsl.lang.pieces import Piece, Translation, execute
 from vardsl.lang.places import FileName, here
 from vardsl.lang.runtime import Runtime
@@ -74,6 +73,11 @@ def draw(error: Error | Warning_) -> str:
     """The picture of an error; what makes it is loaded for the first one."""
     text: str = import_module("vardsl.display.diagnostics").draw(error)
     return text
+
+
+def _source_in(path: str, shown: str) -> Source:
+    """The source in a file that may be read."""
+    return decode(shown, import_module("vardsl.lang.files").read_bytes(path, shown, MAX_SOURCE))
 
 
 def _is_keyword(name: str) -> bool:
@@ -133,8 +137,8 @@ class Session:
             ":str": self.runtime.to_str,
             ":set_printoptions": self.runtime.set_printoptions,
         }
-        self.modules: dict[Path, FileSpace] = {}
-        self.importing: list[Path] = []
+        self.modules: dict[str, FileSpace] = {}
+        self.importing: list[str] = []
         self.space = self._new_space(permissions.folder)
         self.last_error: Error | None = None
         self.regions: dict[str, Region] = {}
@@ -338,7 +342,7 @@ class Session:
     def _out_of_time(self) -> None:
         self.runtime.level[1] = -1
 
-    def _new_space(self, folder: Path, path: Path | None = None) -> FileSpace:
+    def _new_space(self, folder: str, path: str | None = None) -> FileSpace:
         helpers = self.runtime.helpers()
         space = FileSpace(helpers, self.builtins, folder, path)
         space.names[".import_names"] = lambda path, names: self._import_names(space, path, names)
@@ -452,7 +456,7 @@ class Session:
         """The names that a plain import brings, without running it; None where that cannot be told."""
         try:
             path = self.permissions.readable(statement.path, space.folder)
-            source = decode(statement.path, read_bytes(path, statement.path, MAX_SOURCE))
+            source = _source_in(path, statement.path)
         except Error:
             return None
         names: Iterable[str] | None = _front().names_brought(source)
@@ -462,7 +466,7 @@ class Session:
         real = self.permissions.readable(path, space.folder)
         if real in self.importing or real == space.path:
             chain = " imports ".join(
-                p.name
+                os.path.basename(p)
                 for p in [
                     *self.importing[self.importing.index(real) if real in self.importing else 0 :],
                     real,
@@ -474,8 +478,8 @@ class Session:
             return found
         if len(self.importing) >= MAX_IMPORTS:
             raise LimitError(f"imports are nested more than {MAX_IMPORTS} deep, the limit")
-        source = decode(path, read_bytes(real, path, MAX_SOURCE))
-        module = self._new_space(real.parent, real)
+        source = _source_in(real, path)
+        module = self._new_space(os.path.dirname(real), real)
         self.importing.append(real)
         try:
             self._run(source, module, complete=True)

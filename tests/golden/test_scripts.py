@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vardsl import Session, golden
-from vardsl.lang.files import Permissions
+from vardsl.lang.permissions import Permissions
 from vardsl.source import Source
 from vardsl.syntax.format import format_source
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from textwrap import fill
 
 OPS = Path(__file__).parents[2] / "vardsl" / "ops"
 DECORATORS = {"elementwise", "general", "view", "composite", "fused", "nondiff", "creation", "inplace_op"}
@@ -64,9 +65,18 @@ def index() -> dict[str, str]:
 
 def main() -> None:
     path = OPS / "index.py"
-    head = path.read_text(encoding="utf-8").split("FAMILIES")[0]
-    body = "".join(f'    "{name}": "{module}",\n' for name, module in index().items())
-    text = f"{head}FAMILIES: dict[str, str] = {{\n{body}}}\n"
+    head = path.read_text(encoding="utf-8").split("_NAMES")[0]
+    families: dict[str, list[str]] = {}
+    for name, module in index().items():
+        families.setdefault(module, []).append(name)
+    body = "".join(
+        f'    "{module}": """\n{fill(" ".join(names), 108, break_on_hyphens=False)}\n""",\n'
+        for module, names in sorted(families.items())
+    )
+    text = (
+        f"{head}_NAMES = {{\n{body}}}\n"
+        "FAMILIES: dict[str, str] = {name: family for family, names in _NAMES.items() for name in names.split()}\n"
+    )
     scratch = path.with_suffix(".new")
     scratch.write_text(text, encoding="utf-8")
     scratch.replace(path)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import vardsl
-from vardsl.lang.files import Permissions
 from vardsl.lang.outcome import Outcome, Printed, Shown
+from vardsl.lang.permissions import Permissions
 
 
 def test_the_example_of_the_language_page() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from importlib import import_module
 
 from vardsl.apps.options import UsageError
 from vardsl.encoding import decode
@@ -24,10 +23,10 @@ def read_script(name: str) -> Source:
     if name == "-":
         return read_stdin()
     try:
-        path = Path(name)
-        if stat.S_ISDIR(path.stat().st_mode):
+        if stat.S_ISDIR(os.stat(name).st_mode):
             raise IsADirectoryError(21, "Is a directory")
-        data = path.read_bytes()
+        with open(name, "rb") as file:
+            data = file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"cannot read {name}: {reason}", "the name of a script is needed here") from None
@@ -44,7 +43,7 @@ def read_stdin() -> Source:
 def scripts(paths: Sequence[str]) -> Iterator[str]:
     """The scripts that are named, and those in folders that are named, in order."""
     for name in paths:
-        path = Path(name)
+        path = import_module("pathlib").Path(name)
         if name != "-" and path.is_dir():
             yield from (str(p) for p in sorted(path.rglob("*" + SUFFIX)) if p.is_file())
         else:
@@ -57,7 +56,7 @@ def replace(name: str, text: str) -> None:
     temporary = None
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode)
-        fd, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".vardsl-")
+        fd, temporary = import_module("tempfile").mkstemp(dir=os.path.dirname(target), prefix=".vardsl-")
         with os.fdopen(fd, "w", encoding="utf-8", newline="") as f:
             f.write(text)
             f.flush()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from vardsl.apps.options import Line
@@ -13,8 +12,8 @@ from vardsl.apps.progress import ProgressLine
 from vardsl.apps.terminal import OK, SIGNALS
 from vardsl.errors import Error, Warning_
 from vardsl.lang.cache import ScriptCache
-from vardsl.lang.files import Permissions
 from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Warned
+from vardsl.lang.permissions import AnyPath, Permissions
 from vardsl.session import ScriptFunction, Session
 
 SANDBOX = {"max_memory": 256_000_000, "max_time": 10.0, "max_steps": 10_000_000, "max_output": 1_000_000}
@@ -27,7 +26,7 @@ def limits_of(line: Line) -> dict[str, Any] | None:
     return limits or None
 
 
-def permissions_of(line: Line, folder: Path, *, own: bool) -> Permissions:
+def permissions_of(line: Line, folder: AnyPath, *, own: bool) -> Permissions:
     """What may be read and written; with `own` (the prompt, code, piped input) everything below `folder`."""
     read, write = list(line.get("allow_read", ())), list(line.get("allow_write", ()))
     if not line.get("sandbox"):
@@ -37,7 +36,7 @@ def permissions_of(line: Line, folder: Path, *, own: bool) -> Permissions:
     return Permissions(folder, read, write)
 
 
-def session_options(line: Line, folder: Path, *, own: bool) -> dict[str, Any]:
+def session_options(line: Line, folder: AnyPath, *, own: bool) -> dict[str, Any]:
     """Keyword arguments of `Session` from the command line."""
     return {
         "seed": line.get("seed"),
@@ -48,7 +47,7 @@ def session_options(line: Line, folder: Path, *, own: bool) -> dict[str, Any]:
 
 
 def session_for(
-    line: Line, folder: Path, *, own: bool = False, emit: Emit | None = None, **changed: Any
+    line: Line, folder: AnyPath, *, own: bool = False, emit: Emit | None = None, **changed: Any
 ) -> Session:
     """A session for the options of a command line."""
     return Session(**{**session_options(line, folder, own=own), "emit": emit, **changed})
@@ -64,7 +63,7 @@ def report(error: Error | Warning_, color: str) -> None:
     import_module("vardsl.apps.report").report(error, color)
 
 
-def run(line: Line, folder: Path, go: Callable[[Session], Any], *, own: bool) -> int:
+def run(line: Line, folder: AnyPath, go: Callable[[Session], Any], *, own: bool) -> int:
     """Runs something in a new session, reports what goes wrong, and gives the status."""
     stream = Stream(line)
     try:

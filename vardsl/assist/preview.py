@@ -16,7 +16,7 @@ from vardsl.engine.value import Value
 from vardsl.errors import Error, ShapeError
 from vardsl.lang import members
 from vardsl.lang.effects import CALLING, RANDOM
-from vardsl.lang.files import Permissions
+from vardsl.lang.permissions import Permissions
 from vardsl.lang.scope import sub_nodes
 from vardsl.ops.index import FAMILIES
 from vardsl.session import Session

@@ -7,9 +7,9 @@ import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from vardsl.engine.dtypes import Array
+
 State = tuple[Array, int, float | None, int]
 
 _TWO_PI = 2 * np.pi

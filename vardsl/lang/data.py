@@ -23,8 +23,9 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array, number_dtype
 from vardsl.engine.value import Value
 from vardsl.errors import Error, IoError, LimitError, ScriptTypeError, ScriptValueError, ShapeError
-from vardsl.lang.files import Permissions, problem
+from vardsl.lang.files import problem
 from vardsl.lang.members import kind_of
+from vardsl.lang.permissions import Permissions
 
 FORMATS = (".csv", ".npy", ".npz")
 MAX_HEADER = 1 << 16

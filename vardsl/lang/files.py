@@ -1,8 +1,6 @@
-"""Which files a script may read and write, and how they are opened, read and replaced.
+"""Files opened, read and replaced one component of their path after the other, without following links.
 
-A path is looked up below an allowed folder one component after the other, without following links, so that
-what is opened is what was allowed. Reading may start from a link that leads to an allowed place; writing
-never goes through one. A file is replaced whole or not at all.
+So what is opened is what was allowed (`lang/permissions.py`). A file is replaced whole or not at all.
 """
 
 from __future__ import annotations
@@ -11,12 +9,12 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from vardsl.errors import Error, IoError
+from vardsl.lang.permissions import components
 
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -26,65 +24,16 @@ _BY_FOLDER = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 
 
-class Permissions:
-    """Folders below which files may be read or written; relative paths start at `folder`."""
-
-    __slots__ = ("_written", "folder", "read", "write")
-
-    def __init__(self, folder: str | Path, read: Iterable[str | Path], write: Iterable[str | Path]) -> None:
-        self.folder = Path(folder).resolve()
-        self.read = [Path(p).resolve() for p in read]
-        write = list(write)
-        self.write = [Path(p).resolve() for p in write]
-        # as the folders were spelled, perhaps by way of a link: that much of a path is the user's own word
-        self._written = [Path(os.path.abspath(p)) for p in write]
-
-    def readable(self, path: str, base: Path | None = None) -> Path:
-        """The real path of a file that may be read. Raises IoError."""
-        return self._within(path, base, self.read, "read")
-
-    def writable(self, path: str) -> Path:
-        """The real path of a file that may be written. Raises IoError."""
-        return self._within(path, None, self.write, "write")
-
-    def open(self, path: str) -> BinaryIO:
-        """A regular file that may be read, open. Raises IoError."""
-        real = self.readable(path)
-        root = next(a for a in self.read if real == a or a in real.parents)
-        return open_regular(real, path, root)
-
-    def replace(self, path: str, write: Callable[[BinaryIO], None]) -> None:
-        """Makes `path` the file that `write` writes, whole or not at all. Raises IoError."""
-        self.writable(path)
-        spelled = Path(os.path.normpath(self.folder / path))
-        for root, real in zip([*self._written, *self.write], [*self.write, *self.write], strict=True):
-            if root in spelled.parents:
-                return replace_file(real, spelled.relative_to(root).parts, path, write)
-        raise IoError(f"{path} leads through a link, and files are not written through links")
-
-    def _within(self, path: str, base: Path | None, allowed: list[Path], what: str) -> Path:
-        if "\0" in path:
-            raise IoError("a path cannot hold a NUL character")
-        try:
-            real = Path(os.path.realpath((base or self.folder) / path))
-        except (OSError, ValueError) as error:
-            raise IoError(f"{path}: {error}") from None
-        if not any(real == a or a in real.parents for a in allowed):
-            hint = f"--allow-{what} {real.parent} would let it"
-            raise IoError(f"this script may not {what} {path}", refused=True, hint=hint)
-        return real
-
-
 class _Folder:
     """An open folder, or where the system has no such thing its path."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
         self.fd = os.open(path, _PASS | _BINARY) if _BY_FOLDER else None
 
     def enter(self, name: str) -> None:
         """Goes into a folder of this folder. Raises OSError where that is a link or no folder."""
-        self.path = self.path / name
+        self.path = os.path.join(self.path, name)
         if self.fd is None:
             return
         inner = os.open(name, _PASS | NO_LINK | _BINARY, dir_fd=self.fd)
@@ -93,27 +42,27 @@ class _Folder:
 
     def open(self, name: str, flags: int, mode: int = 0o666) -> int:
         if self.fd is None:
-            return os.open(self.path / name, flags | _BINARY, mode)
+            return os.open(os.path.join(self.path, name), flags | _BINARY, mode)
         return os.open(name, flags | NO_LINK | _BINARY, mode, dir_fd=self.fd)
 
     def status(self, name: str) -> os.stat_result | None:
         """What stands under a name, a link as a link, or None."""
         try:
             if self.fd is None:
-                return os.lstat(self.path / name)
+                return os.lstat(os.path.join(self.path, name))
             return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def rename(self, name: str, to: str) -> None:
         if self.fd is None:
-            os.replace(self.path / name, self.path / to)
+            os.replace(os.path.join(self.path, name), os.path.join(self.path, to))
         else:
             os.replace(name, to, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def remove(self, name: str) -> None:
         if self.fd is None:
-            os.unlink(self.path / name)
+            os.unlink(os.path.join(self.path, name))
         else:
             os.unlink(name, dir_fd=self.fd)
 
@@ -136,7 +85,7 @@ class _Folder:
 
 
 @contextmanager
-def _folder(root: Path, parts: tuple[str, ...]) -> Iterator[_Folder]:
+def _folder(root: str, parts: tuple[str, ...]) -> Iterator[_Folder]:
     folder = _Folder(root)
     try:
         for name in parts:
@@ -146,12 +95,12 @@ def _folder(root: Path, parts: tuple[str, ...]) -> Iterator[_Folder]:
         folder.close()
 
 
-def open_regular(real: Path, shown: str, root: Path | None = None) -> BinaryIO:
+def open_regular(real: str, shown: str, root: str | None = None) -> BinaryIO:
     """A regular file at a real path below `root`, open for reading. Raises IoError."""
-    root = root or real.parent
+    root = root or os.path.dirname(real)
     if real == root:
-        raise IoError(f"{shown} is a folder" if root.is_dir() else f"{shown} is not a file")
-    parts = real.relative_to(root).parts
+        raise IoError(f"{shown} is a folder" if os.path.isdir(root) else f"{shown} is not a file")
+    parts = components(real, root)
     try:
         with _folder(root, parts[:-1]) as folder:
             # without O_NONBLOCK a FIFO would be waited for
@@ -179,7 +128,7 @@ def _kind(mode: int) -> str:
     return "a link" if stat.S_ISLNK(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
 
 
-def read_bytes(path: Path, shown: str, limit: int) -> bytes:
+def read_bytes(path: str, shown: str, limit: int) -> bytes:
     """The contents of a regular file. Raises IoError."""
     with open_regular(path, shown) as file:
         try:
@@ -210,7 +159,7 @@ class _Sink(io.RawIOBase):
         return os.write(self.fd, data)
 
 
-def replace_file(root: Path, parts: tuple[str, ...], shown: str, write: Callable[[BinaryIO], None]) -> None:
+def replace_file(root: str, parts: tuple[str, ...], shown: str, write: Callable[[BinaryIO], None]) -> None:
     """Makes the file at `parts` below `root` what `write` writes, or leaves it as it is. Raises IoError."""
     try:
         with _folder(root, parts[:-1]) as folder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from vardsl.errors import ScriptTypeError
@@ -16,7 +15,7 @@ class FileSpace:
     __slots__ = ("captured", "folder", "names", "own", "path")
 
     def __init__(
-        self, helpers: dict[str, Any], builtins: dict[str, Any], folder: Path, path: Path | None = None
+        self, helpers: dict[str, Any], builtins: dict[str, Any], folder: str, path: str | None = None
     ) -> None:
         self.names: dict[str, Any] = {"__vardsl__": self, "__builtins__": builtins, **helpers}
         self.names[".names"] = self.names

@@ -8,17 +8,18 @@ place, skips the single-child rules of the precedence ladder, and can go on afte
 from __future__ import annotations
 
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
 
 from vardsl.syntax.words import TERMINAL_OF
 
 START_RULES = ("program", "lone_expression", "field")
 END = "$END"
-SHIPPED = Path(__file__).with_name("tables.json")
+HERE = os.path.dirname(os.path.abspath(__file__))
+SHIPPED = os.path.join(HERE, "tables.json")
 
 
 class Rule:
@@ -55,17 +56,24 @@ class Tables:
 
 def grammar_text() -> str:
     """The grammar: of the checkout if this is one, else of the installed package."""
-    here = Path(__file__)
-    checkout, installed = (here.parents[up] / "grammar" / "vardsl.lark" for up in (2, 1))
-    return (checkout if checkout.is_file() else installed).read_text(encoding="utf-8")
+    package = os.path.dirname(HERE)
+    checkout, installed = (
+        os.path.join(folder, "grammar", "vardsl.lark") for folder in (os.path.dirname(package), package)
+    )
+    return _read(checkout if os.path.isfile(checkout) else installed)
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 @cache
 def tables() -> Tables:
     """The tables of this process: those that are shipped if they were made of this grammar, else made now."""
     grammar = grammar_text()
-    if SHIPPED.is_file():
-        loaded = load(SHIPPED.read_text(encoding="utf-8"), grammar)
+    if os.path.isfile(SHIPPED):
+        loaded = load(_read(SHIPPED), grammar)
         if loaded is not None:
             return loaded
     return build(grammar)
@@ -205,4 +213,5 @@ EXTRA_LAST = [
 
 
 if __name__ == "__main__":
-    SHIPPED.write_text(dump(build(grammar_text()), grammar_text()), encoding="utf-8")
+    with open(SHIPPED, "w", encoding="utf-8") as shipped:
+        shipped.write(dump(build(grammar_text()), grammar_text()))

@@ -14,8 +14,8 @@ from vardsl import Error, Session
 from vardsl.errors import Warning_
 from vardsl.lang import cache as caching
 from vardsl.lang.cache import ScriptCache, standard_folder
-from vardsl.lang.files import Permissions
 from vardsl.lang.outcome import Outcome, Printed, Warned
+from vardsl.lang.permissions import Permissions
 from vardsl.source import Source
 
 ROOT = Path(__file__).parents[3]

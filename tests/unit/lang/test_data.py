@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import vardsl
-from vardsl.lang.files import Permissions
+from vardsl.lang.permissions import Permissions
 from vardsl.session import Session
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_grammar_is_free_of_conflicts_and_collisions() -> None:
 
 def test_shipped_tables_are_those_of_the_grammar() -> None:
     text = grammar.grammar_text()
-    shipped = grammar.load(grammar.SHIPPED.read_text(encoding="utf-8"), text)
+    shipped = grammar.load(Path(grammar.SHIPPED).read_text(encoding="utf-8"), text)
     assert shipped is not None, "run python -m vardsl.syntax.grammar"
     made = grammar.build(text)
     assert grammar.dump(made, text) == grammar.dump(shipped, text)
@@ -30,7 +31,7 @@ def test_shipped_tables_are_those_of_the_grammar() -> None:
 
 def test_tables_of_another_grammar_are_not_taken() -> None:
     text = grammar.grammar_text()
-    assert grammar.load(grammar.SHIPPED.read_text(encoding="utf-8"), text + "// changed") is None
+    assert grammar.load(Path(grammar.SHIPPED).read_text(encoding="utf-8"), text + "// changed") is None
 
 
 def test_every_keyword_has_its_terminal_and_ends_at_a_word_boundary() -> None:

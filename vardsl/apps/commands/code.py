@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from vardsl.apps import running
 from vardsl.apps.options import CODE, Line
@@ -21,4 +21,4 @@ def main(line: Line) -> int:
         if value is not None and session.last_is_expression:
             running.show(session, value)
 
-    return running.run(line, Path.cwd(), go, own=True)
+    return running.run(line, os.getcwd(), go, own=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 
 from vardsl.apps import running
 from vardsl.apps.files import read_script
@@ -14,7 +14,7 @@ from vardsl.errors import Error
 from vardsl.session import Session
 
 
-def _then_prompt(line: Line, folder: Path, go: Callable[[Session], None]) -> int:
+def _then_prompt(line: Line, folder: str, go: Callable[[Session], None]) -> int:
     """The script, and then the prompt with what it left, also after an error."""
     color = line.get("color", "auto")
     session = running.session_for(line, folder, own=True, emit=running.Stream(line))
@@ -45,6 +45,7 @@ def main(line: Line) -> int:
         session.run(source, complete=True)
 
     piped = name == "-"
+    folder = os.getcwd() if piped else os.path.dirname(name)
     if line.get("interactive"):
-        return _then_prompt(line, Path.cwd() if piped else Path(name).parent, go)
-    return running.run(line, Path.cwd() if piped else Path(name).parent, go, own=piped)
+        return _then_prompt(line, folder, go)
+    return running.run(line, folder, go, own=piped)
