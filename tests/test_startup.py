@@ -24,10 +24,12 @@ HEAVY = {
 
 
 def imported(*arguments: str, stdin: str = "", cache: str = "") -> set[str]:
-    """The top-level modules that a call of the command has imported when it ends."""
+    """The modules that a call of the command has imported when it ends, without those of Python's own start."""
     code = (
         "import sys, atexit, os\n"
-        "atexit.register(lambda: os.write(2, ('\\nMODULES ' + ' '.join(sys.modules)).encode()))\n"
+        "before = set(sys.modules)\n"
+        "found = lambda: os.write(2, ('\\nMODULES ' + ' '.join(sys.modules.keys() - before)).encode())\n"
+        "atexit.register(found)\n"
         f"sys.argv = ['vardsl', *{arguments!r}]\n"
         "from vardsl.__main__ import main\n"
         "main()\n"
@@ -53,28 +55,55 @@ def test_help_and_usage_need_no_numpy(arguments: list[str]) -> None:
     }
 
 
-def test_a_small_script_imports_nothing_heavy() -> None:
-    modules = imported("-c", "1")
+@pytest.mark.parametrize("arguments", [["fmt", "-"], ["fmt", "--check", "FILE"], ["fmt", "--diff", "FILE"]])
+def test_formatting_needs_no_numpy(arguments: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "a.vd"
+    script.write_text("x=[1,2]\n")
+    modules = imported(*(str(script) if a == "FILE" else a for a in arguments), stdin="x=1\n")
+    assert "vardsl.syntax.format" in modules
+    assert "numpy" not in modules
+
+
+@pytest.mark.parametrize("command", [["-c", "1"], ["FILE"], ["run", "FILE"], ["run", "-"], []])
+def test_a_small_script_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "a.vd"
+    script.write_text("1")
+    modules = imported(*(str(script) if a == "FILE" else a for a in command), stdin="1")
+    assert "numpy" in modules
     assert not {m.split(".")[0] for m in modules} & HEAVY
+    assert not modules & UNNEEDED_EVER
 
 
-# What only a text that was not translated before needs, or an error, or what is not used here.
-UNNEEDED = {
+# What neither a first start nor a later one needs: it is for errors, for files that a script opens, for the
+# planner, or slow to load for what it gives.
+UNNEEDED_EVER = {
+    "dataclasses",
+    "difflib",
+    "numpy.typing",
+    "pathlib",
+    "tempfile",
+    "unicodedata",
+    "vardsl.apps.report",
+    "vardsl.display.diagnostics",
+    "vardsl.lang.files",
+    "vardsl.lang.locate",
+    "vardsl.lang.undo",
+    "vardsl.plan.execute",
+    "vardsl.plan.trace",
+    "vardsl.syntax.mistakes",
+    "vardsl.syntax.situation",
+    "vardsl.syntax.slips",
+}
+# What only a text that was not translated before needs, or what is not used here.
+UNNEEDED = UNNEEDED_EVER | {
     "vardsl.lang.front",
     "vardsl.lang.check",
     "vardsl.lang.compile",
-    "vardsl.lang.locate",
     "vardsl.lang.minimize",
     "vardsl.lang.optimizers",
     "vardsl.lang.suggest",
     "vardsl.lang.transforms",
-    "vardsl.lang.undo",
-    "vardsl.plan.execute",
-    "vardsl.display.diagnostics",
-    "vardsl.apps.report",
     "concurrent.futures",
-    "dataclasses",
-    "difflib",
     "hashlib",
     "json",
     "logging",
@@ -87,6 +116,7 @@ def test_a_script_that_ran_before_is_not_translated_again(tmp_path: Path) -> Non
     cache = str(tmp_path / "cache")
     first = imported("-c", STEP, cache=cache)
     assert "vardsl.syntax.parse" in first
+    assert not first & UNNEEDED_EVER
     second = imported("-c", STEP, cache=cache)
     assert not second & UNNEEDED
     assert not {m for m in second if m.startswith("vardsl.syntax")}

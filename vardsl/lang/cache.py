@@ -31,8 +31,9 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os
 _FOLDER = getattr(os, "O_DIRECTORY", 0)
 # Elsewhere a folder cannot be held open, and whose a file is cannot be told.
 SUPPORTED = os.open in os.supports_dir_fd and hasattr(os, "geteuid") and bool(_FLAGS and _FOLDER)
-# The folders of the package on whose text a translation depends.
-_DEPENDS = ("syntax", "engine", "ops", "lang", "plan")
+# The folders of the package on whose text a translation depends, and those in which the grammar may lie.
+_DEPENDS = (".", "syntax", "engine", "ops", "lang", "plan", "grammar", os.path.join("..", "grammar"))
+_SOURCES = (".py", ".json", ".lark")
 
 
 def standard_folder() -> str | None:
@@ -66,7 +67,8 @@ class ScriptCache:
     def translation(self, source: Source, facts: Any, translate: Callable[[], Translation]) -> Translation:
         """What `translate` gives for the source, or once gave when source and facts were the same."""
         try:
-            key = _hash(marshal.dumps((source.name, source.text, facts, _stamp())))
+            # of equal facts the oldest format alone always makes equal bytes
+            key = _hash(marshal.dumps((source.name, source.text, facts, _stamp()), 0))
             found = self._find(key, source)
         except (OSError, ValueError):
             return translate()
@@ -93,7 +95,10 @@ class ScriptCache:
             return None
         if data is None or data[:_SIZE] != _hash(key + data[_SIZE:]):
             return None
-        return _unpacked(data[_SIZE:], source)
+        try:
+            return _unpacked(data[_SIZE:], source)
+        except (ValueError, EOFError, TypeError, AttributeError):
+            return None  # what the hash is right for, and yet is no translation
 
     def _keep(self, key: bytes, payload: bytes) -> None:
         if len(payload) > MAX_ENTRY - _SIZE:
@@ -212,9 +217,9 @@ def _stamp() -> tuple[Any, ...]:
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     files = []
     for folder in _DEPENDS:
-        with os.scandir(os.path.join(top, folder)) as found:
+        with suppress(FileNotFoundError), os.scandir(os.path.join(top, folder)) as found:
             for entry in found:
-                if entry.name.endswith((".py", ".json")):
+                if entry.name.endswith(_SOURCES):
                     facts = entry.stat()
                     files.append((folder, entry.name, facts.st_size, facts.st_mtime_ns))
     files.sort()

@@ -33,11 +33,13 @@ class Kind(type):
 
 
 class Node(metaclass=Kind):
+    """Made of the values of its fields in order; the type checker sees that they are as many."""
+
     span: Span
 
     def __init__(self, *values: Any) -> None:
-        for put, value in zip(type(self).setters, values, strict=True):
-            put(self, value)
+        for k, put in enumerate(type(self).setters):
+            put(self, values[k])
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} is never changed")

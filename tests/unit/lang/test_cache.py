@@ -112,6 +112,51 @@ def test_a_damaged_entry_is_made_again(damage: object, cache: ScriptCache) -> No
     assert data[:32] == caching._hash(bytes.fromhex(entry.name) + data[32:])
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"junk",
+        marshal.dumps(5),
+        marshal.dumps(([("no code", (), (), ())], (), True)),
+        marshal.dumps(([(5,)], (), True)),
+        marshal.dumps((5, (), True)),
+        marshal.dumps(([], 5, True)),
+    ],
+)
+def test_what_its_hash_is_right_for_and_is_no_translation_is_made_again(
+    payload: bytes, cache: ScriptCache
+) -> None:
+    first = run(TEXT, cache)
+    (entry,) = entries(cache)
+    whole = entry.read_bytes()
+    entry.write_bytes(caching._hash(bytes.fromhex(entry.name) + payload) + payload)
+    assert run(TEXT, cache) == first
+    assert entry.read_bytes() == whole
+
+
+def test_another_grammar_or_module_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = ("syntax", "engine", "ops", "lang", "plan")
+    for folder in (*folders, "../grammar"):
+        (tmp_path / "vardsl" / folder).mkdir(parents=True)
+    monkeypatch.setattr(caching, "__file__", str(tmp_path / "vardsl" / "lang" / "cache.py"))
+    stamps = {repr(caching._stamp())}
+    changed = ["source.py", "../grammar/vardsl.lark", "syntax/tables.json", *(f"{f}/a.py" for f in folders)]
+    for name in changed:
+        (tmp_path / "vardsl" / name).write_text("")
+        stamps.add(repr(caching._stamp()))
+    assert len(stamps) == len(changed) + 1
+
+
+def test_equal_texts_are_found_however_they_were_made(
+    cache: ScriptCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(TEXT, cache)
+    forbid(monkeypatch)
+    run("".join(list(TEXT)), cache, name="".join(["a", ".vd"]))
+    assert len(entries(cache)) == 1
+
+
 def test_an_entry_of_another_script_is_not_taken(cache: ScriptCache) -> None:
     run("print 1", cache)
     (one,) = entries(cache)
