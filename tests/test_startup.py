@@ -85,6 +85,7 @@ UNNEEDED_EVER = {
     "unicodedata",
     "vardsl.apps.report",
     "vardsl.display.diagnostics",
+    "vardsl.engine.random",
     "vardsl.lang.files",
     "vardsl.lang.locate",
     "vardsl.lang.undo",

@@ -56,7 +56,8 @@ class Start:
 def starts(python: str | None, folder: str) -> dict[str, Start]:
     """What is started in turns; the bytecode that this writes lies below `folder`."""
     environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH")}
-    if python is None:
+    installed = python is not None
+    if not installed:
         shutil.copytree(ROOT / "vardsl", f"{folder}/kept/vardsl", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "grammar", f"{folder}/kept/grammar")
         shutil.copytree(f"{folder}/kept", f"{folder}/bare")
@@ -70,7 +71,7 @@ def starts(python: str | None, folder: str) -> dict[str, Start]:
     }
     step = [python, "-m", "vardsl", "-c", SCRIPT]
     for label, place in {"": kept, ", no bytecode": bare}.items():
-        if label and python != sys.executable:
+        if label and installed:
             break
         given = {**environ, **place, **({"PYTHONDONTWRITEBYTECODE": "1"} if label else {})}
         for which in ("first", "later"):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from vardsl.engine.budget import Budget
 from vardsl.engine.dtypes import NpDType, f4
-from vardsl.engine.random import Generator
 
 
 class Context:
@@ -43,18 +43,18 @@ class Context:
         self.anomaly = False
         self.budget = Budget()
         self.seed = seed
-        self._generator: Generator | None = None
+        self._generator: Any = None
         self.print_options: Any = None
         self.tracer: Any = None
         self.files: Any = None
         self.warn: Callable[[str, str, str | None], None] = lambda kind, message, hint: None
 
     @property
-    def generator(self) -> Generator:
-        """The session's random numbers; seeded on first use."""
+    def generator(self) -> Any:
+        """The session's random numbers, of `engine/random.py`; loaded and seeded on first use."""
         if self._generator is None:
             seed = self.seed
-            self._generator = Generator(
+            self._generator = import_module("vardsl.engine.random").Generator(
                 int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
             )
         return self._generator
