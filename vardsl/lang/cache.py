@@ -213,7 +213,7 @@ def _hash(data: bytes) -> bytes:
 
 
 def _stamp() -> tuple[Any, ...]:
-    """What else code depends on: the interpreter, and this package as it is now."""
+    """What else code depends on: the interpreter and how it compiles, and this package as it is now."""
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     files = []
     for folder in _DEPENDS:
@@ -223,7 +223,10 @@ def _stamp() -> tuple[Any, ...]:
                     facts = entry.stat()
                     files.append((folder, entry.name, facts.st_size, facts.st_mtime_ns))
     files.sort()
-    return __version__, sys.version, sys.implementation.cache_tag, tuple(files)
+    made = compile("0", "", "eval")
+    # without columns (`-X no_debug_ranges`) code says less of where an error is
+    columns = any(column is not None for _, _, column, _ in made.co_positions())
+    return __version__, sys.version, sys.implementation.cache_tag, sys.flags.optimize, columns, tuple(files)
 
 
 __all__ = ["ScriptCache", "standard_folder"]

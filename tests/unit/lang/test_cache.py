@@ -5,6 +5,8 @@ from __future__ import annotations
 import marshal
 import os
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -146,6 +148,23 @@ def test_another_grammar_or_module_is_another_key(tmp_path: Path, monkeypatch: p
         (tmp_path / "vardsl" / name).write_text("")
         stamps.add(repr(caching._stamp()))
     assert len(stamps) == len(changed) + 1
+
+
+def test_code_that_was_compiled_without_columns_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.vd").write_text("x = ones(2)\ny = 1 + x.nope\n")
+    environ = {**os.environ, "VARDSL_CACHE": str(tmp_path / "kept"), "PYTHONPATH": str(ROOT)}
+
+    def said(*options: str, **more: str) -> str:
+        command = [sys.executable, *options, "-m", "vardsl", "a.vd"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**environ, **more}, capture_output=True, text=True, check=False
+        )
+        return done.stderr
+
+    plain = said(VARDSL_CACHE="")
+    assert "a.vd:2:" in plain
+    assert said("-X", "no_debug_ranges") != plain
+    assert said() == said() == plain
 
 
 def test_equal_texts_are_found_however_they_were_made(
