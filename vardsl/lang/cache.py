@@ -221,7 +221,8 @@ def _stamp() -> tuple[Any, ...]:
             for entry in found:
                 if entry.name.endswith(_SOURCES):
                     facts = entry.stat()
-                    files.append((folder, entry.name, facts.st_size, facts.st_mtime_ns))
+                    # the time of a file's content can be set, and archives do: that of its last change cannot
+                    files.append((folder, entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
     files.sort()
     made = compile("0", "", "eval")
     # without columns (`-X no_debug_ranges`) code says less of where an error is

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,6 +149,14 @@ def test_another_grammar_or_module_is_another_key(tmp_path: Path, monkeypatch: p
         (tmp_path / "vardsl" / name).write_text("")
         stamps.add(repr(caching._stamp()))
     assert len(stamps) == len(changed) + 1
+    file = tmp_path / "vardsl" / "lang" / "a.py"
+    file.write_text("x = 1")
+    os.utime(file, ns=(0, 0))
+    before = caching._stamp()
+    time.sleep(0.02)
+    file.write_text("x = 2")
+    os.utime(file, ns=(0, 0))
+    assert caching._stamp() != before
 
 
 def test_code_that_was_compiled_without_columns_is_not_taken(tmp_path: Path) -> None:
