@@ -224,10 +224,10 @@ def _stamp() -> tuple[Any, ...]:
                     # the time of a file's content can be set, and archives do: that of its last change cannot
                     files.append((folder, entry.name, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
     files.sort()
-    made = compile("0", "", "eval")
-    # without columns (`-X no_debug_ranges`) code says less of where an error is
-    columns = any(column is not None for _, _, column, _ in made.co_positions())
-    return __version__, sys.version, sys.implementation.cache_tag, sys.flags.optimize, columns, tuple(files)
+    # code that was compiled without columns says less of where an error is
+    columns = "no_debug_ranges" in sys._xoptions, os.environ.get("PYTHONNODEBUGRANGES")
+    flags = sys.flags.optimize, sys.flags.ignore_environment
+    return __version__, sys.version, sys.implementation.cache_tag, flags, columns, tuple(files)
 
 
 __all__ = ["ScriptCache", "standard_folder"]

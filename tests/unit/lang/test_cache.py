@@ -173,6 +173,7 @@ def test_code_that_was_compiled_without_columns_is_not_taken(tmp_path: Path) -> 
     plain = said(VARDSL_CACHE="")
     assert "a.vd:2:" in plain
     assert said("-X", "no_debug_ranges") != plain
+    assert said(PYTHONNODEBUGRANGES="1") != plain
     assert said() == said() == plain
 
 
