@@ -126,6 +126,20 @@ def test_a_script_that_ran_before_is_not_translated_again(tmp_path: Path) -> Non
     assert len(families) < 10, families
 
 
+@pytest.mark.parametrize("option", ["-O", "-OO", "-I", "-S", "-B"])
+def test_it_runs_however_python_is_started(option: str) -> None:
+    # -I and -S leave out where this package or NumPy may lie
+    code = f"import sys; sys.path[:] = {sys.path!r}; from vardsl.__main__ import main; main()"
+    run = subprocess.run(
+        [sys.executable, option, "-c", code, "-c", STEP],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "VARDSL_CACHE": ""},
+    )
+    assert (run.stderr, run.stdout.count("1.0000")) == ("", 1)
+
+
 def test_a_sandbox_keeps_nothing(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     imported("--sandbox", "-c", "1", cache=str(cache))

@@ -33,6 +33,7 @@ a first-order pass and on values when the pass is recorded, so every rule can be
 
 from __future__ import annotations
 
+import sys
 from collections import namedtuple
 from collections.abc import Callable
 from importlib import import_module
@@ -166,7 +167,8 @@ def _declare(
     name = name or _public_name(fn)
     signature = Signature.of(fn)
     o = kind(name, fn, signature, family)
-    if not name.startswith("_") and not (fn.__doc__ or "").strip():
+    # `python -OO` has no docstrings
+    if sys.flags.optimize < 2 and not name.startswith("_") and not (fn.__doc__ or "").strip():
         raise InternalError(f"{name} has no documentation")
     if signature.keyword_only and family != "creation":
         o.kernel = _positional(fn, signature)
