@@ -126,12 +126,12 @@ def test_a_script_that_ran_before_is_not_translated_again(tmp_path: Path) -> Non
     assert len(families) < 10, families
 
 
-@pytest.mark.parametrize("option", ["-O", "-OO", "-I", "-S", "-B"])
+@pytest.mark.parametrize("option", ["-O", "-OO", "-I", "-S"])
 def test_it_runs_however_python_is_started(option: str) -> None:
-    # -I and -S leave out where this package or NumPy may lie
+    # -I and -S leave out where this package or NumPy may lie, and -I what is said of bytecode
     code = f"import sys; sys.path[:] = {sys.path!r}; from vardsl.__main__ import main; main()"
     run = subprocess.run(
-        [sys.executable, option, "-c", code, "-c", STEP],
+        [sys.executable, "-B", option, "-c", code, "-c", STEP],
         capture_output=True,
         text=True,
         check=False,
