@@ -13,7 +13,7 @@ import pytest
 from both_ways import Run, compared, difference
 from training import training_program
 
-from vardsl.lang.files import Permissions
+from vardsl.lang.permissions import Permissions
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = [p for f in ("examples", "tests/golden") for p in sorted((ROOT / f).rglob("*.vd"))]

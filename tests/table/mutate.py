@@ -66,12 +66,13 @@ def broken(op: Op, name: str, change: Change) -> Iterator[None]:
         return
     rule = op.shared if name.isdigit() else op.rules[name]
     if isinstance(rule, Rule):
-        fn, only = rule.fn, int(name) if name.isdigit() else None
-        rule.fn = lambda *a: changed(fn(*a), change, only)
+        fn, itself, only = rule.fn, rule.itself, int(name) if name.isdigit() else None
+        rule.fn, rule.itself = (lambda *a: changed(fn(*a), change, only)), False
+        mirrored, op.mirrored = op.mirrored, False
         try:
             yield
         finally:
-            rule.fn = fn
+            rule.fn, rule.itself, op.mirrored = fn, itself, mirrored
         return
     inputs, short = op.inputs, op.short
     wrong = float(change(rule))

@@ -31,6 +31,7 @@ UNUSED = (
 )
 
 _by_creation = attrgetter("seq")
+_SEED = {dtype: dtype.type(1) for dtype in (f4, f8)}
 _ONE = {dtype: Value(np.ones((), dtype)) for dtype in (f4, f8)}
 
 Cotangent = Any  # an array, or a Value when the backward pass itself is recorded
@@ -134,7 +135,7 @@ class Pass:
             if not keep and node.args is not None and node.op.saves(node):
                 if ctx.savepoint is not None:
                     ctx.savepoint.keep_node(node)
-                node.freed, node.args, node.y = True, None, None
+                node.args = node.y = None
             indices = node.indices
             for k, target in enumerate(node.edges):
                 r = results[k]
@@ -248,47 +249,87 @@ def _scalar_pass(root: Value) -> bool:
     """
     ctx = state.ctx
     node = root._node if root.base is None else root.node
-    if node is None or root.array.ndim or node.outputs is not None:
+    if node is None or root.array.ndim or (node.rare is not None and node.rare.outputs is not None):
         return False
     if ctx.tracer is not None or ctx.anomaly or ctx.savepoint is not None or ctx.journal is not None:
         return False
-    seed = _ONE.get(root.array.dtype)
+    seed = _SEED.get(node.dtype)
     if seed is None:
         return False
-    p = Pass(as_values=False, retain=False, needed=None, observer=None)
-    heap, pending, leaves = p.heap, p.pending, p.leaves
-    g: Any = seed.array
+    heap: list[tuple[int, Node]] = []
+    pending: dict[Node, Any] = {}
+    leaves: dict[Value, Any] = {}
+    p = None
     before, ctx.grad_enabled = ctx.grad_enabled, False
     try:
-        while True:
-            if node.hooks is not None or node.retained is not None or node.outputs is not None or ctx.cancel:
-                pending[node] = g
-                heappush(heap, (-node.seq, node))
+        rest = _walk(node, seed, heap, pending, leaves)
+        hooked = False
+        for leaf in leaves:
+            hooked |= leaf.hooks is not None
+        if rest is not None or hooked:
+            p = Pass(as_values=False, retain=False, needed=None, observer=None)
+            p.heap, p.pending, p.leaves = heap, pending, leaves
+            if rest is not None:
+                pending[rest[0]] = rest[1]
+                heappush(heap, (-rest[0].seq, rest[0]))
                 p.run()
-                break
-            if node.freed:
-                raise _located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
-            try:
-                results = node.op.pull(node, g)
-            except Exception as error:
-                _located(error, node)
-                raise
-            following: Node | None = None
-            g_next: Any = None
-            for k, target in enumerate(node.edges):
+            p.leaf_hooks()
+    finally:
+        ctx.grad_enabled = before
+    for leaf, g in leaves.items():
+        if leaf._grad is None:
+            leaf._grad = Value(_owned(g, leaf))
+        else:
+            _accumulate(leaf, g, False)
+    for value, g in p.retained if p is not None else ():
+        _accumulate(value, g, False)
+    return True
+
+
+def _walk(
+    node: Node, g: Any, heap: list[tuple[int, Node]], pending: dict[Node, Any], leaves: dict[Value, Any]
+) -> tuple[Node, Any] | None:
+    """Goes down from a node with its cotangent; ends with None, or before a node that wants more than the
+    usual."""
+    ctx = state.ctx
+    following: Any
+    g_next: Any = None
+    try:
+        while True:
+            rare = node.rare
+            if ctx.cancel or (
+                rare is not None
+                and (rare.hooks is not None or rare.retained is not None or rare.outputs is not None)
+            ):
+                return node, g
+            if node.args is None:
+                raise GradError(SECOND_TIME, hint="backward … retain keeps the graph")
+            op = node.op
+            results = op.pull(node, g)
+            edges = node.many
+            if edges is None:
+                edges = (node.left,) if node.right is None else (node.left, node.right)
+            following = None
+            for k, target in enumerate(edges):
                 r = results[k]
                 if r is None or target is None:
                     continue
                 if type(target) is Value:
                     sofar = leaves.get(target)
                     if sofar is None:
+                        # what a rule passes on unchanged must not become two leaves' gradient
                         leaves[target] = +r if r is g or r is node.y else r
                     else:
                         leaves[target] = sofar + r
-                elif target.outputs is not None:
-                    p.send(target, node.indices[k] if node.indices is not None else 0, r)
                 elif target is following:
                     g_next = g_next + r
+                elif target.rare is not None and target.rare.outputs is not None:
+                    row = pending.get(target)
+                    if row is None:
+                        row = pending[target] = [None] * len(target.rare.outputs)
+                        heappush(heap, (-target.seq, target))
+                    index = node.indices[k] if node.indices is not None else 0
+                    row[index] = r if row[index] is None else row[index] + r
                 elif not heap and following is None:
                     following, g_next = target, r  # a chain needs no order
                 else:
@@ -298,8 +339,8 @@ def _scalar_pass(root: Value) -> bool:
                         heappush(heap, (-target.seq, target))
                     else:
                         pending[target] = sofar + r
-            if node.args is not None and node.op.saves(node):
-                node.freed, node.args, node.y = True, None, None
+            if op.saves(node):
+                node.args = node.y = None
             if following is not None:
                 if not heap:
                     node, g = following, g_next
@@ -307,17 +348,12 @@ def _scalar_pass(root: Value) -> bool:
                 pending[following] = g_next
                 heappush(heap, (-following.seq, following))
             if not heap:
-                break
+                return None
             node = heappop(heap)[1]
             g = pending.pop(node)
-        p.leaf_hooks()
-    finally:
-        ctx.grad_enabled = before
-    for leaf, g in leaves.items():
-        _accumulate(leaf, g, False)
-    for value, g in p.retained:
-        _accumulate(value, g, False)
-    return True
+    except Exception as error:
+        _located(error, node)
+        raise
 
 
 def _start(p: Pass, roots: Sequence[Value], seeds: Sequence[Value]) -> None:
@@ -347,8 +383,15 @@ def backward(
     `observer(node, cotangent, results)` is called after each node.
     Raises GradError (no graph, freed graph, changed values), ShapeError (a cotangent of another shape).
     """
-    usual = cotangents is None and inputs is None and only is None and observer is None
-    if usual and len(roots) == 1 and not create_graph and not retain_graph and _scalar_pass(roots[0]):
+    if (
+        cotangents is None
+        and not (create_graph or retain_graph)
+        and inputs is None
+        and only is None
+        and observer is None
+        and len(roots) == 1
+        and _scalar_pass(roots[0])
+    ):
         return
     seeds = _check_roots(roots, cotangents if cotangents is not None else [None] * len(roots))
     retain = create_graph if retain_graph is None else retain_graph
@@ -455,6 +498,8 @@ def _owned(g: Array, leaf: Value) -> Array:
         return g
     if g.shape != a.shape and g.ndim:
         raise InternalError(f"a gradient of shape {list(g.shape)} for a leaf of shape {list(a.shape)}")
+    if g.shape == a.shape and type(g) is not np.ndarray:
+        return np.array(g, a.dtype)
     fresh = np.empty(a.shape, a.dtype)
     fresh[...] = g
     return fresh

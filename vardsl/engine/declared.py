@@ -44,7 +44,17 @@ class Declared:
         self.rest = tuple(p.default for p in signature.parameters[2:])
         self.keep_a_for_a = self.keep_b_for_a = self.keep_a_for_b = self.keep_b_for_b = False
         self.inputs: list[tuple[int, Any]] = []
-        self.short: tuple[Any, int] | None = None
+        # args of a node of an infix operation that keeps no operand
+        self.nothing = (None, None, *self.rest)
+        self.by_number: dict[float, tuple[None, float]] = {}  # those of one that keeps a common number
+        self.statics = [None]  # and of one with a single parameter that keeps nothing
+        self.on_scalars: Any = None
+        # whether nodes have at most a left and a right edge, and each input a rule of its own
+        self.short: bool | None = None
+        # what nodes keep, by which inputs want a gradient
+        self.saved_for: dict[tuple[bool, ...], frozenset[int]] = {}
+        # whether both inputs have the same cotangent where they are the same, as in a product
+        self.mirrored = False
         # a call with one array and nothing else needs no binding: `tail` are the other parameters' defaults
         tail = [p.default for p in signature.parameters[1:]]
         plain = self.arrays[:1] == (0,) and signature.parameters[0].kind == "Tensor"
@@ -56,6 +66,10 @@ class Declared:
         self.direct = (
             family in ("general", "view", "nondiff") and bool(self.arrays) and not signature.has_lists
         )
+        self.optional = frozenset(i for i in self.arrays if signature.parameters[i].optional)
+        # on a bare array of reals it is that for pointwise operations too
+        self.pointwise = family == "elementwise" and self.arrays == (0,)
+        self.two = self.direct and self.arrays == (0, 1) and len(signature.parameters) == 2
         self.light = family in ("elementwise", "general", "nondiff") and self.arrays == (0,)
         self.viewing = family == "view" and self.arrays == (0,)
 
@@ -73,17 +87,12 @@ class Declared:
         self.saved = frozenset(i for r in every for kind, i in r.arguments if kind == "arg")
         self.keeps_y = any(r.takes_y for r in every)
         self.keeps_likes = any(r.likes for r in every)
+        self.saved_for = {}
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
+        plain = shared is None and not self.signature.has_lists and self.family != "fused"
         self.short = None
-        if (
-            len(self.inputs) == 1
-            and shared is None
-            and not self.signature.has_lists
-            and self.family != "fused"
-        ):
-            i, rule = self.inputs[0]
-            if type(rule) is Rule or (self.factor and type(rule) is int):
-                self.short = (rule, i)
+        if plain and 1 <= len(self.inputs) <= 2 and all(_is_short(r) for _, r in self.inputs):
+            self.short = True
         if len(self.inputs) == 2:
             first, second = [
                 {j for kind, j in r.arguments if kind == "arg"} if isinstance(r, Rule) else set()
@@ -92,11 +101,22 @@ class Declared:
             a, b = self.arrays
             self.keep_a_for_a, self.keep_b_for_a = a in first, b in first
             self.keep_a_for_b, self.keep_b_for_b = a in second, b in second
+            p, q = self.inputs[0][1], self.inputs[1][1]
+            if type(p) is Rule and type(q) is Rule and self.factor:
+                self.mirrored = p.itself and q.itself and (p.only, q.only) == (b, a)
 
     def saves(self, node: Node) -> bool:
         """Whether freeing the node's arrays makes another backward impossible."""
+        if node.y is not None:
+            return True
         if not self.saved and self.family != "fused":
-            return node.y is not None
-        return node.y is not None or any(
-            type(a) is Value or (i in self.arrays and a is not None) for i, a in enumerate(node.args)
-        )
+            return False
+        args = node.args
+        for i in self.arrays:
+            if args[i] is not None:
+                return True
+        return Value in map(type, args)
+
+
+def _is_short(rule: Any) -> bool:
+    return rule is None or isinstance(rule, Rule) or type(rule) is int

@@ -61,7 +61,7 @@ def check_may_change(v: Value) -> None:
 
 def write(v: Value, array: Array) -> None:
     """Puts numbers into a tensor's memory; on record where a failed statement may have to take it back."""
-    target = v.array
+    target = v.memory()
     if not target.flags.writeable:
         raise ShapeError(SHARED_MEMORY)
     journal = state.ctx.journal
@@ -77,7 +77,7 @@ def _restore(v: Value, before: Array, version: int) -> Callable[[], None]:
     base_node, base_index = (base._node, base.index) if base is not None else (None, 0)
 
     def undo() -> None:
-        np.copyto(v.array, before)
+        np.copyto(v.memory(), before)
         v._node, v.index, v._requires, v.seen = node, index, requires, version
         if base is not None:
             base._node, base.index = base_node, base_index
@@ -224,7 +224,7 @@ class InPlace:
         if type(v) is not Value:
             raise ScriptTypeError(f"{self.name}() changes a tensor in place; this is {type(v).__name__}")
         check_may_change(v)
-        if len(args) == 1 and not keywords and self.base.ufunc is not None and self._outside(v, args[0]):
+        if len(args) == 1 and not keywords and self._outside(v, args[0]):
             return v
         result: Value = self.base(v, *args, **keywords)
         if result is v:
@@ -249,6 +249,10 @@ class InPlace:
             node.name = self.naming(args[0] if args else next(iter(keywords.values()), None))
         return change(v, result)
 
+    def augment(self, v: Value, other: Any) -> Value:
+        """`v op= other`"""
+        return v if self._outside(v, other) else self(v, other)
+
     def _refusal(self) -> str | None:
         """PyTorch's sentence where it has no derivative of the in-place form."""
         own = self.base.facts.get("inplace_refuses")
@@ -262,16 +266,22 @@ class InPlace:
 
     def _outside(self, v: Value, other: Any) -> bool:
         """The change of a tensor by a like one where nothing is recorded: straight into its memory."""
-        ctx = state.ctx
-        if ctx.grad_enabled or ctx.journal is not None or ctx.tracer is not None or type(other) is not Value:
+        ufunc = self.base.ufunc
+        if ufunc is None or type(other) is not Value:
             return False
-        a, b = v.array, other.array
+        ctx = state.ctx
+        if ctx.grad_enabled or ctx.journal is not None or ctx.tracer is not None:
+            return False
+        a, b = v.memory(), other.array
         if a.dtype is not b.dtype or a.dtype.kind != "f" or a.shape != b.shape or not a.flags.writeable:
             return False
         if ctx.savepoint is not None:
             ctx.savepoint.keep(a)
-        self.base.ufunc(a, b, a)
-        bump(v)
+        ufunc(a, b, a)
+        counter = v.vc
+        if counter is None:
+            counter = shared_counter(v)
+        counter[0] += 1
         return True
 
 

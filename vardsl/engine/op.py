@@ -8,6 +8,7 @@ pass itself is not recorded.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,10 +19,25 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.pullback import Pullback
 from vardsl.engine.signature import wrong_kind
-from vardsl.engine.value import Like, Node, Value, make_view, script_place
+from vardsl.engine.value import Like, Value, make_view, step
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 
 ndarray = np.ndarray
+_SCALAR: frozenset[type] = frozenset((np.float32, np.float64))
+_ON_SCALARS: dict[Any, Callable[..., Any]] = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+}
+_EXACT = 1 << 53
+
+
+def _alike(s: type, t: type, x: Any, z: Any) -> bool:
+    """Whether one of two scalars decides the dtype of both, and the other is its like or a plain number."""
+    if s in _SCALAR:
+        return t is s or t is float or (t is int and -_EXACT < z < _EXACT)
+    return t in _SCALAR and (s is float or (s is int and -_EXACT < x < _EXACT))
 
 
 def mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
@@ -58,7 +74,8 @@ class Op(Pullback):
     # ---- calling -------------------------------------------------------------------------------------------
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         if not keywords:
-            if len(args) == 1 and self.tail is not None:
+            n = len(args)
+            if n == 1 and self.tail is not None:
                 a = args[0]
                 if type(a) is Value:
                     if type(self) is Op:
@@ -67,15 +84,17 @@ class Op(Pullback):
                         if self.bare:
                             return self.fn(a)
                     return self.run([a, *self.tail])
-                if self.direct and type(a) is ndarray:
+                if type(a) is ndarray and (self.direct or (self.pointwise and a.dtype.kind == "f")):
                     return self.kernel(a, *self.tail)
-            if self.direct and len(args) == len(self.signature.parameters):
+            if n == 2 and self.two and type(args[0]) is ndarray and type(args[1]) is ndarray:
+                return self.kernel(*args)
+            if self.direct and n == len(self.signature.parameters):
                 for i in self.arrays:
-                    if type(args[i]) is not ndarray:
+                    if type(args[i]) is not ndarray and (args[i] is not None or i not in self.optional):
                         break
                 else:
                     return self.kernel(*args)
-            if self.single and len(args) == len(self.arrays):
+            if self.single and n == len(self.arrays):
                 return self.run(list(args))
         return self.run(self.signature.bind(self.name, args, keywords))
 
@@ -85,17 +104,20 @@ class Op(Pullback):
         x = a.array
         if x.dtype.kind != "f":
             return self._general(bound)
-        statics = bound[1:]
+        if type(x) is not ndarray and self.family != "elementwise":
+            x = np.asarray(x)
         try:
-            y = self.kernel(x, *statics)
+            y = self.kernel(x, *bound[1:])
         except ValueError:
             return self._general(bound)
-        if type(y) is tuple:
-            return self._finished(self._wrap(y, bound, [x, *statics]), bound)
-        v = Value(y if type(y) is ndarray else np.asarray(y))
-        y = v.array
+        if type(y) is not ndarray and type(y) not in _SCALAR:
+            if type(y) is tuple:
+                return self._finished(self._wrap(y, bound, [x, *bound[1:]]), bound)
+            y = np.asarray(y)
+        v = Value(y)
         ctx = state.ctx
         if ctx.tracer is not None:
+            v.array = y = np.asarray(y)
             ctx.tracer.operation(self, bound, v)
         if ctx.anomaly:
             check_finite(self, v)
@@ -106,31 +128,30 @@ class Op(Pullback):
                 if not a._requires:
                     return v
                 edge, index = a, 0
-            node = Node(self, (edge,), (index,) if index else None)
-            if 0 in self.saved:
-                node.args = bound
-                if a.vc is not None and a.vc[0]:
-                    node.versions = (a.vc[0],)
-            else:
-                node.args = [None, *statics]
-            node.shape, node.dtype = y.shape, y.dtype
-            if self.keeps_y:
-                node.y = y
+            saves = 0 in self.saved
+            likes: Any = None
             if self.keeps_likes or (self.factor and (y.shape != x.shape or y.dtype != x.dtype)):
-                node.likes = (Like(x.shape, x.dtype), *[None] * len(statics))
-            node.where = script_place()
-            v._node = node
+                likes = (Like(x.shape, x.dtype), *[None] * (len(bound) - 1))
+            kept = bound if saves else self.statics if len(bound) == 1 else [None, *bound[1:]]
+            node = v._node = step(self, edge, None, kept, y if self.keeps_y else None, likes, y)
+            if index:
+                node.indices = (index,)
+            if saves and a.vc is not None and a.vc[0]:
+                node.versions = (a.vc[0],)
         return v
 
     def _view(self, bound: list[Any]) -> Any:
         """A bound call of an operation whose result shares the memory of its one array."""
         a = bound[0]
+        x = a.array
+        if type(x) is not ndarray:
+            x = a.memory()
         try:
-            y = self.kernel(a.array, *bound[1:])
+            y = self.kernel(x, *bound[1:])
         except ValueError:
             return self._general(bound)
         if type(y) is tuple:
-            return self._finished(self._wrap(y, bound, [a.array, *bound[1:]]), bound)
+            return self._finished(self._wrap(y, bound, [x, *bound[1:]]), bound)
         return self.view_of(a, y if type(y) is ndarray else np.asarray(y), bound)
 
     def view_of(self, a: Value, y: Any, bound: Sequence[Any]) -> Value:
@@ -147,13 +168,12 @@ class Op(Pullback):
                 if not a._requires:
                     return v
                 edge, index = a, 0
-            node = Node(self, (edge,), (index,) if index else None)
-            node.args = [None, *bound[1:]]
-            node.shape, node.dtype = y.shape, y.dtype
+            likes = None
             if self.keeps_likes:
-                node.likes = (Like(a.array.shape, a.array.dtype), *[None] * (len(bound) - 1))
-            node.where = script_place()
-            v._node = node
+                likes = (Like(a.array.shape, a.array.dtype), *[None] * (len(bound) - 1))
+            node = v._node = step(self, edge, None, [None, *bound[1:]], None, likes, y)
+            if index:
+                node.indices = (index,)
             node.vc, node.y_version = v.vc, v.seen
         return v
 
@@ -165,54 +185,85 @@ class Op(Pullback):
             return NotImplemented
         return self.run([a, b, *self.rest])
 
-    def infix(self, ufunc: Callable[..., Any]) -> None:
-        """Lets the infix operator of this operation call `ufunc` directly."""
+    def infix(self, ufunc: Callable[..., Any], on_scalars: Callable[..., Any] | None = None) -> None:
+        """Lets the infix operator of this operation call `ufunc` directly, or `on_scalars` where both
+        operands are scalars."""
         self.ufunc = ufunc
+        self.on_scalars = on_scalars
+        if isinstance(ufunc, np.ufunc):
+            # IEEE 754 leaves no choice in these: what NumPy's scalars give is what its loops give
+            self.on_scalars = _ON_SCALARS.get(ufunc, ufunc)
 
     def binary(self, a: Any, b: Any) -> Any:
         """The infix operator on values and numbers of one real dtype, without the general way's questions."""
-        if self.ufunc is None:
-            return self.operator(a, b)
-        if type(a) is Value:
-            x: Any = a.array
-            z: Any
+        ufunc = self.ufunc
+        x: Any = a.array if type(a) is Value else a
+        z: Any = b.array if type(b) is Value else b
+        s, t = type(x), type(z)
+        if s is ndarray:
             dtype = x.dtype
-            if type(b) is Value:
-                z = b.array
-                if z.dtype is not dtype or (dtype is not f4 and dtype is not f8):
-                    return self.operator(a, b)
-            elif (type(b) is float or type(b) is int) and (dtype is f4 or dtype is f8):
-                z = SCALARS[dtype].get(b)
+            if ufunc is None or (dtype is not f4 and dtype is not f8):
+                return self.operator(a, b)
+            if t is float or t is int:
+                z = SCALARS[dtype].get(z)
                 if z is None:
                     z = scalar(b, dtype)
-            else:
+            elif (t is not ndarray and t not in _SCALAR) or z.dtype is not dtype:
                 return self.operator(a, b)
-        elif type(b) is Value and (type(a) is float or type(a) is int):
-            z = b.array
+        elif t is ndarray:
             dtype = z.dtype
-            if dtype is not f4 and dtype is not f8:
+            if ufunc is None or (dtype is not f4 and dtype is not f8):
                 return self.operator(a, b)
-            x = SCALARS[dtype].get(a)
-            if x is None:
-                x = scalar(a, dtype)
-        else:
+            if s is float or s is int:
+                x = SCALARS[dtype].get(x)
+                if x is None:
+                    x = scalar(a, dtype)
+            elif s not in _SCALAR or x.dtype is not dtype:
+                return self.operator(a, b)
+        elif ufunc is None or not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
             return self.operator(a, b)
-        if x.shape != z.shape and x.size * z.size > 1 << 24:
+        elif self.on_scalars is not None:
+            ufunc = self.on_scalars
+        else:
+            dtype = x.dtype if s in _SCALAR else z.dtype
+            x, z = cast(x, dtype), cast(z, dtype)
+        if s is ndarray and x.size * z.size > 1 << 24 and x.shape != z.shape:
             return self.operator(a, b)
         try:
-            y = self.ufunc(x, z)
+            y = ufunc(x, z)
         except ValueError:
             return self.operator(a, b)
-        v = Value(y if type(y) is ndarray else np.asarray(y))
+        if type(y) is not ndarray and type(y) not in _SCALAR:
+            y = np.asarray(y)
+        v = Value(y)
         ctx = state.ctx
         if ctx.tracer is not None:
+            v.array = np.asarray(y)
             ctx.tracer.operation(self, [a, b, *self.rest], v)
         if ctx.anomaly:
             check_finite(self, v)
         if ctx.grad_enabled and self.rules:
-            node = self.record_binary(a, b, v.array)
-            if node is not None:
-                v._node = node
+            self.record_pair(a, b, x, z, v)
+        return v
+
+    def pair(self, a: Value, b: Value) -> Any:
+        """A call with two tensors and nothing else, of an operation that makes new memory of them."""
+        x, z = a.array, b.array
+        dtype = x.dtype
+        if (dtype is not f4 and dtype is not f8) or z.dtype is not dtype:
+            return self.run([a, b])
+        try:
+            y = self.kernel(x, z)
+        except ValueError:
+            return self.run([a, b])
+        v = Value(y if type(y) is ndarray else np.asarray(y))
+        ctx = state.ctx
+        if ctx.tracer is not None:
+            ctx.tracer.operation(self, [a, b], v)
+        if ctx.anomaly:
+            check_finite(self, v)
+        if ctx.grad_enabled and self.rules:
+            self.record_pair(a, b, x, z, v)
         return v
 
     def run(self, bound: list[Any]) -> Any:
@@ -224,6 +275,8 @@ class Op(Pullback):
                 return self._view(bound)
             if self.family == "composite":
                 return self.kernel(*bound)
+        elif self.direct and type(bound[0]) is ndarray and self.arrays == (0,):
+            return self.kernel(*bound)
         return self._general(bound)
 
     def _general(self, bound: list[Any]) -> Any:
@@ -233,12 +286,13 @@ class Op(Pullback):
             a = bound[i]
             t = type(a)
             if t is Value:
-                arrays[i] = a.array
+                x = a.array
+                arrays[i] = x if type(x) is ndarray else a.memory() if self.family == "view" else np.array(x)
                 has_value = True
             elif t is list:
                 has_value |= any(type(x) is Value for x in a)
                 has_array = True
-                arrays[i] = [x.array if type(x) is Value else x for x in a]
+                arrays[i] = [np.asarray(x.array) if type(x) is Value else x for x in a]
             elif t is ndarray or isinstance(a, np.generic):
                 has_array = True
         if not has_value and not has_array:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from vardsl.engine.casting import SCALARS
 from vardsl.engine.context import enable_grad
 from vardsl.engine.recording import Recording
 from vardsl.engine.rule import NotImplementedRule, Rule, check_versions
@@ -14,7 +16,7 @@ from vardsl.engine.tiles import add_up, folded_axes
 from vardsl.engine.value import OPS, Like, Node, Value, fixed
 from vardsl.errors import GradError, InternalError
 
-multiply = np.multiply
+multiply, ndarray = np.multiply, np.ndarray
 GRAD: list[Callable[..., Any]] = []
 """`backward.grad`, which a fused operation differentiates its body with; `ops/define.py` puts it here."""
 
@@ -26,15 +28,23 @@ def unbroadcast(g: Any, like: Like) -> Any:
             g = OPS["sum_to_size"](g, like.shape)
         else:
             g = sum_to(g, like.shape)
-    if g.dtype != like.dtype if type(g) is not Value else g.array.dtype != like.dtype:
+    dtype = g.array.dtype if type(g) is Value else g.dtype
+    if dtype is not like.dtype and dtype != like.dtype:
         g = OPS["_cast"](g, like.dtype)
     return g
 
 
+_folded = lru_cache(1024)(folded_axes)
+
+
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """`g` summed over the dimensions in which `shape` is smaller; `shape` broadcasts to that of `g`."""
-    axes = folded_axes(g.shape, shape)
-    return np.asarray(add_up(g, axes, g.dtype, True)).reshape(shape) if axes else g.reshape(shape)
+    axes = _folded(g.shape, shape)
+    if not axes:
+        return g.reshape(shape)
+    whole = len(axes) == g.ndim - len(shape)
+    y = add_up(g, axes, g.dtype, not whole)
+    return y if y.shape == shape else y.reshape(shape)
 
 
 def constant(g: Any, shape: tuple[int, ...]) -> Any:
@@ -61,32 +71,65 @@ class Pullback(Recording):
     """The part of an operation that a backward pass calls."""
 
     def pull(self, node: Node, g: Any) -> Sequence[Any]:
-        """The pullback on arrays. One-array operations, the bulk of most graphs, take a short way."""
-        if self.short is None:
+        """The pullback on arrays. Operations with one or two inputs, the bulk of most graphs, take a short
+        way."""
+        if node.many is not None or self.short is None:
             return self.pullback(node, g, False)
-        rule, i = self.short
-        if self.saved or node.vc is not None:
+        if node.rare is not None:
             check_versions(node)
+        if node.right is None:
+            first = self._pulled(0, node, g)
+            return (first,) if len(self.inputs) == 1 else (first, None)
+        if node.left is None:
+            return (None, self._pulled(1, node, g))
+        first = self._pulled(0, node, g)
+        if self.mirrored and node.args[0] is node.args[1]:
+            return (first, first)
+        return (first, self._pulled(1, node, g))
+
+    def _pulled(self, k: int, node: Node, g: Any) -> Any:
+        """The cotangent of one input, on arrays."""
+        i, rule = self.inputs[k]
+        if not self.factor:
+            if rule is None:
+                return None
+            if self.saved and rule.with_g < 0:
+                check_versions(node)
+            return rule(node, g if g.shape == node.shape else _spread(g, node.shape), False)
         likes = node.likes
-        if self.factor:
-            if likes is not None and g.shape != node.shape:
-                g = _spread(g, node.shape)
-            if type(rule) is Rule:
-                r = multiply(g, rule(node, g, False))
-            else:
-                r = g if rule == 1 else -g
-            return (r if likes is None else unbroadcast(r, likes[i]),)
-        if g.shape != node.shape:
+        like = None if likes is None else likes[i]
+        if like is not None and g.shape != node.shape:
             g = _spread(g, node.shape)
-        return (rule(node, g, False),)
+        factor = rule
+        if type(rule) is Rule:
+            only = rule.only
+            if only >= 0:
+                factor = node.args[only]
+                if type(factor) is Value:
+                    if factor.vc is not None and factor.vc[0]:
+                        check_versions(node)
+                    factor = factor.array
+                if not rule.itself:
+                    factor = rule.fn(factor)
+            elif only == -1:
+                factor = rule.fn(node.y)
+            else:
+                if self.saved:
+                    check_versions(node)
+                factor = rule(node, g, False)
+        elif rule is None:
+            return None
+        if type(factor) is int and (factor == 1 or factor == -1):
+            r = g if factor == 1 else -g
+        elif type(factor) is float and type(g) is ndarray:
+            r = multiply(g, SCALARS[g.dtype].get(factor, factor))
+        else:
+            r = g * factor
+        return r if like is None else unbroadcast(r, like)
 
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         """Cotangents of the inputs, one for each edge of the node, from that of its output."""
-        if self.factor and not as_values and node.likes is None:
-            if self.saved or node.vc is not None:
-                check_versions(node)
-            return self._factors(node, g)
-        if self.saved or node.vc is not None:
+        if self.saved or node.rare is not None:
             check_versions(node)
         if type(g) is list:
             g = self._filled(node, g, as_values)
@@ -121,32 +164,6 @@ class Pullback(Recording):
             results.extend(r if count > 1 or type(r) in (list, tuple) else [r])
         return results
 
-    def _factors(self, node: Node, g: Any) -> Sequence[Any]:
-        """The pullback on arrays of a pointwise operation whose inputs have the output's shape and dtype."""
-        results: list[Any] = []
-        edges = node.edges
-        for k, (_, rule) in enumerate(self.inputs):
-            if edges[k] is None or rule is None:
-                results.append(None)
-                continue
-            factor = rule
-            if type(rule) is Rule:
-                only = rule.only
-                if only >= 0:
-                    a = node.args[only]
-                    factor = rule.fn(a.array if type(a) is Value else a)
-                elif only == -1:
-                    factor = rule.fn(node.y)
-                else:
-                    factor = rule(node, g, False)
-            if type(factor) is int and (factor == 1 or factor == -1):
-                results.append(g if factor == 1 else -g)
-            elif type(factor) is NotImplementedRule:
-                raise GradError(factor.sentence)
-            else:
-                results.append(multiply(g, factor))
-        return results
-
     def _one(self, rule: Any, i: int, node: Node, g: Any, as_values: bool) -> Any:
         if type(rule) is NotImplementedRule:
             raise GradError(rule.sentence)
@@ -157,7 +174,8 @@ class Pullback(Recording):
             r = g if factor == 1 else -g
         else:
             r = g * factor
-        return r if node.likes is None else unbroadcast(r, node.likes[i])
+        like = None if node.likes is None else node.likes[i]
+        return r if like is None else unbroadcast(r, like)
 
     def _filled(self, node: Node, row: list[Any], as_values: bool) -> tuple[Any, ...]:
         """Zeros stand for cotangents of outputs that nothing used."""

@@ -10,7 +10,7 @@ from vardsl.engine.context import state
 from vardsl.engine.declared import Declared
 from vardsl.engine.dtypes import f4
 from vardsl.engine.rule import Rule
-from vardsl.engine.value import Like, Node, Value, script_place
+from vardsl.engine.value import Like, Node, Value, step
 
 ndarray = np.ndarray
 
@@ -23,62 +23,54 @@ class Recording(Declared):
         if self.family == "nondiff" or not state.ctx.grad_enabled:
             return None
         edges: list[Any] = []
-        indices: list[int] | None = None
+        indices: list[int] = []
         live = False
         for i in self.arrays:
             a = bound[i]
             for x in a if type(a) is list else (a,):
                 edge: Any = None
+                index = 0
                 if type(x) is Value:
-                    edge = x.node
+                    edge = x._node if x.base is None else x.node
                     if edge is not None:
-                        live = True
-                        if x.index:
-                            indices = indices or [0] * len(edges)
+                        live, index = True, x.index
                     elif x._requires:
                         edge, live = x, True
-                if indices is not None:
-                    indices += [0] * (len(edges) - len(indices))
-                    indices.append(x.index if edge is not None and edge is not x else 0)
                 edges.append(edge)
+                indices.append(index)
         if not live:
             return None
-        node = Node(self, tuple(edges), tuple(indices) if indices is not None else None)
-        self._save(node, bound, arrays, y)
-        node.where = script_place()
-        return node
-
-    def _save(self, node: Node, bound: list[Any], arrays: list[Any], y: Any) -> None:
-        if self.family == "fused":
-            node.args = bound
-        else:
-            saved = self._saved_for(node) if self.rules and len(self.arrays) > 1 else self.saved
-            node.args = [b if i in saved else None for i, b in enumerate(bound)]
-        versions = [
-            x.version for a in node.args for x in (a if type(a) is list else (a,)) if type(x) is Value
-        ]
-        if any(versions):
-            node.versions = tuple(versions)
-        if type(y) is tuple:
-            node.outputs = tuple(Like(a.shape, a.dtype) for a in y)
-            node.shape, node.dtype = node.outputs[0].shape, node.outputs[0].dtype
-        else:
-            node.shape, node.dtype = y.shape, y.dtype
-        if self.keeps_y:
-            node.y = y
+        saved = self._saved_for(edges) if self.rules and len(edges) > 1 else self.saved
+        args = bound if self.family == "fused" else [b if i in saved else None for i, b in enumerate(bound)]
+        several = type(y) is tuple
+        node = step(self, edges[0], None, args, y if self.keeps_y else None, None, y[0] if several else y, 5)
+        if self.short is None:
+            node.left, node.many = None, tuple(edges)
+        elif len(edges) == 2:
+            node.right = edges[1]
+        if any(indices):
+            node.indices = tuple(indices)
+        if several:
+            node.outputs = tuple([Like(a.shape, a.dtype) for a in y])
+        _note_versions(node)
         if self.keeps_likes or self.family == "fused" or (self.factor and self._mixed(bound, node)):
             node.likes = [like(b) if i in self.arrays else None for i, b in enumerate(bound)]
+        return node
 
-    def _saved_for(self, node: Node) -> set[int]:
+    def _saved_for(self, edges: list[Any]) -> frozenset[int]:
         """Which arguments the rules of those inputs need that want a gradient."""
         if self.shared is not None or self.signature.has_lists:
-            return set(self.saved)
-        wanted: set[int] = set()
-        for k, i in enumerate(self.arrays):
-            rule = self.rules.get(self.signature.parameters[i].name)
-            if node.edges[k] is not None and isinstance(rule, Rule):
-                wanted.update(j for kind, j in rule.arguments if kind == "arg")
-        return wanted
+            return self.saved
+        live = tuple([e is not None for e in edges])
+        found = self.saved_for.get(live)
+        if found is None:
+            wanted: set[int] = set()
+            for on, i in zip(live, self.arrays, strict=True):
+                rule = self.rules.get(self.signature.parameters[i].name)
+                if on and isinstance(rule, Rule):
+                    wanted.update(j for kind, j in rule.arguments if kind == "arg")
+            found = self.saved_for[live] = frozenset(wanted)
+        return found
 
     def _mixed(self, bound: list[Any], node: Node) -> bool:
         for i in self.arrays:
@@ -87,53 +79,75 @@ class Recording(Declared):
                 return True
         return False
 
-    def record_binary(self, a: Any, b: Any, y: Any) -> Node | None:
-        ea: Any = None
-        eb: Any = None
+    def record_pair(self, a: Any, b: Any, x: Any, z: Any, v: Value) -> None:
+        """Gives `v`, made of the operands `a` and `b` with the arrays `x` and `z`, its node where one takes
+        part in the graph."""
+        left: Any = None
+        right: Any = None
         indexed = 0
         if type(a) is Value:
-            ea = a._node if a.base is None else a.node
-            if ea is not None:
+            left = a._node if a.base is None else a.node
+            if left is not None:
                 indexed = a.index
             elif a._requires:
-                ea = a
+                left = a
         if type(b) is Value:
-            eb = b._node if b.base is None else b.node
-            if eb is not None:
+            right = b._node if b.base is None else b.node
+            if right is not None:
                 indexed |= b.index
             elif b._requires:
-                eb = b
-        if ea is None and eb is None:
-            return None
-        node = Node(self, (ea, eb), (_index(a, ea), _index(b, eb)) if indexed else None)
-        kept_a = kept_b = None
-        if ea is not None:
-            if self.keep_a_for_a:
-                kept_a = a
-            if self.keep_b_for_a:
-                kept_b = b
-        if eb is not None:
-            if self.keep_a_for_b:
-                kept_a = a
-            if self.keep_b_for_b:
-                kept_b = b
-        node.args = (kept_a, kept_b, *self.rest) if self.rest else (kept_a, kept_b)
+                right = b
+        y = v.array
+        likes: Any = None
+        args: Any
+        if right is None:
+            if left is None:
+                return
+            kept_a = a if self.keep_a_for_a else None
+            kept_b = b if self.keep_b_for_a else None
+        elif left is None:
+            kept_a = a if self.keep_a_for_b else None
+            kept_b = b if self.keep_b_for_b else None
+        else:
+            kept_a = a if self.keep_a_for_a or self.keep_a_for_b else None
+            kept_b = b if self.keep_b_for_a or self.keep_b_for_b else None
+        if self.keeps_likes:
+            likes = (like(a), like(b), *[None] * len(self.rest))
+        elif self.factor and type(y) is ndarray:
+            shape = y.shape
+            short_a = left is not None and x.shape != shape
+            short_b = right is not None and z.shape != shape
+            if short_a or short_b:
+                likes = (like(a) if short_a else None, like(b) if short_b else None)
+        if kept_a is None and kept_b is None:
+            args = self.nothing
+        elif kept_a is None and type(kept_b) is float and not self.rest:
+            args = self.by_number.get(kept_b)
+            if args is None:
+                args = (None, kept_b)
+                if kept_b and len(self.by_number) < 64:  # 0.0 and -0.0 are one key
+                    self.by_number[kept_b] = args
+        else:
+            args = (kept_a, kept_b, *self.rest) if self.rest else (kept_a, kept_b)
+        node = v._node = step(self, left, right, args, y if self.keeps_y else None, likes, y, 4)
+        if indexed:
+            node.indices = (_index(a, left), _index(b, right))
         va = 0 if kept_a is None or type(a) is not Value or a.vc is None else a.vc[0]
         vb = 0 if kept_b is None or type(b) is not Value or b.vc is None else b.vc[0]
         if va or vb:
             node.versions = tuple(v for v, x in ((va, kept_a), (vb, kept_b)) if type(x) is Value)
-        shape = node.shape = y.shape
-        node.dtype = y.dtype
-        if self.keeps_y:
-            node.y = y
-        if (
-            (ea is not None and a.array.shape != shape)
-            or (eb is not None and b.array.shape != shape)
-            or self.keeps_likes
-        ):
-            node.likes = (like(a), like(b), *[None] * len(self.rest))
-        node.where = script_place()
-        return node
+
+
+def _note_versions(node: Node) -> None:
+    """The versions of what a node keeps, where one is not 0."""
+    for a in node.args:
+        if type(a) is list or (type(a) is Value and a.vc is not None):
+            break
+    else:
+        return
+    versions = [x.version for a in node.args for x in (a if type(a) is list else (a,)) if type(x) is Value]
+    if any(versions):
+        node.versions = tuple(versions)
 
 
 def like(b: Any) -> Any:

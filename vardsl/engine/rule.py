@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from vardsl.engine.signature import Signature
 from vardsl.engine.value import Like, Node, Value
 from vardsl.errors import GradError, InternalError
@@ -25,6 +27,9 @@ class NotImplementedRule:
         self.sentence = sentence
 
 
+_ITSELF = (lambda other: other).__code__.co_code
+
+
 class Rule:
     """One derivative rule. Its parameters' names say what it needs, and so what a node keeps:
 
@@ -32,7 +37,7 @@ class Rule:
     that parameter (`y_like` of the output), `needs` which inputs want a gradient (a tuple of bools).
     """
 
-    __slots__ = ("arguments", "fn", "likes", "only", "takes_y")
+    __slots__ = ("arguments", "fn", "itself", "likes", "only", "takes_y", "with_g", "with_like")
 
     def __init__(self, fn: Callable[..., Any], signature: Signature) -> None:
         self.fn = fn
@@ -47,6 +52,12 @@ class Rule:
         if len(self.arguments) == 1:
             kind, i = self.arguments[0]
             self.only = i if kind == "arg" else -1 if kind == "y" else -2
+        self.itself = self.only >= 0 and code.co_code == _ITSELF
+        # and most others the cotangent and one input
+        self.with_g = self.with_like = -1
+        if len(self.arguments) == 2 and self.arguments[0][0] == "g":
+            kind, i = self.arguments[1]
+            self.with_g, self.with_like = i if kind == "arg" else -1, i if kind == "like" else -1
 
     def __call__(self, node: Node, g: Any, as_values: bool) -> Any:
         only = self.only
@@ -58,6 +69,14 @@ class Rule:
                 return self.fn(a.array)
         if as_values:
             return self.fn(*[_fetch(kind, i, node, g, True) for kind, i in self.arguments])
+        if self.with_g >= 0:
+            a = node.args[self.with_g]
+            if type(a) is Value:
+                if a.vc is not None and a.vc[0]:
+                    check_versions(node)
+                return self.fn(g, a.array)
+        elif self.with_like >= 0:
+            return self.fn(g, node.likes[self.with_like])
         given: list[Any] = []
         for kind, i in self.arguments:
             if kind == "g":
@@ -114,7 +133,7 @@ def _output(node: Node) -> Any:
 
 
 def _on_graph(array: Any, node: Node, index: int) -> Value:
-    v = Value(array)
+    v = Value(np.asarray(array))
     if array.dtype.kind == "f":
         v._node, v.index = node, index
     return v
@@ -122,13 +141,13 @@ def _on_graph(array: Any, node: Node, index: int) -> Value:
 
 def check_versions(node: Node) -> None:
     """Raises GradError where a value that the node saved has been changed in place since."""
-    versions, k = node.versions, 0
-    if versions is None and node.vc is None:
+    if node.rare is None:
         for a in node.args or ():
             if (type(a) is Value and a.vc is not None and a.vc[0]) or type(a) is list:
                 break
         else:
             return
+    versions, k = node.versions, 0
     for a in node.args or ():
         if type(a) is Value:
             then = versions[k] if versions is not None else 0
@@ -151,7 +170,7 @@ def _modified(array: Any, now: int, then: int, maker: Node | None) -> GradError:
     which = f", which is output 0 of {maker.stem}" if maker is not None else ""
     return GradError(
         MODIFIED.format(
-            type=Value(array).type_name, shape=list(array.shape), which=which, now=now, then=then
+            type=Value(np.asarray(array)).type_name, shape=list(array.shape), which=which, now=now, then=then
         ),
         hint="the backward pass needs the value from before the change: write x = x + … in place of x += …",
     )

@@ -31,7 +31,7 @@ ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 class Parameter:
     """A parameter; `default` is REQUIRED where there is none, `optional` where `none` may be given."""
 
-    __slots__ = ("default", "keyword_only", "kind", "name", "optional")
+    __slots__ = ("default", "keyword_only", "kind", "name", "optional", "tensor")
 
     def __init__(self, name: str, kind: str, default: Any, optional: bool, keyword_only: bool) -> None:
         self.name = name
@@ -39,6 +39,7 @@ class Parameter:
         self.default = default
         self.optional = optional
         self.keyword_only = keyword_only
+        self.tensor = kind in ("Tensor", "Index")
 
     @property
     def takes_sequence(self) -> bool:
@@ -60,6 +61,8 @@ class Signature:
         self.has_lists = any(p.kind == "Tensors" for p in parameters)
         self.keyword_only = tuple(p.name for p in parameters if p.keyword_only)
         self.positional = tuple(p for p in parameters if not p.keyword_only)
+        self.defaults = tuple(p.default for p in parameters)
+        self.required = max([i + 1 for i, p in enumerate(parameters) if p.default is REQUIRED], default=0)
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
@@ -94,10 +97,8 @@ class Signature:
         positional = self.positional
         if len(args) > len(positional):
             args = self._spread(op, args)
-        bound: list[Any] = list(args)
         given = len(args)
-        for p in self.parameters[given:]:
-            bound.append(p.default)
+        bound: list[Any] = [*args, *self.defaults[given:]]
         for key, value in keywords.items():
             i = self.index.get(key)
             if i is None:
@@ -107,12 +108,15 @@ class Signature:
             if i < given:
                 raise ScriptTypeError(f"{op}() got multiple values for argument '{key}'")
             bound[i] = value
-        for i, p in enumerate(self.parameters):
+        # what has its default needs no look
+        looked_at = self.parameters if keywords or given < self.required else self.parameters[:given]
+        for i, p in enumerate(looked_at):
             v = bound[i]
+            if type(v) is Value and p.tensor:
+                continue
             if v is p.default and v is not REQUIRED:
                 continue
-            kind = p.kind
-            if (kind == "Tensor" and type(v) is Value) or (kind == "Bool" and type(v) is bool):
+            if p.kind == "Bool" and type(v) is bool:
                 continue
             if v is REQUIRED:
                 raise ScriptTypeError(

@@ -67,7 +67,7 @@ class Savepoint:
     def keep_node(self, node: Node) -> None:
         """A node is about to lose what it saved for backward."""
         if node.seq <= self.last and id(node) not in self._nodes:
-            self._nodes[id(node)] = [node, node.args, node.y, node.freed]
+            self._nodes[id(node)] = [node, node.args, node.y]
             saved = (node.args, node.y)
             self.bytes_kept += sum(_size(x) for row in saved for x in (row if type(row) is tuple else (row,)))
 
@@ -117,9 +117,9 @@ class Savepoint:
             facts[1:] = node.hooks, node.retained
             node.hooks, node.retained = hooks, retained
         for saved in self._nodes.values():
-            node, args, y, freed = saved
-            saved[1:] = node.args, node.y, node.freed
-            node.args, node.y, node.freed = args, y, freed
+            node, args, y = saved
+            saved[1:] = node.args, node.y
+            node.args, node.y = args, y
 
     def _swap_containers(self) -> None:
         containers = [thing.copy() for thing, _ in self._containers]

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -43,25 +43,64 @@ ONE_OF_SEVERAL = (
 Where = tuple[CodeType, int]
 
 
-def script_place() -> Where | None:
+def script_place(depth: int = 3) -> Where | None:
     """Code and instruction of the script's expression that is being evaluated, or None outside a script."""
-    f = sys._getframe(3)
-    if "__vardsl__" in f.f_globals:
-        return f.f_code, f.f_lasti
-    for _ in range(24):
-        if f.f_back is None:
+    f = script_frame(sys._getframe(depth))
+    return None if f is None else (f.f_code, f.f_lasti)
+
+
+def script_frame(f: FrameType) -> FrameType | None:
+    """The first frame of a script's code from `f` outwards, within reach of an operation."""
+    reach = 25
+    while "__vardsl__" not in f.f_globals:
+        outer = f.f_back
+        reach -= 1
+        if outer is None or not reach:
             return None
-        f = f.f_back
-        if "__vardsl__" in f.f_globals:
-            return f.f_code, f.f_lasti
-    return None
+        f = outer
+    return f
+
+
+class Rare:
+    """What few nodes have; a node without any of it has no such object. Meanings are told at `Node`."""
+
+    __slots__ = ("hooks", "indices", "name", "outputs", "retained", "vc", "versions", "y_version")
+
+    def __init__(self) -> None:
+        self.hooks: list[Any] | None = None
+        self.indices: tuple[int, ...] | None = None
+        self.name: str | None = None
+        self.outputs: tuple[Like, ...] | None = None
+        self.retained: Any = None
+        self.vc: list[int] | None = None
+        self.versions: tuple[int, ...] | None = None
+        self.y_version = 0
+
+
+def _rare(name: str, default: Any = None) -> Any:
+    """A property of nodes that is kept in their `rare`."""
+
+    def get(node: Node) -> Any:
+        rare = node.rare
+        return default if rare is None else getattr(rare, name)
+
+    def put(node: Node, x: Any) -> None:
+        rare = node.rare
+        if rare is None:
+            if x is default:
+                return
+            rare = node.rare = Rare()
+        setattr(rare, name, x)
+
+    return property(get, put)
 
 
 class Node:
     """One step of a computation: what made a value, from what, and what its backward needs.
 
     op        the operation, which has `pullback(node, cotangent, as_values)`
-    edges     for each differentiable input: the node that made it, the leaf itself, or None
+    edges     for each differentiable input: the node that made it, the leaf itself, or None. Most operations
+              have one or two such inputs: those stand in `left` and `right`; all others are in `many`
     indices   which output of that node, or None where all are the first
     args      the bound arguments that the rules name: Values, numbers, static parameters; None once freed
     versions  versions of the Values among `args` when they were saved, or None where all were 0
@@ -70,38 +109,74 @@ class Node:
     likes     shapes and dtypes of the inputs where a rule or an unbroadcast needs them
     shape, dtype   of the output (of the first of several); they stay when the arrays are freed
     where     code and instruction of the script's expression
+    rare      hooks, gradients to be kept, a name of its own, several outputs, versions that are not 0
+
+    A long computation is mostly nodes, so that a node is kept as small as it can be.
     """
 
     __slots__ = (
-        "args", "dtype", "edges", "freed", "hooks", "indices", "likes", "name", "op", "outputs",
-        "retained", "seq",
-        "shape", "vc", "versions", "where", "y", "y_version",
+        "args", "code", "dtype", "lasti", "left", "likes", "many", "op", "rare", "right", "seq", "shape", "y",
     )  # fmt: skip
+    op: Any
+    left: Any
+    right: Any
+    many: tuple[Any, ...] | None
+    args: Any
+    y: Any
+    likes: Any
     shape: tuple[int, ...]
     dtype: Any
+    seq: int
+    code: CodeType | None
+    lasti: int
+    rare: Rare | None
 
     def __init__(self, op: Any, edges: tuple[Any, ...], indices: tuple[int, ...] | None) -> None:
         self.op = op
-        self.edges = edges
-        self.indices = indices
-        self.args: Any = None
-        self.versions: tuple[int, ...] | None = None
-        self.y: Any = None
-        self.vc: list[int] | None = None
-        self.y_version = 0
-        self.likes: Any = None
-        self.outputs: tuple[Like, ...] | None = None
-        self.hooks: list[Any] | None = None
-        self.retained: Any = None
-        self.freed = False
-        self.name: str | None = None
+        self.left = self.right = None
+        self.many = edges
+        self.args = ()
+        self.y = self.likes = None
         self.seq = _sequence()
-        self.where: Where | None = None
+        self.code = None
+        self.lasti = 0
+        self.rare = None
+        if indices is not None:
+            self.indices = indices
+
+    hooks = _rare("hooks")
+    indices = _rare("indices")
+    name = _rare("name")
+    outputs = _rare("outputs")
+    retained = _rare("retained")
+    vc = _rare("vc")
+    versions = _rare("versions")
+    y_version = _rare("y_version", 0)
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        if self.many is not None:
+            return self.many
+        return (self.left,) if len(self.op.arrays) == 1 else (self.left, self.right)
+
+    @property
+    def freed(self) -> bool:
+        """Whether a backward pass has let go of what the next one would need."""
+        return self.args is None
+
+    @property
+    def where(self) -> Where | None:
+        return None if self.code is None else (self.code, self.lasti)
+
+    @where.setter
+    def where(self, place: Where | None) -> None:
+        self.code, self.lasti = (None, 0) if place is None else place
 
     @property
     def grad_fn(self) -> str:
         """PyTorch's name of the node: `MulBackward0`."""
-        return self.name or self.op.grad_fn
+        name: str = self.name or self.op.grad_fn
+        return name
 
     @property
     def stem(self) -> str:
@@ -115,6 +190,39 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.grad_fn}>"
+
+
+_new = object.__new__
+_getframe = sys._getframe
+
+
+def step(op: Any, left: Any, right: Any, args: Any, y: Any, likes: Any, made: Array, depth: int = 3) -> Node:
+    """The node that made `made`, of an operation with one or two differentiable inputs.
+
+    `depth` is how many calls the script's expression is away; where that is not so it is searched for.
+    """
+    node = _new(Node)
+    node.op = op
+    node.left = left
+    node.right = right
+    node.many = None
+    node.args = args
+    node.y = y
+    node.likes = likes
+    node.shape = made.shape
+    node.dtype = made.dtype
+    node.seq = _sequence()
+    node.rare = None
+    f: FrameType | None = _getframe(depth)
+    if "__vardsl__" not in f.f_globals:  # type: ignore[union-attr]
+        f = script_frame(f)  # type: ignore[arg-type]
+        if f is None:
+            node.code = None
+            node.lasti = 0
+            return node
+    node.code = f.f_code  # type: ignore[union-attr]
+    node.lasti = f.f_lasti  # type: ignore[union-attr]
+    return node
 
 
 class Like:
@@ -141,6 +249,10 @@ class Like:
 class Value:
     """A tensor. `array` holds the numbers; `node` made it (None: a leaf); `vc` is its storage's version
     counter.
+
+    What an operation gives without dimensions stays a NumPy scalar in `array`: it has the members of an array
+    that is only read, and NumPy computes with it several times faster. Whoever shares or changes the memory
+    asks for it by `memory()`.
 
     A view has the `base` whose storage it shares and the `chain` of view operations that leads from there;
     when the base is changed in place, the view's node is made anew from them.
@@ -272,14 +384,14 @@ class Value:
     @property
     def data(self) -> Value:
         """The same memory outside the graph, with a version counter of its own."""
-        v = Value(self.array)
+        v = Value(self.memory())
         if state.ctx.tracer is not None:
             state.ctx.tracer.alias(self, v)
         return v
 
     def detach(self) -> Value:
         """The same memory outside the graph; changes of it are noticed by backward."""
-        v = Value(self.array)
+        v = Value(self.memory())
         v.vc = shared_counter(self)
         v.base = self.base if self.base is not None else self
         v.chain = None  # no view of the base as far as the graph is concerned
@@ -296,7 +408,15 @@ class Value:
                 hint="v.data.numpy() and v.detach().numpy() give the numbers out of the graph",
             )
         self._escapes()
-        return self.array
+        return self.memory()
+
+    def memory(self) -> Array:
+        """The array to share or to change; what was a number so far gets memory of its own."""
+        a = self.array
+        if type(a) is not np.ndarray:
+            a = self.array = np.array(a)
+            EPOCH[0] += 1
+        return a
 
     def _escapes(self) -> None:
         """Its numbers are looked at: what follows may depend on them, so that no plan can foresee it."""
@@ -330,6 +450,7 @@ class Value:
         if requires_grad and self.array.dtype.kind != "f":
             raise GradError("only Tensors of floating point dtype can require gradients")
         if self.node is None:
+            self.memory()
             self._requires = requires_grad
             EPOCH[0] += 1
         return self
@@ -406,7 +527,7 @@ class Value:
         return self.numpy().__dlpack__(**keywords)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.array.__dlpack_device__()
+        return self.memory().__dlpack_device__()
 
     __hash__ = object.__hash__
 
@@ -463,10 +584,10 @@ class Value:
         return OPS["pow"].binary(other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return OPS["matmul"].operator(self, other)
+        return OPS["matmul"].binary(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return OPS["matmul"].operator(other, self)
+        return OPS["matmul"].binary(other, self)
 
     def __neg__(self) -> Any:
         return OPS["neg"](self)

@@ -66,7 +66,7 @@ class _Custom:
 
     def __call__(self, *args: Any) -> Any:
         with no_grad():
-            y = self.f(*[Value(a.array) if type(a) is Value else a for a in args])
+            y = self.f(*[Value(a.memory()) if type(a) is Value else a for a in args])
         return _attach(self, args, y)
 
     def saves(self, node: Node) -> bool:
@@ -78,7 +78,7 @@ class _Custom:
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         check_versions(node)
         g = _cotangent(node, g, as_values)
-        args = node.args if as_values else [Value(a.array) if type(a) is Value else a for a in node.args]
+        args = node.args if as_values else [Value(a.memory()) if type(a) is Value else a for a in node.args]
         with enable_grad(as_values):
             given = self.rule(g, *args)
         return self._checked(node, given, as_values)
@@ -115,7 +115,7 @@ class _Custom:
 def _attach(maker: Any, args: Sequence[Any], y: Any, edges: Sequence[Any] | None = None) -> Any:
     """The outputs as new values, outcomes of one node where an argument takes part in the graph."""
     outs = y if isinstance(y, tuple) else (y,)
-    values = [Value(o.array) if type(o) is Value else o for o in outs]
+    values = [Value(o.memory()) if type(o) is Value else o for o in outs]
     if edges is None:
         edges, indices = _edges(args)
     else:

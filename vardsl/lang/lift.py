@@ -96,7 +96,7 @@ def alias(v: Value) -> Value:
     """The same memory as `v` and on its graph, but another value."""
     node = Node(ALIAS, (v.node if v.node is not None else v,), (v.index,) if v.index else None)
     node.shape, node.dtype = v.array.shape, v.array.dtype
-    new = Value(v.array)
+    new = Value(v.memory())
     new._node = node
     new.vc = shared_counter(v)
     _seen(v, new)
@@ -109,7 +109,7 @@ def fresh(v: Value, *, linked: bool) -> Value:
         raise GradError(INT_INPUT, hint="give a real number or a real tensor: float(x), or 2.0 in place of 2")
     if linked and v.requires_grad:
         return alias(v)
-    new = Value(v.array, True)
+    new = Value(v.memory(), True)
     _seen(v, new)
     return new
 
@@ -149,7 +149,7 @@ def released(x: Any) -> Any:
     if type(x) is Value:
         if not x.requires_grad:
             return x
-        new = Value(x.array)
+        new = Value(x.memory())
         _seen(x, new)
         return new
     if type(x) is tuple:

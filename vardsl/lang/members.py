@@ -120,8 +120,13 @@ def _op(name: str) -> Callable[[Value], Any]:
     return lambda v: OPS[name](v)
 
 
+def _grad(v: Value) -> Value | None:
+    g = v._grad
+    return v.grad if g is None else g
+
+
 PROPERTIES: dict[str, Callable[[Value], Any]] = {
-    "grad": lambda v: v.grad,
+    "grad": _grad,
     "data": lambda v: v.data,
     "grad_fn": lambda v: v.grad_fn,
     "requires_grad": lambda v: v.requires_grad,
@@ -209,12 +214,12 @@ def zero_grad(input: Any) -> None:
 
 
 def clear_grad(v: Value) -> None:
-    journal, before = state.ctx.journal, v._grad
-    if journal is not None and before is not None:
-        journal.append(lambda: _put_grad(v, before))
+    ctx, before = state.ctx, v._grad
+    if ctx.journal is not None and before is not None:
+        ctx.journal.append(lambda: _put_grad(v, before))
     v._grad = None
-    if state.ctx.tracer is not None:
-        state.ctx.tracer.cleared(v)
+    if ctx.tracer is not None:
+        ctx.tracer.cleared(v)
 
 
 def _put_grad(v: Value, g: Value | None) -> None:

@@ -32,7 +32,10 @@ def add(a: Any, b: Any) -> Any:
 def mul(a: Any, b: Any) -> Any:
     """`a * b`, with a bound on integers and repeated strings."""
     t, u = type(a), type(b)
-    if t is float or u is float or t is Value or u is Value:
+    if t is Value or u is Value:
+        y = OPS["mul"].binary(a, b)  # as `a * b` does, in fewer calls
+        return a * b if y is NotImplemented else y
+    if t is float or u is float:
         return a * b
     if t is int and u is int:
         if a.bit_length() + b.bit_length() > MAX_BITS:
@@ -117,7 +120,7 @@ def float_power(a: float, b: float) -> float:
 def _in_place(name: str, plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def augmented(a: Any, b: Any) -> Any:
         if type(a) is Value:
-            return OPS[name](a, b)
+            return OPS[name].augment(a, b)
         return plain(a, b)
 
     return augmented

@@ -326,6 +326,9 @@ class Runtime:
                     f"backward starts from tensors, and this is {kind_of(r)}",
                     hint="only what was computed from a variable with grad has a gradient",
                 )
+        if not (gradients or retain or create):
+            run_backward(roots)
+            return
         given = (
             [None if g is None else _gradient(g, r) for g, r in zip(gradients, roots)] if gradients else None
         )
@@ -336,9 +339,13 @@ class Runtime:
         for t in targets:
             if type(t) is not Value and not isinstance(t, tuple) and not hasattr(type(t), "zero_grad"):
                 raise ScriptTypeError(f"zero_grad is for variables, and this is {kind_of(t)}")
+        bare = self.ctx.journal is None and self.ctx.tracer is None
         for t in targets:
             if type(t) is Value:
-                members.clear_grad(t)
+                if bare:
+                    t._grad = None
+                else:
+                    members.clear_grad(t)
             elif isinstance(t, tuple):
                 self.zero_grad(*t)
             else:

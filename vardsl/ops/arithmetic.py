@@ -412,6 +412,8 @@ def _is_bool(x: Any) -> bool:
     return t is bool or (t is not int and t is not float and x.dtype.kind == "b")
 
 
-_rsub_number.infix(lambda input, other: np.subtract(other, input))
+_rsub_number.infix(
+    lambda input, other: np.subtract(other, input), on_scalars=lambda input, other: other - input
+)
 overload(rsub, number=_rsub_number, tensor=_rsub_tensor, reverse=_rsub_tensor)
 overload(remainder, number=_remainder_number, tensor=_remainder_tensor, reverse=_number_remainder)

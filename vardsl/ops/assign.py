@@ -72,7 +72,7 @@ def _put_directly(x: Value, index: Any, value: Any) -> bool:
         _plain(index) or (type(index) is tuple and all(_plain(k) for k in index))
     ):
         return False
-    whole = x.array
+    whole = x.memory()
     if type(value) is Value:
         source: Any = value.array
         if source.dtype is not whole.dtype or (ctx.grad_enabled and value.requires_grad):

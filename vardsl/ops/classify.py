@@ -24,6 +24,8 @@ from vardsl.ops.define import (
 )
 from vardsl.ops.loss import reduced, reduction_of
 
+CLASSES = (np.dtype(np.int64), np.dtype(np.uint8))  # what targets may be
+
 # ---- targets -----------------------------------------------------------------------------------------------
 
 
@@ -76,7 +78,7 @@ def _class_slopes(input: Tensor, target: Index, weight: Tensor | None, reduction
     made = np.zeros(input.shape, input.dtype)
     places = _plain_rows(input, target, weight, ignore_index)
     if places is not None:
-        made.put(places, -1 / len(places) if reduction == "mean" else -1)
+        made.reshape(-1)[places] = -1 / len(places) if reduction == "mean" else -1
         return made
     dim = 1 if input.ndim > 1 else 0
     w = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
@@ -109,7 +111,11 @@ def _plain_rows(input: Array, target: Array, weight: Array | None, ignore_index:
     classes = input.shape[1]
     if 0 <= ignore_index < classes or target.dtype.kind != "i":
         return None
-    if np.minimum.reduce(target) < 0 or np.maximum.reduce(target) >= classes:
+    if target.dtype.itemsize == 8:
+        # a negative one is larger than any class where its bits are read without a sign
+        if np.maximum.reduce(target.view(np.uint64)) >= classes:
+            return None
+    elif np.minimum.reduce(target) < 0 or np.maximum.reduce(target) >= classes:
         return None
     return target + starts(input.shape[0], classes)
 
@@ -175,7 +181,7 @@ def _check_nll(input, target, weight):
             raise ShapeError(f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}")
         raise ShapeError(f"Expected target size {expected}, got {list(target.shape)}")
     a = array(target)
-    if a.dtype.name not in ("int64", "uint8"):
+    if a.dtype not in CLASSES:
         raise ScriptTypeError(
             f"expected target dtype to be Long or Byte, but got {BY_NP[a.dtype].type_name}",
             hint="targets are classes: x.long()",
@@ -214,9 +220,8 @@ def nll_loss(
 
 def _nll_loss(input, target, weight, reduction, ignore_index):
     if input.ndim == 1 and target.ndim == 1:
-        y = op._nll_rows(op.unsqueeze(input, 0), target, weight, reduction, ignore_index)
-        return y
-    return _nll_op("_nll", input, reduction)(input, target, weight, reduction, ignore_index)
+        return op._nll_rows(op.unsqueeze(input, 0), target, weight, reduction, ignore_index)
+    return _nll_op("_nll", input, reduction).run([input, target, weight, reduction, ignore_index])
 
 
 # ---- cross entropy -----------------------------------------------------------------------------------------
@@ -252,7 +257,7 @@ def cross_entropy(
     _check_nll(input, target, weight)
     if label_smoothing > 0:
         return _smoothed(input, target, weight, reduction, ignore_index, label_smoothing, dim)
-    return _nll_loss(op.log_softmax(input, dim), target, weight, reduction, ignore_index)
+    return _nll_loss(op._log_softmax.run([input, dim]), target, weight, reduction, ignore_index)
 
 
 def _class_column(weight, ndim):

@@ -182,6 +182,13 @@ def _declare(
     return o
 
 
+def _promoted(o: Op, promote: str | None) -> None:
+    """How inputs are brought to one dtype; a call on bare arrays is that of the kernel where they are not."""
+    o.promote = promote
+    o.direct = o.direct and promote is None
+    o.two = o.two and promote is None
+
+
 def _positional(fn: Body, signature: Signature) -> Body:
     n, names_ = len(signature.positional), signature.keyword_only
     defaults = tuple(p.default for p in signature.parameters[n:])
@@ -218,8 +225,7 @@ def elementwise(
         o = _declare(fn, "elementwise", inplace=inplace, **facts)
         if ufunc is not None:
             o.kernel = ufunc
-        o.promote = promote
-        o.direct = o.direct and promote is None
+        _promoted(o, promote)
         o.numbers = numbers
         operator = infix or ufunc
         if operator is not None and len(o.arrays) == 2:
@@ -248,7 +254,7 @@ class _Unbroadcast(Rule):
 
     def __init__(self, rule: Rule, parameter: int) -> None:
         self.fn, self.arguments, self.takes_y = rule.fn, rule.arguments, rule.takes_y
-        self.only = rule.only
+        self.only, self.with_g, self.with_like, self.itself = rule.only, rule.with_g, rule.with_like, False
         self.likes = True
         self.parameter = parameter
 
@@ -269,8 +275,7 @@ def general(
 
     def declare(fn: Body) -> Op:
         o = _declare(fn, facts.pop("_family", "general"), **facts)
-        o.promote = promote
-        o.direct = o.direct and promote is None
+        _promoted(o, promote)
         o.set_rules(_rules(vjp, o.signature), Rule(shared, o.signature) if shared is not None else None)
         _name_fields(o, fields)
         return o
@@ -299,8 +304,7 @@ def fused(*, promote: str | None = None, fields: str | None = None, **facts: Any
 
     def declare(fn: Body) -> Op:
         o = _declare(fn, "fused", **facts)
-        o.promote = promote
-        o.direct = o.direct and promote is None
+        _promoted(o, promote)
         _name_fields(o, fields)
         return o
 
@@ -312,8 +316,7 @@ def nondiff(*, promote: str | None = None, fields: str | None = None, **facts: A
 
     def declare(fn: Body) -> Op:
         o = _declare(fn, "nondiff", **facts)
-        o.promote = promote
-        o.direct = o.direct and promote is None
+        _promoted(o, promote)
         _name_fields(o, fields)
         return o
 

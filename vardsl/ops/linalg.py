@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.engine.op import Op
 from vardsl.engine.signature import type_name
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ShapeError
@@ -94,7 +96,7 @@ def _transposed(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
 
 @view(vjp=lambda g: op._swapped(g), grad_fn="TransposeBackward0", batch="leading")
 def _swapped(input: Tensor):
-    return np.swapaxes(input, -1, -2)
+    return input.swapaxes(-1, -2)
 
 
 # ---- products in rows --------------------------------------------------------------------------------------
@@ -281,6 +283,13 @@ def mm(input: Tensor, mat2: Tensor):
     tensor([[3., 2.],
             [7., 4.]])
     """
+    if (
+        input.ndim == 2 == mat2.ndim
+        and input.dtype is mat2.dtype
+        and input.dtype.kind == "f"
+        and input.shape[1] == mat2.shape[0]
+    ):
+        return np.dot(input, mat2)
     for a, which in ((input, "self"), (mat2, "mat2")):
         if a.ndim != 2:
             raise ShapeError(f"{which} must be a matrix", operands=operands(input, mat2))
@@ -443,7 +452,16 @@ def _vector_matrix(input: Tensor, mat2: Tensor):
     return product(input, mat2)
 
 
-@composite()
+class _Product(Op):
+    """The infix product of two tensors: that of two matrices, much the commonest, needs no questions."""
+
+    def binary(self, a: Any, b: Any) -> Any:
+        if type(a) is Value and type(b) is Value and a.array.ndim == 2 == b.array.ndim:
+            return mm.pair(a, b)
+        return self.operator(a, b)
+
+
+@composite(kind=_Product)
 def matmul(input: Tensor, other: Tensor):
     """Matrix product `input @ other`: of vectors, matrices, and stacks of matrices that broadcast.
 

@@ -23,13 +23,12 @@ def _axis(x: Any, dim: int) -> int | None:
 
 def _shifted(x: Any, axis: int | None) -> Any:
     """The elements less the largest of their row."""
-    top = np.maximum.reduce(x, axis, keepdims=True) if x.size else 0
-    return x - top
+    return np.asarray(np.subtract(x, np.maximum.reduce(x, axis, None, None, True)))
 
 
 def _softmax_vjp(g, y, dim):
     weighted = g * y
-    return weighted - y * op.sum(weighted, dim, True)
+    return weighted - y * op._sum_dim.run([weighted, (dim,), True, None])
 
 
 def _softmax_into(out, scratch, input, dim):
@@ -82,12 +81,13 @@ def _softmax(input: Tensor, dim: Int):
     _real(input, axis, "softmax")
     if not input.size:
         return input.copy()
-    y = np.exp(_shifted(input, axis))
-    return y / np.add.reduce(y, axis, keepdims=True)
+    y = _shifted(input, axis)
+    np.exp(y, y)
+    return np.divide(y, np.add.reduce(y, axis, None, None, True), y)
 
 
 @general(
-    vjp=lambda g, y, dim: g - op.exp(y) * op.sum(g, dim, True),
+    vjp=lambda g, y, dim: g - op.exp(y) * op._sum_dim.run([g, (dim,), True, None]),
     grad_fn="LogSoftmaxBackward0",
     stream="rows",
     into=_log_softmax_into,
@@ -99,7 +99,7 @@ def _log_softmax(input: Tensor, dim: Int):
     if not input.size:
         return input.copy()
     x = _shifted(input, axis)
-    return x - np.log(np.add.reduce(np.exp(x), axis, keepdims=True))
+    return np.subtract(x, np.log(np.add.reduce(np.exp(x), axis, None, None, True)), x)
 
 
 def _implied(dim: int | None, ndim: int) -> int:
