@@ -1,6 +1,6 @@
-"""Everything that README.md shows is what happens.
+"""Everything that README.md and the page on plans show is what happens.
 
-`python tests/test_readme.py` writes what happens into it.
+`python tests/test_readme.py` writes what happens into them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from vardsl import Session
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+PLANS = ROOT / "docs" / "guide" / "plans.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -82,17 +83,29 @@ def test_block(kind: str, block: str) -> None:
         assert RUN[kind](block) == block
 
 
+@pytest.mark.parametrize(("kind", "block"), list(blocks(PLANS.read_text(encoding="utf-8"))))
+def test_plans(kind: str, block: str) -> None:
+    assert told(RUN[kind](block)) == told(block)
+
+
+def told(block: str) -> list[str]:
+    """What does not change with each step that the planner saves: all lines but steps, without their numbers."""
+    lines = [line for line in block.splitlines() if " = " not in line or line.startswith("$")]
+    return [line if line.startswith("$") else re.sub(r"\d+", "N", line) for line in lines]
+
+
 def test_the_line_that_runs_names_a_file() -> None:
     line = next(b for kind, b in blocks(README.read_text(encoding="utf-8")) if kind == "sh")
     assert (ROOT / line.split()[-1]).exists()
 
 
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
-    for kind, block in blocks(text):
-        if kind in RUN:
-            text = text.replace(f"```{kind}\n{block}```", f"```{kind}\n{RUN[kind](block)}```")
-    README.write_text(text, encoding="utf-8")
+    for page in (README, PLANS):
+        text = page.read_text(encoding="utf-8")
+        for kind, block in blocks(text):
+            if kind in RUN:
+                text = text.replace(f"```{kind}\n{block}```", f"```{kind}\n{RUN[kind](block)}```")
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

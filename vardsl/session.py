@@ -404,9 +404,9 @@ class Session:
             key = ".m:" + name
             if key not in table:
                 table[key] = members.method(name)
-        for name, label in piece.regions:
+        for name, place, reads, binds in piece.regions:
             if name not in table:
-                table[name] = self.regions[name] = Region(label)
+                table[name] = self.regions[name] = Region(place, reads, binds)
 
     # ---- errors and warnings ---------------------------------------------------------------------
     def _failure(self, error: BaseException, space: FileSpace | None = None) -> BaseException:

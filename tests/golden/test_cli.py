@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "vardsl"]
 FILES: dict[str, bytes] = {
     "ok.vd": b"let v = var [1., 2.] grad\nbackward sum(v * v)\nprint v.grad\n",
+    "loops.vd": b"let v = var [1., 2.] grad\nfor i in range(20) { zero_grad v; out = sum(v * v); backward out }\nprint v.grad\n",
     "args.vd": b"print len(args), args\n",
     "fails.vd": b'print "before"\nlet x = [1, 2] @ [3]\nprint "after"\n',
     "syntax.vd": b"let = 1\n",
@@ -86,6 +87,25 @@ CASES = [
     Case("options after run", ["run", "--seed=0", "-"], out="tensor([0.4963])\n", stdin=b"print rand(1)"),
     Case("option with =", ["--seed=0", "-c", "rand(1)"], out="tensor([0.4963])\n"),
     Case("without planner", ["--no-plan", "-c", "1"], out="1\n"),
+    Case(
+        "plans explained",
+        ["run", "--explain-plan", "loops.vd"],
+        out="tensor([2., 4.])\n",
+        err=["loops.vd:2: planned; ", " of 20 turns ran as planned", "out = sum(", "v.grad = "],
+    ),
+    Case(
+        "plans explained after an error",
+        ["--explain-plan", "-c", 'let x = rand(2); for i in range(9) { y = tanh(x) }; assert false'],
+        err=["error[assert]", "<string>:1: planned", "y = tanh(x)"],
+        status=1,
+    ),
+    Case(
+        "why there is no plan",
+        ["--explain-plan", "-c", "let v = var [1.] grad; for i in range(9) { y = tanh(v) }"],
+        err=["<string>:1: not planned: a graph is still needed after the run\n    run backward on it"],
+    ),
+    Case("nothing planned", ["--explain-plan", "-c", "1"], out="1\n", err=["nothing was planned: no statements"]),
+    Case("no planner", ["--explain-plan", "--no-plan", "-c", "1"], out="1\n", err=["switched off (--no-plan)"]),
     Case("a file called run", ["./run"], out="9\n"),
     Case("shebang", ["bang.vd"], out="3\n"),
     Case("byte-order mark and CRLF", ["mark.vd"], out="7\n8\n"),

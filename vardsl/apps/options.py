@@ -117,6 +117,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 RUNNING = (
     Option(("--seed",), "start random numbers from N", "N", integer),
     Option(("--no-plan",), "compute step by step, without the planner (the output is the same)"),
+    Option(("--explain-plan",), "say what was planned, and why not, on standard error after the run"),
     Option(("--allow-read",), "let the script read files below DIR too", "DIR", repeated=True),
     Option(("--allow-write",), "let the script write files below DIR", "DIR", repeated=True),
     Option(("--max-memory",), "limit the size of tensors: 200M, 1.5G", "SIZE", size),

@@ -9,7 +9,7 @@ from typing import Any
 
 from vardsl.apps.options import Line
 from vardsl.apps.progress import ProgressLine
-from vardsl.apps.terminal import OK, SIGNALS
+from vardsl.apps.terminal import OK, SIGNALS, complain
 from vardsl.errors import Error, Warning_
 from vardsl.lang.cache import ScriptCache
 from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Warned
@@ -68,15 +68,36 @@ def run(line: Line, folder: AnyPath, go: Callable[[Session], Any], *, own: bool)
     stream = Stream(line)
     try:
         session = session_for(line, folder, own=own, emit=stream, cache=cache_for(line))
-        with SIGNALS.to(session.interrupt):
-            go(session)
+        status = _status(session, go, stream)
     except Error as error:
         stream.close()
         report(error, stream.color)
         return error.status
     finally:
         stream.close()
+    if line.get("explain_plan"):
+        sys.stdout.flush()
+        complain(plans(session))
+    return status
+
+
+def _status(session: Session, go: Callable[[Session], Any], stream: Stream) -> int:
+    try:
+        with SIGNALS.to(session.interrupt):
+            go(session)
+    except Error as error:
+        stream.close()
+        report(error, stream.color)
+        return error.status
     return OK
+
+
+def plans(session: Session) -> str:
+    """What became of the runs of statements of a session, as text."""
+    if not session.plan:
+        return "nothing was planned: the planner is switched off (--no-plan)"
+    text: str = import_module("vardsl.plan.describe").describe(session.regions.values())
+    return text
 
 
 class Stream:
@@ -108,4 +129,6 @@ def show(session: Session, value: Any) -> None:
     session.emit(Printed(text + "\n"))
 
 
-__all__ = ["SANDBOX", "Stream", "cache_for", "limits_of", "run", "session_for", "session_options", "show"]
+__all__ = [
+    "SANDBOX", "Stream", "cache_for", "limits_of", "plans", "run", "session_for", "session_options", "show",
+]  # fmt: skip

@@ -33,6 +33,7 @@ from vardsl.lang.code import (
     tuple_of,
 )
 from vardsl.lang.loops import Loops
+from vardsl.lang.pieces import RegionFacts
 from vardsl.lang.places import FileName
 from vardsl.lang.regions import Run, split
 from vardsl.lang.scope import FileSlot, sub_nodes, target_names
@@ -51,7 +52,7 @@ class Compiler(Loops):
     def __init__(self, checked: Checked, *, shown: bool = False, plan: bool = False) -> None:
         super().__init__(checked)
         self.plan = plan
-        self.regions: list[tuple[str, str]] = []  # the names of this program's regions, and what to call them
+        self.regions: list[RegionFacts] = []
         self.whole: dict[int, tuple[str, Run]] = {}  # by their start, the blocks that are one region
         self.file_name = FileName.of(checked.source)
         self.shown = shown
@@ -98,7 +99,10 @@ class Compiler(Loops):
         digest = crc32(f"{self.checked.source.name}\0{self.checked.source.text}".encode(errors="replace"))
         name = f".R{digest:x}.{len(self.regions)}"
         line = self.checked.source.position(run.span.start)[0]
-        self.regions.append((name, f"{self.checked.source.name}:{line}"))
+        place = f"{self.checked.source.name}:{line}"
+        self.regions.append(
+            (name, place, tuple([n.id for n in run.reads]), tuple([n.id for n in run.binds]))
+        )
 
         def mode(op: py.cmpop, value: int) -> py.expr:
             return py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [op], [const(value, p)], **p)

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from types import CodeType
 from typing import Any
 
+RegionFacts = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+"""The code's name for a region, where it stands, and the names that it reads and binds."""
+
 
 class Piece:
     """Some statements of a program.
 
     builtins, methods  names that the code uses
-    regions            runs of statements that may be planned, as (the code's name for it, what to call it)
+    regions            runs of statements that may be planned
     """
 
     __slots__ = ("builtins", "code", "methods", "regions")
@@ -21,7 +24,7 @@ class Piece:
         code: CodeType,
         builtins: tuple[str, ...],
         methods: tuple[str, ...],
-        regions: tuple[tuple[str, str], ...],
+        regions: tuple[RegionFacts, ...],
     ) -> None:
         self.code = code
         self.builtins = builtins

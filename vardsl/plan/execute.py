@@ -51,6 +51,7 @@ class Plan:
             for leaf, g in tracer.grads_out.items()
             if g is not None and leaf not in tracer.grads_in and leaf not in tracer.first_clear
         ]
+        self.recorded = len(tracer.steps)
         self.steps, same = optimise(tracer.steps, lambda same: self._wanted(tracer, results, same))
         self.inputs = dict(tracer.inputs)
         self.outputs = [self._output(tracer, results, k, same) for k in range(len(results))]
@@ -340,20 +341,6 @@ class Plan:
                 self._lay_out()
                 return
         self.handed.clear()
-
-    def describe(self) -> str:
-        """The plan as text."""
-        lines = [f"{len(self.steps)} steps, {len(self.layout.program)} calls"]
-        for step in self.steps:
-            if type(step) is Step:
-                lines.append(f"  {', '.join(map(repr, step.outs))} = {step.op.name}({_shown(step.args)})")
-            elif type(step) is Write:
-                lines.append(f"  {step.target!r}[...] = {step.source!r}")
-        return "\n".join(lines + self.layout.notes)
-
-
-def _shown(args: list[Any]) -> str:
-    return ", ".join(repr(a) for a in args if a is not None)
 
 
 def _facts(v: Any) -> tuple[Any, ...] | None:

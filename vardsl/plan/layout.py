@@ -39,6 +39,7 @@ class Layout:
     ) -> None:
         self.places = places or {}
         self.kept = set(kept)
+        self.given = given
         self.buffers: dict[Slot, Any] = dict(given)
         self.scratches: dict[Any, Any] = {}
         self.program: list[Instruction] = []
@@ -48,7 +49,8 @@ class Layout:
             self._release(buffer)
         ordered = cluster(steps)
         flat = [s for item in ordered for s in (item.steps if type(item) is Blocked else [item])]
-        streamed = {s for item in ordered if type(item) is Blocked for s in item.made | item.folded}
+        self.streamed = [item for item in ordered if type(item) is Blocked]
+        streamed = {s for item in self.streamed for s in item.made | item.folded}
         direct = _direct_writes(flat, self.kept)
         self.direct = {source: target for source, target in direct.items() if source not in streamed}
         last = _last_uses(flat, self.kept)

@@ -22,10 +22,19 @@ LARGE = 200_000  # elements from which a single repetition is worth a plan
 class Region:
     """The state of one run of statements: not yet recorded, being recorded, planned, or left alone."""
 
-    __slots__ = ("ask", "label", "mode", "plan", "reads", "recordings", "seen", "stopped", "tracer")
+    __slots__ = (
+        "ask", "binds", "given_up", "label", "mode", "names", "plain", "plan", "reads", "recordings",
+        "seen", "stopped", "tracer", "turns",
+    )  # fmt: skip
 
-    def __init__(self, label: str = "") -> None:
+    def __init__(self, label: str = "", names: Sequence[str] = (), binds: Sequence[str] = ()) -> None:
+        # for those who ask what became of it: where it stands, the names that it reads and binds
         self.label = label
+        self.names = names
+        self.binds = binds
+        self.turns = 0  # that ran as planned
+        self.plain = 0  # that were executed as they stand
+        self.given_up = 0  # plans that did not apply any more
         self.mode = 0
         # what records and plans is loaded where something repeats
         self.plan: Any = None
@@ -39,6 +48,7 @@ class Region:
     def consider(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
         """While there is no plan: whether to record this time. Always None."""
         self.seen += 1
+        self.plain += 1
         ctx = state.ctx
         if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None:
             return None
@@ -61,12 +71,17 @@ class Region:
         if results is None:
             self.plan, self.ask = None, self.consider
             self.seen = WARM_UP - 1
+            self.given_up += 1
+        else:
+            self.turns += 1
         return results
 
     def ahead(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
         """Runs at most so many turns that another turn follows, where a plan can; how many it has run."""
         plan = self.plan
-        return 0 if plan is None or turns < 1 else plan.repeat(reads, turns, stopping)
+        done: int = 0 if plan is None or turns < 1 else plan.repeat(reads, turns, stopping)
+        self.turns += done
+        return done
 
     @property
     def tracing(self) -> bool:
@@ -75,7 +90,7 @@ class Region:
     def end(self, results: Sequence[Any]) -> None:
         """The recorded run is over and has bound `results`."""
         if self.mode == 0:
-            self.mode = 1
+            self.mode = self.plain = 1
             return
         tracer, self.tracer = self.tracer, None
         ctx = state.ctx
@@ -93,7 +108,6 @@ class Region:
         self.stopped, self.mode = why, 2
 
     def describe(self) -> str:
-        """What became of the region, for `--explain-plan`."""
-        if self.plan is not None:
-            return f"{self.label}: planned\n{self.plan.describe()}"
-        return f"{self.label}: {self.stopped or 'not repeated often enough'}"
+        """What became of the region, as text."""
+        text: str = import_module("vardsl.plan.describe").describe([self])
+        return text

@@ -73,7 +73,7 @@ def test_every_command_has_a_line_of_help(conversation: Conversation, capsys: Ca
     text = said(conversation, capsys, ":help")
     for name, command in commands.COMMANDS.items():
         assert f":{name}" in text and command.summary in text
-    wanted = "help vars type time timeit undo redo reset load save edit history last copy set tutorial quit"
+    wanted = "help vars type time timeit undo redo reset load save edit history last plan copy set tutorial quit"
     assert set(wanted.split()) == set(commands.COMMANDS)
 
 
@@ -261,3 +261,12 @@ def test_a_page_of_nothing_is_a_title() -> None:
 def test_the_tutorials_scripts_print_what_they_say(path: Path) -> None:
     result = golden(Source(path.name, path.read_text()), Session(seed=0))
     assert result.passed, result.difference()
+
+
+def test_plans_of_the_session(conversation: Conversation, capsys: Capture) -> None:
+    assert said(conversation, capsys, ":plan").startswith("nothing was planned")
+    conversation.submit("let x = rand(3)")
+    conversation.submit("for i in range(9) { y = tanh(x) }")
+    text = said(conversation, capsys, ":plan")
+    assert "planned; " in text
+    assert "y = tanh(x)" in text

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from vardsl.apps import running
 from vardsl.apps.commands import doc
 from vardsl.apps.repl import pages
 from vardsl.apps.repl.config import CHOICES
@@ -262,6 +263,12 @@ def timeit(c: Conversation, argument: str) -> None:
         undo.swap()
     times.sort()
     c.out(f"{duration(times[len(times) // 2])} per run, best {duration(times[0])}, of {len(times):,} runs")
+
+
+@command("")
+def plan(c: Conversation, argument: str) -> None:
+    """what the planner made of the loops so far, and why it left some alone"""
+    c.out(running.plans(c.session))
 
 
 @command("")
