@@ -62,6 +62,13 @@ FOUND = {
         let w = var randn(210000) grad
         for i in range(4) { loss = sum(w * (mean(w) * w)); backward loss }
     """,
+    "a sum of large rows to one element that keeps its dimension": """
+        let w = var randn(210000) grad
+        let x = randn(1)
+        for i in range(4) { zero_grad w; loss = mean(exp(-mean(w)) * w * x); backward loss }
+        let b = var [1.] grad
+        for i in range(4) { zero_grad b; loss = sum((w * b) ** 2); backward loss }
+    """,
     "large comparisons with numbers": """
         let x = randn(210000)
         let k = arange(210000) % 7

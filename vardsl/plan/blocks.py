@@ -358,7 +358,7 @@ def _fold_of(step: Step) -> Callable[[Any, Any], None]:
 
 
 def _fold_all(x: Any, part: Any) -> None:
-    np.add.reduce(x.reshape(-1), 0, None, part)
+    np.add.reduce(x.reshape(-1), 0, None, part.reshape(()))
 
 
 def _finish(step: Step, parts: Any, out: Any) -> Callable[[], None]:
