@@ -11,7 +11,8 @@ import numpy as np
 
 from vardsl.engine.context import enable_grad, no_grad, state
 from vardsl.engine.dtypes import Array, f4, f8
-from vardsl.engine.value import OPS, Like, Node, Value, shared_counter
+from vardsl.engine.node import Like, Node
+from vardsl.engine.value import OPS, Value, shared_counter
 from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
 
 SECOND_TIME = (

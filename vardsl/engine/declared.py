@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from vardsl.engine.node import Node
 from vardsl.engine.rule import Rule
 from vardsl.engine.signature import REQUIRED, Signature
-from vardsl.engine.value import Node, Value
+from vardsl.engine.value import Value
 
 
 class Declared:
@@ -66,6 +67,7 @@ class Declared:
         self.direct = (
             family in ("general", "view", "nondiff") and bool(self.arrays) and not signature.has_lists
         )
+        self.differentiable = family != "nondiff"
         self.optional = frozenset(i for i in self.arrays if signature.parameters[i].optional)
         # on a bare array of reals it is that for pointwise operations too
         self.pointwise = family == "elementwise" and self.arrays == (0,)

@@ -10,16 +10,8 @@ import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array, promote_dtypes
-from vardsl.engine.value import (
-    EPOCH,
-    ONE_OF_SEVERAL,
-    OPS,
-    Node,
-    Value,
-    fixed,
-    script_place,
-    shared_counter,
-)
+from vardsl.engine.node import Node, script_place
+from vardsl.engine.value import EPOCH, ONE_OF_SEVERAL, OPS, Value, fixed, shared_counter
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."

@@ -17,9 +17,10 @@ import numpy as np
 from vardsl.engine.casting import SCALARS, cast, scalar
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
+from vardsl.engine.node import Like, step
 from vardsl.engine.pullback import Pullback
 from vardsl.engine.signature import wrong_kind
-from vardsl.engine.value import Like, Value, make_view, step
+from vardsl.engine.value import Value, make_view
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 
 ndarray = np.ndarray
@@ -38,6 +39,11 @@ def _alike(s: type, t: type, x: Any, z: Any) -> bool:
     if s in _SCALAR:
         return t is s or t is float or (t is int and -_EXACT < z < _EXACT)
     return t in _SCALAR and (s is float or (s is int and -_EXACT < x < _EXACT))
+
+
+def _like(t: type, x: Any, dtype: NpDType) -> bool:
+    """Whether an operand is an array or a scalar of this dtype."""
+    return (t is ndarray or t in _SCALAR) and x.dtype is dtype
 
 
 def mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
@@ -102,12 +108,13 @@ class Op(Pullback):
         """A bound call with one array, of a family that makes new memory."""
         a = bound[0]
         x = a.array
-        if x.dtype.kind != "f":
+        dtype = x.dtype
+        if dtype is not f4 and dtype is not f8:
             return self._general(bound)
         if type(x) is not ndarray and self.family != "elementwise":
             x = np.asarray(x)
         try:
-            y = self.kernel(x, *bound[1:])
+            y = self.kernel(*[x, *bound[1:]]) if len(bound) > 1 else self.kernel(x)
         except ValueError:
             return self._general(bound)
         if type(y) is not ndarray and type(y) not in _SCALAR:
@@ -121,24 +128,31 @@ class Op(Pullback):
             ctx.tracer.operation(self, bound, v)
         if ctx.anomaly:
             check_finite(self, v)
-        if ctx.grad_enabled and y.dtype.kind == "f" and self.family != "nondiff":
-            edge: Any = a._node if a.base is None else a.node
-            index = a.index
-            if edge is None:
-                if not a._requires:
-                    return v
-                edge, index = a, 0
-            saves = 0 in self.saved
-            likes: Any = None
-            if self.keeps_likes or (self.factor and (y.shape != x.shape or y.dtype != x.dtype)):
-                likes = (Like(x.shape, x.dtype), *[None] * (len(bound) - 1))
-            kept = bound if saves else self.statics if len(bound) == 1 else [None, *bound[1:]]
-            node = v._node = step(self, edge, None, kept, y if self.keeps_y else None, likes, y)
-            if index:
-                node.indices = (index,)
-            if saves and a.vc is not None and a.vc[0]:
-                node.versions = (a.vc[0],)
+        if ctx.grad_enabled and self.differentiable:
+            self._record_one(bound, a, x, v)
         return v
+
+    def _record_one(self, bound: list[Any], a: Value, x: Any, v: Value) -> None:
+        """Gives `v`, made of the one array `x` of `a`, its node where that takes part in the graph."""
+        y = v.array
+        edge: Any = a._node if a.base is None else a.node
+        index = a.index
+        if edge is None:
+            if not a._requires:
+                return
+            edge, index = a, 0
+        if y.dtype.kind != "f":
+            return
+        saves = 0 in self.saved
+        likes = None
+        if self.keeps_likes or (self.factor and (y.shape != x.shape or y.dtype is not x.dtype)):
+            likes = (Like(x.shape, x.dtype),)
+        kept = bound if saves else self.statics if len(bound) == 1 else [None, *bound[1:]]
+        node = v._node = step(self, edge, None, kept, y if self.keeps_y else None, likes, y, 4)
+        if index:
+            node.indices = (index,)
+        if saves and a.vc is not None and a.vc[0]:
+            node.versions = (a.vc[0],)
 
     def _view(self, bound: list[Any]) -> Any:
         """A bound call of an operation whose result shares the memory of its one array."""
@@ -200,35 +214,34 @@ class Op(Pullback):
         x: Any = a.array if type(a) is Value else a
         z: Any = b.array if type(b) is Value else b
         s, t = type(x), type(z)
-        if s is ndarray:
-            dtype = x.dtype
-            if ufunc is None or (dtype is not f4 and dtype is not f8):
+        if ufunc is None:
+            return self.operator(a, b)
+        if s is ndarray or t is ndarray:
+            dtype = x.dtype if s is ndarray else z.dtype
+            if dtype is not f4 and dtype is not f8:
                 return self.operator(a, b)
-            if t is float or t is int:
+            if s is t:
+                if z.dtype is not dtype:
+                    return self.operator(a, b)
+            elif t is float or t is int:
                 z = SCALARS[dtype].get(z)
                 if z is None:
                     z = scalar(b, dtype)
-            elif (t is not ndarray and t not in _SCALAR) or z.dtype is not dtype:
-                return self.operator(a, b)
-        elif t is ndarray:
-            dtype = z.dtype
-            if ufunc is None or (dtype is not f4 and dtype is not f8):
-                return self.operator(a, b)
-            if s is float or s is int:
+            elif s is float or s is int:
                 x = SCALARS[dtype].get(x)
                 if x is None:
                     x = scalar(a, dtype)
-            elif s not in _SCALAR or x.dtype is not dtype:
+            elif not _like(s, x, dtype) or not _like(t, z, dtype):
                 return self.operator(a, b)
-        elif ufunc is None or not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
+            if x.size * z.size > 1 << 24 and x.shape != z.shape:
+                return self.operator(a, b)
+        elif not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
             return self.operator(a, b)
         elif self.on_scalars is not None:
             ufunc = self.on_scalars
         else:
             dtype = x.dtype if s in _SCALAR else z.dtype
             x, z = cast(x, dtype), cast(z, dtype)
-        if s is ndarray and x.size * z.size > 1 << 24 and x.shape != z.shape:
-            return self.operator(a, b)
         try:
             y = ufunc(x, z)
         except ValueError:
@@ -237,14 +250,20 @@ class Op(Pullback):
             y = np.asarray(y)
         v = Value(y)
         ctx = state.ctx
-        if ctx.tracer is not None:
-            v.array = np.asarray(y)
-            ctx.tracer.operation(self, [a, b, *self.rest], v)
-        if ctx.anomaly:
-            check_finite(self, v)
+        if ctx.tracer is not None or ctx.anomaly:
+            self._watched(v, a, b)
         if ctx.grad_enabled and self.rules:
             self.record_pair(a, b, x, z, v)
         return v
+
+    def _watched(self, v: Value, a: Any, b: Any) -> None:
+        """Tells who listens of an infix operation, and looks for NaN where that is asked."""
+        ctx = state.ctx
+        if ctx.tracer is not None:
+            v.array = np.asarray(v.array)
+            ctx.tracer.operation(self, [a, b, *self.rest], v)
+        if ctx.anomaly:
+            check_finite(self, v)
 
     def pair(self, a: Value, b: Value) -> Any:
         """A call with two tensors and nothing else, of an operation that makes new memory of them."""
@@ -258,10 +277,8 @@ class Op(Pullback):
             return self.run([a, b])
         v = Value(y if type(y) is ndarray else np.asarray(y))
         ctx = state.ctx
-        if ctx.tracer is not None:
-            ctx.tracer.operation(self, [a, b], v)
-        if ctx.anomaly:
-            check_finite(self, v)
+        if ctx.tracer is not None or ctx.anomaly:
+            self._watched(v, a, b)
         if ctx.grad_enabled and self.rules:
             self.record_pair(a, b, x, z, v)
         return v

@@ -10,10 +10,11 @@ import numpy as np
 
 from vardsl.engine.casting import SCALARS
 from vardsl.engine.context import enable_grad
+from vardsl.engine.node import Like, Node
 from vardsl.engine.recording import Recording
 from vardsl.engine.rule import NotImplementedRule, Rule, check_versions
 from vardsl.engine.tiles import add_up, folded_axes
-from vardsl.engine.value import OPS, Like, Node, Value, fixed
+from vardsl.engine.value import OPS, Value, fixed
 from vardsl.errors import GradError, InternalError
 
 multiply, ndarray = np.multiply, np.ndarray

@@ -9,8 +9,9 @@ import numpy as np
 from vardsl.engine.context import state
 from vardsl.engine.declared import Declared
 from vardsl.engine.dtypes import f4
+from vardsl.engine.node import Like, Node, step
 from vardsl.engine.rule import Rule
-from vardsl.engine.value import Like, Node, Value, step
+from vardsl.engine.value import Value
 
 ndarray = np.ndarray
 

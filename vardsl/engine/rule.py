@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.node import Like, Node
 from vardsl.engine.signature import Signature
-from vardsl.engine.value import Like, Node, Value
+from vardsl.engine.value import Value
 from vardsl.errors import GradError, InternalError
 
 MODIFIED = (

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import Array
-from vardsl.engine.value import Node, Value, next_sequence
+from vardsl.engine.node import Node, next_sequence
+from vardsl.engine.value import Value
 
 _FIELDS = (
     "array", "_requires", "_node", "index", "_grad", "vc", "base", "hooks", "chain", "seen",

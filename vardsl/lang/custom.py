@@ -9,8 +9,9 @@ import numpy as np
 
 from vardsl.engine import backward as _backward
 from vardsl.engine.context import enable_grad, no_grad, state
+from vardsl.engine.node import Like, Node, script_place
 from vardsl.engine.rule import check_versions
-from vardsl.engine.value import Like, Node, Value, script_place
+from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
 from vardsl.lang.lift import alias, fresh, function_name, mark
 from vardsl.ops.define import op

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import enable_grad, state
-from vardsl.engine.value import Node, Value, fixed, shared_counter
+from vardsl.engine.node import Node
+from vardsl.engine.value import Value, fixed, shared_counter
 from vardsl.errors import GradError, ScriptTypeError
 
 INT_INPUT = "only Tensors of floating point dtype can require gradients"

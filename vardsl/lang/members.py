@@ -12,7 +12,8 @@ import numpy as np
 from vardsl.engine.backward import backward as run_backward
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, DType
-from vardsl.engine.value import EPOCH, OPS, HookHandle, Node, Value, leaf
+from vardsl.engine.node import Node
+from vardsl.engine.value import EPOCH, OPS, HookHandle, Value, leaf
 from vardsl.errors import GradError, ScriptIndexError, ScriptNameError, ScriptTypeError, ShapeError
 from vardsl.ops import define
 from vardsl.ops.define import Tensors
