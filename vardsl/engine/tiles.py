@@ -1,21 +1,70 @@
-"""The blocks in which large arrays are worked through: one order for eager reductions and planned regions."""
+"""The order in which large arrays are added up, the same for eager reductions and planned regions.
+
+The order depends on the shape alone: not on where a block of a region ends, not on threads, not on how an
+array lies in memory. All sizes that it is made of are powers of two, so that a larger one is a whole number
+of smaller ones.
+
+    all elements        parts of about a thousand neighbours, and then the parts
+    the first dimension tiles of about `BLOCK` elements one after another, `TILES` of them to a part, and then
+                        the parts
+    other dimensions    each row by itself
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 BLOCK = 32_768  # elements: a handful of temporaries of this size stay in the cache of one core
 LARGE = 200_000
+NEIGHBOURS = 1024  # elements that are added up at once
+WIDEST = 8192  # elements up to which a dot product adds them up as exactly as the pairwise sum
+TILES = 8
+LINE = 64  # bytes of a cache line
+LITTLE = 1 << 15  # bytes below which it does not matter where an array starts
+
+Axes = tuple[int, ...] | None
+Calls = list[tuple[Any, tuple[Any, ...]]]
 
 
-def rows_per_block(shape: tuple[int, ...]) -> int:
-    """How many rows of the first dimension make a block."""
+def aligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Uninitialised memory. Where it is more than a little it starts at a cache line: NumPy writes there
+    up to twice as fast. Its base is then the memory as bytes.
+    """
+    dtype = np.dtype(dtype)
+    size = dtype.itemsize
+    for n in shape:
+        size *= n
+    if size < LITTLE:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def power_below(n: int) -> int:
+    """The largest power of two up to `n`, at least 1."""
+    return 1 << (max(n, 1).bit_length() - 1)
+
+
+def inner_size(shape: tuple[int, ...]) -> int:
+    """How many elements one row of the first dimension has."""
     inner = 1
     for n in shape[1:]:
         inner *= n
-    return max(1, BLOCK // max(1, inner))
+    return inner
+
+
+def rows_per_block(shape: tuple[int, ...]) -> int:
+    """How many rows of the first dimension make a tile."""
+    return power_below(BLOCK // max(1, inner_size(shape)))
+
+
+def rows_per_part(shape: tuple[int, ...]) -> int:
+    """How many rows are neighbours, whose sum is one part of the sum over everything."""
+    return power_below(NEIGHBOURS // max(1, inner_size(shape)))
 
 
 def folded_axes(whole: tuple[int, ...], part: tuple[int, ...]) -> tuple[int, ...]:
@@ -24,22 +73,22 @@ def folded_axes(whole: tuple[int, ...], part: tuple[int, ...]) -> tuple[int, ...
     return tuple(range(lead)) + tuple(lead + k for k, n in enumerate(part) if n == 1 and whole[lead + k] != 1)
 
 
-def _in_blocks(x: Any, axes: tuple[int, ...] | None) -> bool:
-    if x.size < LARGE or x.ndim == 0 or x.shape[0] < 8 or x.size // x.shape[0] > BLOCK // 2:
+def in_blocks(shape: tuple[int, ...]) -> bool:
+    """Whether an array of this shape is added up in tiles."""
+    if not shape or shape[0] < 8:
         return False
-    return axes is None or 0 in axes
+    inner = inner_size(shape)
+    return inner * shape[0] >= LARGE and inner <= BLOCK // 2
 
 
-def add_up(x: Any, axes: tuple[int, ...] | None, dtype: Any, keepdims: bool) -> Any:
-    """The sum over dimensions (None: all). Large ones are added block by block, as a planned region does.
+def add_up(x: Any, axes: Axes, dtype: Any, keepdims: bool) -> Any:
+    """The sum over dimensions (None: all).
 
     The columns of a matrix of reals are added by a product with ones, which is the fastest that NumPy has.
     """
-    if x.size >= LARGE and _in_blocks(x, axes):
-        n = rows_per_block(x.shape)
-        parts = [add_up_block(x[i : i + n], axes, dtype) for i in range(0, x.shape[0], n)]
-        y = np.add.reduce(np.array(parts), 0)
-        return y if not keepdims else y.reshape(_kept(x.shape, axes))
+    if x.size >= LARGE and in_blocks(x.shape):
+        y = _add_up_large(x, axes, dtype)
+        return y.reshape(_kept(x.shape, axes)) if keepdims else y
     if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f" and x.flags.c_contiguous:
         y = np.dot(ones(x.shape[0], dtype), x)
         return y.reshape(1, -1) if keepdims else y
@@ -47,14 +96,119 @@ def add_up(x: Any, axes: tuple[int, ...] | None, dtype: Any, keepdims: bool) -> 
     return reduce(x, axes, dtype, None, keepdims)
 
 
-def add_up_block(x: Any, axes: tuple[int, ...] | None, dtype: Any) -> Any:
-    """One block's part of a large sum."""
-    if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f" and x.flags.c_contiguous:
-        return np.dot(ones(x.shape[0], dtype), x)
-    return np.add.reduce(x, axes, dtype)
+def _add_up_large(x: Any, axes: Axes, dtype: Any) -> Any:
+    rows = x.shape[0]
+    if axes is None or len(axes) == x.ndim:
+        n = rows_per_part(x.shape)
+        parts = np.empty(-(-rows // n), dtype)
+        for i, block in _tiles(x):
+            perform(add_neighbours(block, parts[i // n : -(-(i + len(block)) // n)]))
+        return np.add.reduce(parts)
+    kept = tuple(n for k, n in enumerate(x.shape) if k not in axes)
+    if 0 not in axes:
+        y = np.empty(kept, dtype)
+        for i, block in _tiles(x):
+            perform(add_rows(block, axes, y[i : i + len(block)]))
+        return y
+    parts, spare = np.empty((parts_over_rows(x.shape), *kept), dtype), np.empty(kept, dtype)
+    n = rows_per_block(x.shape)
+    for i, block in _tiles(x):
+        perform(add_tile(block, axes, i // n, parts, spare))
+    return np.add.reduce(parts, 0)
 
 
-def _kept(shape: tuple[int, ...], axes: tuple[int, ...] | None) -> tuple[int, ...]:
+def _tiles(x: Any) -> Iterator[tuple[int, Any]]:
+    """The tiles of an array, each with its first row."""
+    n = rows_per_block(x.shape)
+    whole = x.flags.c_contiguous
+    for i in range(0, x.shape[0], n):
+        yield i, x[i : i + n] if whole else np.ascontiguousarray(x[i : i + n])
+
+
+def perform(calls: Calls) -> None:
+    """Makes the calls."""
+    for fn, args in calls:
+        fn(*args)
+
+
+# ---- pieces: the calls for contiguous rows -----------------------------------------------------------------
+
+
+def _by_products(width: int, x: Any, out: Any) -> bool:
+    """Whether rows of this width are added up by a product with ones: three times as fast."""
+    return 32 <= width <= WIDEST and x.dtype == out.dtype and x.dtype.char in "fd"
+
+
+def _sums_of_rows(x: Any, out: Any) -> Calls:
+    """The sum of each row of a matrix."""
+    width = x.shape[1]
+    if _by_products(width, x, out):
+        return [(np.vecdot, (x, ones(width, x.dtype), out))]
+    return [(np.add.reduce, (x, 1, out.dtype, out))]
+
+
+def add_neighbours(x: Any, parts: Any) -> Calls:
+    """The parts of the sum over everything that these rows give."""
+    n, inner = rows_per_part(x.shape), inner_size(x.shape)
+    whole = len(x) // n * n
+    calls: Calls = []
+    if whole:
+        calls += _sums_of_rows(x[:whole].reshape(-1, n * inner), parts[: whole // n])
+    if whole < len(x):
+        calls += _sums_of_rows(x[whole:].reshape(1, -1), parts[whole // n :])
+    return calls
+
+
+def add_rows(x: Any, axes: tuple[int, ...], out: Any) -> Calls:
+    """The sums over dimensions without the first; `out` may have them as dimensions of one."""
+    cut = x.ndim - len(axes)
+    if axes == tuple(range(cut, x.ndim)):
+        width = inner_size((1, *x.shape[cut:]))
+        if _by_products(width, x, out):
+            return _sums_of_rows(x.reshape(-1, width), out.reshape(-1))
+    return [(np.add.reduce, (x, axes, out.dtype, out.reshape(_kept(x.shape, axes)), True))]
+
+
+def add_along(x: Any, axis: int, out: Any) -> Calls:
+    """The sums along one dimension of a contiguous array of any size; `out` keeps it as one of size one."""
+    if axis % x.ndim == x.ndim - 1 and _by_products(x.shape[-1], x, out):
+        return _sums_of_rows(x.reshape(-1, x.shape[-1]), out.reshape(-1))
+    return [(np.add.reduce, (x, axis, None, out, True))]
+
+
+def sums_along(x: Any, axis: int | None) -> Any:
+    """The sums along one dimension, which stays, of a contiguous array of any size."""
+    if axis is None or axis % x.ndim != x.ndim - 1 or not _by_products(x.shape[-1], x, x):
+        reduce: Any = np.add.reduce
+        return reduce(x, axis, None, None, True)
+    return np.vecdot(x, ones(x.shape[-1], x.dtype))[..., None]
+
+
+def multiply_along(x: Any, y: Any, out: Any, products: Any) -> Calls:
+    """The sums of x y along the last dimension of contiguous arrays that broadcast; `out` keeps it as one of
+    size one."""
+    if x.shape[-1] <= WIDEST and x.dtype == y.dtype == out.dtype and x.dtype.char in "fd":
+        return [(np.vecdot, (x, y, out[..., 0]))]
+    return [(np.multiply, (x, y, products)), (np.add.reduce, (products, -1, None, out, True))]
+
+
+def parts_over_rows(shape: tuple[int, ...]) -> int:
+    """How many parts a sum over the first dimension has."""
+    return -(-shape[0] // (rows_per_block(shape) * TILES))
+
+
+def add_tile(x: Any, axes: tuple[int, ...], k: int, parts: Any, spare: Any) -> Calls:
+    """Adds tile number `k` to its part of a sum over the first dimension (and maybe others)."""
+    part = parts[k // TILES]
+    out = part if k % TILES == 0 else spare
+    if axes == (0,) and x.ndim > 1 and x.dtype == out.dtype and x.dtype.char in "fd":
+        calls: Calls = [(np.dot, (ones(len(x), x.dtype), x.reshape(len(x), -1), out.reshape(-1)))]
+    else:
+        calls = [(np.add.reduce, (x, axes, out.dtype, out))]
+    return calls if out is part else [*calls, (np.add, (part, out, part))]
+
+
+def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
     return tuple(1 if axes is None or k in axes else n for k, n in enumerate(shape))
 
 
@@ -84,23 +238,23 @@ def starts(rows: int, width: int) -> Any:
     return found
 
 
-Calls = list[tuple[Any, tuple[Any, ...]]]
+# ---- for plans: the calls that put a sum into memory -------------------------------------------------------
 
 
-def sum_into(out: Any, x: Any, axes: tuple[int, ...] | None, keepdims: bool) -> Calls:
+def sum_into(out: Any, x: Any, axes: Axes, keepdims: bool) -> Calls:
     """The NumPy calls that put `add_up(x, axes)` into `out`, bit for bit."""
-    if x.dtype != out.dtype or (x.size >= LARGE and _in_blocks(x, axes)):
+    if x.dtype != out.dtype or (x.size >= LARGE and in_blocks(x.shape)):
         return [(_copy_sum, (out, x, axes))]
     if axes == (0,) and x.ndim == 2 and x.dtype.kind == "f" and x.flags.c_contiguous:
         return [(np.dot, (ones(x.shape[0], x.dtype), x, out.reshape(-1)))]
     return [(np.add.reduce, (x, axes, None, out, keepdims))]
 
 
-def _copy_sum(out: Any, x: Any, axes: tuple[int, ...] | None) -> None:
+def _copy_sum(out: Any, x: Any, axes: Axes) -> None:
     np.copyto(out, np.asarray(add_up(x, axes, out.dtype, False)).reshape(out.shape))
 
 
-def mean_into(out: Any, x: Any, axes: tuple[int, ...] | None, keepdims: bool) -> Calls:
+def mean_into(out: Any, x: Any, axes: Axes, keepdims: bool) -> Calls:
     """As `sum_into`, divided by the number of elements that each result is made of."""
     n = x.size // max(out.size, 1)
     if n & (n - 1) == 0 and n:  # exact either way

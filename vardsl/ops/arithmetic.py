@@ -233,7 +233,14 @@ def _rdiv(input: Tensor, other: Tensor):
     return op.reciprocal(input) * other
 
 
-@elementwise(d=lambda y: -(y * y), promote="float")
+@elementwise(
+    d=lambda y: -(y * y),
+    promote="float",
+    overwrites=True,
+    into=lambda out, scratch, input: (
+        [(np.true_divide, (cast(1, out.dtype), input, out))] if input.dtype == out.dtype else None
+    ),
+)
 def reciprocal(input: Tensor):
     """One over each element.
 
@@ -401,6 +408,7 @@ def _rsub_tensor(input: Tensor, other: Tensor, alpha: Number = 1):
         if _is_one(alpha) and input.dtype == out.dtype
         else None
     ),
+    overwrites=True,
     kind=_Subtraction,
 )
 def _rsub_number(input: Tensor, other: Tensor, alpha: Number = 1):

@@ -6,7 +6,7 @@ import numpy as np
 
 from vardsl.errors import ScriptValueError
 from vardsl.ops.define import Bool, Str, Tensor, composite, general, op
-from vardsl.ops.loss import input_size, no_gradient, reduced, reduction_of, share
+from vardsl.ops.loss import input_size, no_gradient, over, reduced, reduction_of, share, streams
 
 
 def _bce_vjp(g, input, target, weight, reduction):
@@ -77,8 +77,17 @@ def _logits_target_vjp(g, input, weight, pos_weight, reduction):
     return slope if weight is None else slope * weight
 
 
+def _logits_steps(input, target, weight, pos_weight, reduction):
+    if weight is not None or pos_weight is not None or not streams(input, target):
+        return None
+    loss = op.log1p(op.exp(-op.abs(input))) - op.clamp_max(input, 0)
+    return over(loss + (1 - target) * input, reduction)
+
+
 @general(
-    vjp={"input": _logits_vjp, "target": _logits_target_vjp}, grad_fn="BinaryCrossEntropyWithLogitsBackward0"
+    vjp={"input": _logits_vjp, "target": _logits_target_vjp},
+    grad_fn="BinaryCrossEntropyWithLogitsBackward0",
+    lowered=_logits_steps,
 )
 def _bce_logits(
     input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: Str

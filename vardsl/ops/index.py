@@ -96,7 +96,7 @@ scatter_add scatter_reduce
 _index _index_backward _index_put getitem index_put
 """,
     "internal": """
-_cast _overwritten _zeros sum_to_size
+_cast _overwritten _row_dot _zeros sum_to_size
 """,
     "join": """
 _block_diag block_diag cartesian_prod cat column_stack combinations concat concatenate dstack hstack

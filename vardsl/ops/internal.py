@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from vardsl.engine.pullback import sum_to
-from vardsl.engine.tiles import sum_to_into
+from vardsl.engine.tiles import WIDEST, multiply_along, perform, sum_to_into
 from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, nondiff, op
 
 
-@general(
-    vjp=lambda g, input_like: op._cast(g, input_like.dtype), grad_fn="ToCopyBackward0", batch="leading"
-)
+@general(vjp=lambda g, input_like: op._cast(g, input_like.dtype), grad_fn="ToCopyBackward0", batch="leading")
 def _cast(input: Tensor, dtype: Dtype):
     return input.astype(dtype)
 
@@ -38,6 +36,35 @@ def sum_to_size(input: Tensor, size: Sizes):
     tensor([[2., 2., 2.]])
     """
     return sum_to(input, tuple(size))
+
+
+def _one_factor(g, other, like):
+    g = g * other
+    return g if g.shape == like.shape else op.sum_to_size(g, like.shape)
+
+
+@general(
+    vjp={
+        "input": lambda g, other, input_like: _one_factor(g, other, input_like),
+        "other": lambda g, input, other_like: _one_factor(g, input, other_like),
+    },
+    grad_fn="SumBackward1",
+    stream="row_dot",
+    into=lambda out, scratch, input, other: [(_row_dot_into, (out, input, other))],
+    batch="pointwise",
+)
+def _row_dot(input: Tensor, other: Tensor):
+    """The sum of products along the last dimension, which stays as one of size one."""
+    shape = np.broadcast_shapes(input.shape, other.shape)
+    out = np.empty((*shape[:-1], 1), input.dtype)
+    _row_dot_into(out, input, other)
+    return out
+
+
+def _row_dot_into(out, input, other):
+    shape = np.broadcast_shapes(input.shape, other.shape)
+    products = np.empty(shape, input.dtype) if shape[-1] > WIDEST or out.dtype.char not in "fd" else None
+    perform(multiply_along(np.ascontiguousarray(input), np.ascontiguousarray(other), out, products))
 
 
 @general(vjp={"input": lambda g: op._zeros(g), "other": lambda g, other_like: _zeros_of(other_like)})

@@ -11,6 +11,7 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.op import Op
 from vardsl.engine.signature import type_name
+from vardsl.engine.tall import in_tiles, product_in_tiles, product_into
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ShapeError
 from vardsl.ops.define import Int, Tensor, array, composite, general, op, view
@@ -35,6 +36,8 @@ def laid_out(a: Array) -> Array:
 
 def product(a: Array, b: Array) -> Array:
     """`a @ b`; a stack of matrices times one matrix is a single product."""
+    if in_tiles(a, b):
+        return np.asarray(product_in_tiles(a, b))
     if a.ndim > 2 and b.ndim <= 2:
         lead, k = a.shape[:-1], a.shape[-1]
         rows = prod(lead)
@@ -94,7 +97,7 @@ def _transposed(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
     return "the first one transposed would fit: a.T @ b" if a[0] == b[0] else None
 
 
-@view(vjp=lambda g: op._swapped(g), grad_fn="TransposeBackward0", batch="leading")
+@view(vjp=lambda g: op._swapped(g), grad_fn="TransposeBackward0", stream="turn", batch="leading")
 def _swapped(input: Tensor):
     return input.swapaxes(-1, -2)
 
@@ -223,6 +226,8 @@ def inner(input: Tensor, other: Tensor):
         "input": lambda g, vec: op.reshape(g, (g.shape[0], 1)) * vec,
         "vec": lambda g, input: op.mv(op._swapped(input), g),
     },
+    stream="product",
+    into=lambda out, scratch, input, vec: product_into(out, input, vec),
     batch=product_of_rows,
 )
 def mv(input: Tensor, vec: Tensor):
@@ -268,9 +273,8 @@ def _mv(a: Array, v: Array) -> Array:
         "input": lambda g, mat2: op.mm(g, op._swapped(mat2)),
         "mat2": lambda g, input: op.mm(op._swapped(input), g),
     },
-    into=lambda out, scratch, input, mat2: [
-        (np.dot if out.dtype.kind == "f" else np.matmul, (input, mat2, out))
-    ],
+    stream="product",
+    into=lambda out, scratch, input, mat2: product_into(out, input, mat2),
     batch=product_of_rows,
 )
 def mm(input: Tensor, mat2: Tensor):
@@ -289,13 +293,13 @@ def mm(input: Tensor, mat2: Tensor):
         and input.dtype.kind == "f"
         and input.shape[1] == mat2.shape[0]
     ):
-        return np.dot(input, mat2)
+        return product_in_tiles(input, mat2) if in_tiles(input, mat2) else np.dot(input, mat2)
     for a, which in ((input, "self"), (mat2, "mat2")):
         if a.ndim != 2:
             raise ShapeError(f"{which} must be a matrix", operands=operands(input, mat2))
     multipliable(input, mat2)
     same_matrix_types(input, mat2)
-    return np.matmul(laid_out(input), laid_out(mat2))
+    return product(input, mat2)
 
 
 def check_stacks(a: Array, b: Array) -> None:

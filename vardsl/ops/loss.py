@@ -8,6 +8,7 @@ import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import Array
+from vardsl.engine.tiles import add_up, in_blocks
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Number, Str, Tensor, composite, general, op
@@ -32,11 +33,18 @@ def reduced(loss: Array, reduction: str) -> Array:
     """The mean, the sum, or all of the losses."""
     if reduction == "none":
         return loss
-    total = np.add.reduce(loss, axis=None)
+    total = add_up(loss, None, loss.dtype, False)
     if reduction == "sum":
         return total
     with np.errstate(invalid="ignore"):
         return np.divide(total, loss.dtype.type(loss.size))
+
+
+def streams(*given):
+    """Whether a loss of these is worth being made of simpler operations: many elements of one real dtype."""
+    shape, dtype = given[0].array.shape, given[0].array.dtype
+    alike = all(type(x) is Value and x.array.shape == shape and x.array.dtype == dtype for x in given)
+    return alike and dtype.kind == "f" and in_blocks(shape)
 
 
 def share(g, size, reduction):
@@ -100,18 +108,26 @@ def input_size(x):
     return n
 
 
+def _mse_steps(input, target, reduction):
+    if not streams(input, target):
+        return None
+    d = input - target
+    return over(d * d, reduction)
+
+
 @general(
     vjp={
         "input": _mse_vjp,
         "target": lambda g, input, target, reduction: -_mse_vjp(g, input, target, reduction),
     },
+    lowered=_mse_steps,
     promote="same",
     grad_fn="MseLossBackward0",
 )
 def _mse(input: Tensor, target: Tensor, reduction: Str):
     d = input - target
-    if reduction == "none":
-        return d * d
+    if reduction == "none" or in_blocks(d.shape):
+        return reduced(d * d, reduction)
     flat = d.reshape(-1)
     total = np.dot(flat, flat)
     with np.errstate(invalid="ignore"):
@@ -167,7 +183,15 @@ def _huber_slope(input, target, delta):
     return op.where(op.abs(d) < delta, d, op.sign(d) * delta)
 
 
+def _huber_steps(input, target, reduction, delta):
+    if not streams(input, target):
+        return None
+    d = op.abs(input - target)
+    return over(op._where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+
 @general(
+    lowered=_huber_steps,
     vjp={
         "input": lambda g, input, target, reduction, delta: (
             _huber_slope(input, target, delta) * share(g, input_size(input), reduction)
@@ -211,7 +235,15 @@ def _smooth_slope(input, target, beta):
     return op.where(op.abs(d) < beta, d / beta, op.sign(d))
 
 
+def _smooth_steps(input, target, reduction, beta):
+    if not streams(input, target):
+        return None
+    d = op.abs(input - target)
+    return over(op._where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
+
+
 @general(
+    lowered=_smooth_steps,
     vjp={
         "input": lambda g, input, target, reduction, beta: (
             _smooth_slope(input, target, beta) * share(g, input_size(input), reduction)

@@ -24,10 +24,16 @@ def _standard(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = add_up(x, axes, x.dtype, True) / kind(n)
         centred = x - mean
-        var = add_up(centred * centred, axes, x.dtype, True) / kind(n)
+        var = _squares(centred, axes) / kind(n)
         rstd = 1 / np.sqrt(var + kind(eps))
     centred *= rstd
     return centred, mean, rstd
+
+
+def _squares(x: Array, axes: tuple[int, ...]) -> Array:
+    if axes == (x.ndim - 1,):
+        return op._row_dot(x, x)
+    return add_up(x * x, axes, x.dtype, True)
 
 
 def _axis_count(shape, axes):
@@ -54,38 +60,57 @@ def _back_through_standard(h, standard, rstd, axes, n):
 
 def _restandard(input, axes, eps):
     """The standard form once more, as operations, for derivatives of the derivative."""
-    n = _axis_count(input.shape, axes)
-    centred = input - op.sum(input, axes, True) / max(n, 1)
-    rstd = op.reciprocal(op.sqrt(op.sum(centred * centred, axes, True) / max(n, 1) + eps))
+    n = max(_axis_count(input.shape, axes), 1)
+    centred = input - op.sum(input, axes, True) / n
+    last = axes == (input.ndim - 1,)
+    square = _along(centred, centred, axes) if last else op.sum(centred * centred, axes, True)
+    rstd = op.rsqrt(square / n + eps)
     return centred * rstd, rstd
 
 
+def _along(a, b, axes):
+    """The sum of a b over some last dimensions, which stay."""
+    return op._row_dot(a, b) if len(axes) == 1 else op.sum(a * b, axes, True)
+
+
+def _rows_back(g, standard, rstd, weight, dims, needs):
+    """The three gradients of layer_norm, from a standard form that may be overwritten: arrays or values.
+
+    d x̂ = rstd (dx − mean dx − x̂ mean(x̂ dx)), a symmetric map: the adjoint is the same.
+    """
+    lead, axes = tuple(range(g.ndim - dims)), tuple(range(g.ndim - dims, g.ndim))
+    n = max(_axis_count(g.shape, axes), 1)
+    products = g * standard
+    dx = dw = db = None
+    if needs[1]:
+        dw = op.sum(products, lead) if lead else products
+    if needs[2]:
+        db = op.sum(g, lead) if lead else g
+    if needs[0]:
+        along = op.sum(products, axes, True) if weight is None else _along(products, weight, axes)
+        mean = op.sum(g, axes, True) if weight is None else _along(g, weight, axes)
+        h = g if weight is None else g * weight
+        dx = (h - mean / n - standard * (along / n)) * rstd
+    return dx, dw, db
+
+
 def _layer_norm_vjp(g, y, input, weight, needs, dims, eps):
-    axes = tuple(range(input.ndim - dims, input.ndim))
     g = g[0]
     if type(g) is Value:
-        standard, rstd = _restandard(input, axes, eps)  # from the input again, so that it is on the graph
+        # from the input again, so that it is on the graph
+        standard, rstd = _restandard(input, tuple(range(input.ndim - dims, input.ndim)), eps)
     else:
         rstd = y[1]
         standard = (input - y[2]) * rstd
-    lead = tuple(range(input.ndim - dims))
-    dx = dw = db = None
-    if needs[0]:
-        h = g if weight is None else g * weight
-        dx = _back_through_standard(h, standard, rstd, axes, _axis_count(input.shape, axes))
-    if needs[1]:
-        dw = op.sum(g * standard, lead) if lead else g * standard
-    if needs[2]:
-        db = op.sum(g, lead) if lead else g
-    return dx, dw, db
+    return _rows_back(g, standard, rstd, weight, dims, needs)
 
 
 def _layer_norm_steps(input, weight, bias, dims, eps):
     axes = tuple(range(input.ndim - dims, input.ndim))
-    n = _axis_count(input.shape, axes)
+    n = max(_axis_count(input.shape, axes), 1)
     mean = op.sum(input, axes, True) / n
     centred = input - mean
-    rstd = op.reciprocal(op.sqrt(op.sum(centred * centred, axes, True) / n + eps))
+    rstd = op.rsqrt(_along(centred, centred, axes) / n + eps)
     y = centred * rstd
     if weight is not None:
         y = y * weight

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.casting import cast
 from vardsl.engine.op import Op
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import Tensor, array, composite, elementwise, op
@@ -105,7 +106,9 @@ def _power_into(out, scratch, input, exponent):
     return calls.get(exponent)
 
 
-@elementwise(vjp={"input": _power_slope}, grad_fn="PowBackward0", kind=_Power, into=_power_into)
+@elementwise(
+    vjp={"input": _power_slope}, grad_fn="PowBackward0", kind=_Power, overwrites=True, into=_power_into
+)
 def _pow_number(input: Tensor, exponent: Tensor):
     if input.dtype.kind == "b":
         return input.copy() if exponent else np.ones_like(input)
@@ -202,7 +205,16 @@ def sqrt(input: Tensor):
     """
 
 
-@elementwise(vjp=lambda g, y: -0.5 * g * (y * y * y), promote="float")
+@elementwise(
+    vjp=lambda g, y: -0.5 * g * (y * y * y),
+    promote="float",
+    overwrites=True,
+    into=lambda out, scratch, input: (
+        [(np.sqrt, (input, out)), (np.true_divide, (cast(1, out.dtype), out, out))]
+        if input.dtype == out.dtype
+        else None
+    ),
+)
 def rsqrt(input: Tensor):
     """One over the square root of each element.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.casting import cast
 from vardsl.errors import ScriptValueError
 from vardsl.ops.activations import Activation
 from vardsl.ops.define import Bool, Number, Str, Tensor, composite, elementwise, general, op
@@ -18,7 +19,25 @@ def _sigmoid(input: Any) -> Any:
     return np.true_divide(1, 1 + np.exp(-input), dtype=input.dtype)
 
 
-@elementwise(vjp=lambda g, y: g * (1 - y) * y, promote="float", aliases=("special.expit",))
+def _sigmoid_into(out, scratch, input):
+    if input.dtype != out.dtype:
+        return None
+    one = cast(1, out.dtype)
+    return [
+        (np.negative, (input, out)),
+        (np.exp, (out, out)),
+        (np.add, (one, out, out)),
+        (np.true_divide, (one, out, out)),
+    ]
+
+
+@elementwise(
+    vjp=lambda g, y: g * (1 - y) * y,
+    promote="float",
+    overwrites=True,
+    into=_sigmoid_into,
+    aliases=("special.expit",),
+)
 def sigmoid(input: Tensor):
     """The logistic function.
 

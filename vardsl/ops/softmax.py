@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.tiles import add_along, sums_along
 from vardsl.ops.define import Dtype, Int, Tensor, composite, general, op
 from vardsl.ops.dims import wrap_dim
 from vardsl.ops.kinds import refuse
@@ -23,12 +24,13 @@ def _axis(x: Any, dim: int) -> int | None:
 
 def _shifted(x: Any, axis: int | None) -> Any:
     """The elements less the largest of their row."""
-    return np.asarray(np.subtract(x, np.maximum.reduce(x, axis, None, None, True)))
+    return np.asarray(np.subtract(x, np.maximum.reduce(x, axis, None, None, True), order="C"))
 
 
 def _softmax_vjp(g, y, dim):
-    weighted = g * y
-    return weighted - y * op._sum_dim.run([weighted, (dim,), True, None])
+    if y.ndim and dim in (-1, y.ndim - 1):
+        return y * (g - op._row_dot.run([g, y]))
+    return y * (g - op._sum_dim.run([g * y, (dim,), True, None]))
 
 
 def _softmax_into(out, scratch, input, dim):
@@ -39,7 +41,7 @@ def _softmax_into(out, scratch, input, dim):
         *_top_into(top, scratch, input, dim),
         (np.subtract, (input, top, out)),
         (np.exp, (out, out)),
-        (np.add.reduce, (out, dim, None, top, True)),
+        *add_along(out, dim, top),
         (np.divide, (out, top, out)),
     ]
 
@@ -52,7 +54,7 @@ def _log_softmax_into(out, scratch, input, dim):
         *_top_into(top, scratch, input, dim),
         (np.subtract, (input, top, out)),
         (np.exp, (out, powers)),
-        (np.add.reduce, (powers, dim, None, top, True)),
+        *add_along(powers, dim, top),
         (np.log, (top, top)),
         (np.subtract, (out, top, out)),
     ]
@@ -83,7 +85,7 @@ def _softmax(input: Tensor, dim: Int):
         return input.copy()
     y = _shifted(input, axis)
     np.exp(y, y)
-    return np.divide(y, np.add.reduce(y, axis, None, None, True), y)
+    return np.divide(y, sums_along(y, axis), y)
 
 
 @general(
@@ -99,7 +101,7 @@ def _log_softmax(input: Tensor, dim: Int):
     if not input.size:
         return input.copy()
     x = _shifted(input, axis)
-    return np.subtract(x, np.log(np.add.reduce(np.exp(x), axis, None, None, True)), x)
+    return np.subtract(x, np.log(sums_along(np.exp(x), axis)), x)
 
 
 def _implied(dim: int | None, ndim: int) -> int:

@@ -100,9 +100,9 @@ class _Plan:
 
     def lines(self) -> Iterator[str]:
         plan = self.plan
-        streamed = {step for region in plan.layout.streamed for step in region.steps}
+        streamed = {o for region in plan.layout.streamed for step in region.steps for o in step.outs}
         for step in plan.steps:
-            mark = "|" if step in streamed else " "
+            mark = "|" if isinstance(step, Step) and step.outs[0] in streamed else " "
             yield f"  {mark} {self._write(step) if isinstance(step, Write) else self._step(step)}"
         for leaf, slot in plan.grads_out:
             yield f"    {self._leaf(leaf)}.grad = {self._name(slot)}"

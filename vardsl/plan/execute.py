@@ -208,7 +208,7 @@ class Plan:
         made = {s for step in self.steps if type(step) is Step for s in step.outs}.difference(self._kept())
         given = {s: self.layout.buffers[s] for s in self.inputs.values()}
         taken = {id(b) for b in given.values()}  # also where a result goes straight into an input's memory
-        spare = {id(b): b for s, b in self.layout.buffers.items() if s in made and b.base is None}
+        spare = {id(b): b for s, b in self.layout.buffers.items() if s in made and s in self.layout.own}
         spare = {key: b for key, b in spare.items() if key not in taken}
         return Quiet(self.steps, [s for _, s in self.grads_out], given, spare.values())
 
@@ -328,19 +328,23 @@ class Plan:
         """A result's memory: a copy of a small one; of a large one a view of the buffer, which is then handed
         out."""
         buffer = self.layout.array(slot)
-        if buffer.size <= copied or slot.kind != "temp" or buffer.base is not None or slot in self.handed:
+        if buffer.size <= copied or slot not in self.layout.own or slot in self.handed:
             return buffer.copy()
-        self.handed[slot] = getrefcount(buffer)
+        self.handed[slot] = getrefcount(_owner(buffer))
         return buffer.view()
 
     def _renew(self) -> None:
         """Large results that somebody still holds keep their memory; the plan goes on with new."""
         for slot, references in self.handed.items():
-            buffer = self.layout.buffers[slot]
-            if getrefcount(buffer) > references:
+            if getrefcount(_owner(self.layout.buffers[slot])) > references:
                 self._lay_out()
                 return
         self.handed.clear()
+
+
+def _owner(a: Any) -> Any:
+    """The array that has an array's memory: all views of it refer to that one."""
+    return a if a.base is None else a.base
 
 
 def _facts(v: Any) -> tuple[Any, ...] | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.plan.blocks import pointwise_ufunc
 from vardsl.plan.passes import Steps
+from vardsl.plan.pointwise import pointwise_ufunc
 from vardsl.plan.trace import Slot, Step, Write, alike
 
 SMALL = 65_536  # elements from which a call of its own costs nothing to speak of

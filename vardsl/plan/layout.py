@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.op import Op
-from vardsl.plan.blocks import Blocked, cluster, operands, pointwise_ufunc, positional
+from vardsl.engine.tiles import aligned
+from vardsl.plan.blocks import Blocked, cluster
+from vardsl.plan.pointwise import operands, pointwise_ufunc, positional
+from vardsl.plan.sweep import instruction
 from vardsl.plan.trace import Slot, Step, Write, alike
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -41,13 +44,14 @@ class Layout:
         self.kept = set(kept)
         self.given = given
         self.buffers: dict[Slot, Any] = dict(given)
+        self.own: set[Slot] = set()  # those whose buffer is neither an input nor a view of another
         self.scratches: dict[Any, Any] = {}
         self.program: list[Instruction] = []
         self.notes: list[str] = []
         self.pool: Pool = {}
         for buffer in spare:
             self._release(buffer)
-        ordered = cluster(steps)
+        ordered = cluster(steps, self.kept)
         flat = [s for item in ordered for s in (item.steps if type(item) is Blocked else [item])]
         self.streamed = [item for item in ordered if type(item) is Blocked]
         streamed = {s for item in self.streamed for s in item.made | item.folded}
@@ -57,14 +61,14 @@ class Layout:
         for k, item in enumerate(ordered):
             if type(item) is Blocked:
                 needed = self.kept | _read_after(ordered[k + 1 :])
-                self.program.append(item.instruction(self.array, self._allocate, needed))
+                self.program.append(instruction(item, self.array, self._allocate, needed))
                 self.notes.append(str(item))
-                continue
-            self._instruct(item)
-            for slot in last.get(id(item), ()):
-                buffer = self.buffers.get(slot)
-                if buffer is not None and buffer.base is None and slot not in self.direct:
-                    self._release(buffer)
+            else:
+                self._instruct(item)
+            for step in item.steps if type(item) is Blocked else [item]:
+                for slot in last.get(id(step), ()):
+                    if slot in self.own:
+                        self._release(self.buffers[slot])
 
     def run(self) -> None:
         for fn, args in self.program:
@@ -84,7 +88,8 @@ class Layout:
         buffer = self.places.get(slot)
         if buffer is None:
             free = self.pool.get((slot.shape, slot.array.dtype))
-            buffer = free.pop() if free else np.empty(slot.shape, slot.array.dtype)
+            buffer = free.pop() if free else aligned(slot.shape, slot.array.dtype)
+            self.own.add(slot)
         self.buffers[slot] = buffer
         return buffer
 
@@ -123,7 +128,7 @@ class Layout:
         """A buffer that a step needs only while it runs: the same for all steps that ask for its kind."""
         found = self.scratches.get((shape, dtype))
         if found is None:
-            found = self.scratches[shape, dtype] = np.empty(shape, dtype)
+            found = self.scratches[shape, dtype] = aligned(shape, dtype)
         return found
 
     def _view(self, item: Step, arrays: list[Any]) -> None:
@@ -134,8 +139,7 @@ class Layout:
             if a.size and a.ndim and not np.may_share_memory(a, source):
                 if len(ys) > 1:
                     raise Unplannable("a view that copies")
-                self.buffers[slot] = out = np.empty(slot.shape, slot.array.dtype)
-                self.program.append((_generic(item.op, arrays, out), ()))
+                self.program.append((_generic(item.op, arrays, self._allocate(slot)), ()))
             else:
                 self.buffers[slot] = a
 

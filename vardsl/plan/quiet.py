@@ -74,6 +74,8 @@ def invariant(steps: Steps) -> tuple[Steps, Steps]:
     for step in steps:
         if type(step) is Step and _stays(step, changing):
             once.append(step)
+            if step.op.facts.get("stream") == "turn":  # seen here, so that products over rows are known
+                each.append(step)
         else:
             each.append(step)
             if type(step) is Step:

@@ -154,8 +154,7 @@ class Tracer:
         if any(result is b for b in bound):
             return  # a cast to the same dtype and the like
         lowered = op.facts.get("lowered")
-        if lowered is not None:
-            self._lower(lowered, bound, result)
+        if lowered is not None and self._lower(lowered, bound, result):
             return
         args = [self._argument(a) for a in bound]
         if op.family == "view":
@@ -164,16 +163,19 @@ class Tracer:
         outs = tuple(self._new("temp", r, r.array) for r in results)
         self.steps.append(Step(op, args, outs))
 
-    def _lower(self, body: Any, bound: list[Any], result: Any) -> None:
+    def _lower(self, body: Any, bound: list[Any], result: Any) -> bool:
         """Records what an operation is made of in its place: `body` gives the same bits by simpler
-        operations."""
+        operations, or None where it knows none."""
         with no_grad():
             parts = body(*bound)
+        if parts is None:
+            return False
         pairs = zip(parts, result, strict=True) if isinstance(result, tuple) else ((parts, result),)
         for part, whole in pairs:
             slot = self.slot(part)
             self.slots[id(whole)] = self.memory[id(whole.array)] = slot
             self.kept += (whole, whole.array)
+        return True
 
     def alias(self, of: Value, new: Value) -> None:
         self.slots[id(new)] = self.slot(of)

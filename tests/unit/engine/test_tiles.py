@@ -1,0 +1,125 @@
+"""Large sums: near the exact ones, the same whatever the memory layout, and made of the same pieces as blocks are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vardsl.engine.tall import in_tiles, product_in_tiles, product_into
+from vardsl.engine.tiles import (
+    LINE,
+    add_neighbours,
+    add_up,
+    aligned,
+    in_blocks,
+    perform,
+    rows_per_block,
+    rows_per_part,
+    sum_into,
+)
+
+SHAPES = [(300_001,), (1000, 333), (5003, 47), (60, 70, 80), (70_000, 3), (30, 9000)]
+
+
+def numbers(shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype(dtype)
+
+
+def dims(shape: tuple[int, ...]) -> list[tuple[int, ...] | None]:
+    n = len(shape)
+    return [None, (0,), (n - 1,), tuple(range(n)), tuple(range(1, n)) or (0,)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_large_sums_are_near_the_exact_ones(shape: tuple[int, ...], dtype: str) -> None:
+    x = numbers(shape, dtype) if dtype != "int32" else np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    kind = np.dtype("int64") if dtype == "int32" else x.dtype
+    for axes in dims(shape):
+        for keep in (False, True):
+            y = np.asarray(add_up(x, axes, kind, keep))
+            exact = np.asarray(np.sum(x, axes, np.float64, keepdims=keep))
+            assert y.shape == exact.shape
+            np.testing.assert_allclose(y, exact, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1000, 333), (60, 70, 80)])
+def test_the_order_does_not_depend_on_how_the_array_lies(shape: tuple[int, ...]) -> None:
+    x = numbers(shape)
+    for axes in dims(shape):
+        for other in (np.asfortranarray(x), np.repeat(x, 2, -1)[..., ::2]):
+            np.testing.assert_array_equal(
+                add_up(x, axes, x.dtype, False), add_up(other, axes, x.dtype, False)
+            )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_sum_into_memory_is_the_sum(shape: tuple[int, ...]) -> None:
+    x = numbers(shape)
+    for axes in dims(shape):
+        y = np.asarray(add_up(x, axes, x.dtype, True))
+        out = np.empty_like(y)
+        perform(sum_into(out, x, axes, True))
+        np.testing.assert_array_equal(out, y)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_parts_do_not_depend_on_the_blocks(shape: tuple[int, ...]) -> None:
+    x = numbers(shape)
+    n = rows_per_part(shape)
+    sums = []
+    for rows in (n, 4 * n, 16 * n):
+        parts = np.empty(-(-shape[0] // n), x.dtype)
+        for i in range(0, shape[0], rows):
+            block = x[i : i + rows]
+            perform(add_neighbours(block, parts[i // n : -(-(i + len(block)) // n)]))
+        sums.append(np.add.reduce(parts))
+    assert sums[0] == sums[1] == sums[2] == add_up(x, None, x.dtype, False)
+
+
+def test_sizes_are_powers_of_two() -> None:
+    for shape in SHAPES:
+        for n in (rows_per_part(shape), rows_per_block(shape)):
+            assert n & (n - 1) == 0
+
+
+def test_few_rows_or_wide_ones_are_not_tiled() -> None:
+    assert in_blocks((1000, 1000))
+    assert not in_blocks((4, 100_000))
+    assert not in_blocks((100, 20_000))
+    assert not in_blocks((100, 100))
+    assert not in_blocks(())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bool"])
+def test_memory_starts_at_a_cache_line(dtype: str) -> None:
+    for shape in ((50_000,), (300, 177), (9, 20_000)):
+        a = aligned(shape, dtype)
+        assert a.shape == shape and a.dtype == dtype
+        assert a.ctypes.data % LINE == 0
+    assert aligned((), dtype).shape == ()
+    assert aligned((0, 3), dtype).shape == (0, 3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shapes", [((20_001, 30), (30,)), ((20_001, 30), (30, 7))])
+def test_tall_products(shapes: tuple[tuple[int, ...], tuple[int, ...]], dtype: str) -> None:
+    x, w = numbers(shapes[0], dtype), numbers(shapes[1], dtype)
+    assert in_tiles(x, w)
+    y = product_in_tiles(x, w)
+    np.testing.assert_allclose(y, x @ w, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(y, product_in_tiles(np.asfortranarray(x), w))
+    assert in_tiles(x.T, y)
+    g = product_in_tiles(x.T, y)
+    np.testing.assert_allclose(g, x.T @ y, rtol=1e-3)
+    np.testing.assert_array_equal(g, product_in_tiles(np.ascontiguousarray(x.T), y))
+    out = np.empty_like(g)
+    perform(product_into(out, x.T, y))
+    np.testing.assert_array_equal(out, g)
+
+
+def test_other_products_are_left_to_blas() -> None:
+    square = numbers((512, 512))
+    assert not in_tiles(square, square)
+    assert not in_tiles(numbers((100_000, 40)), numbers((40, 1000)))
+    assert not in_tiles(numbers((100_000, 40)), numbers((40,), "float64"))

@@ -1,0 +1,365 @@
+"""How a region is run: one block of rows after another, all its steps on each, on two threads where it pays.
+
+Temporaries are as large as a block. They share buffers as soon as their last reader has run, and borrow the
+memory of results that are not there yet. Sums over the rows are put together in the order of
+`engine/tiles.py`, whatever the blocks and threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.tall import multiply_rows, multiply_tile
+from vardsl.engine.tiles import (
+    TILES,
+    WIDEST,
+    add_neighbours,
+    add_rows,
+    add_tile,
+    aligned,
+    in_blocks,
+    inner_size,
+    multiply_along,
+    parts_over_rows,
+    power_below,
+    rows_per_block,
+    rows_per_part,
+)
+from vardsl.plan.blocks import PRODUCT, ROW_DOT, VIEWS, Blocked, dims_of
+from vardsl.plan.pointwise import Calls, overwrites, pointwise_calls
+from vardsl.plan.together import Runner, processors
+from vardsl.plan.trace import Slot, Step
+
+CACHE = 5 << 18  # bytes that one thread works on at a time: they stay in its second-level cache
+THREADED = 1_000_000  # elements from which a second thread pays
+
+Find = Callable[[Any], Any]
+
+
+def instruction(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed: set[Slot]) -> Any:
+    """The call that runs the region.
+
+    `array(x)` finds buffers made before, `allocate` makes those that are needed later.
+    """
+    whole = {s: allocate(s) for s in region.made if s in needed}
+    places = _Places(region, whole)
+    rows = places.rows_at_once()
+    folds = {step: _Fold(step, allocate(step.outs[0])) for step in region.steps if step in region.folds}
+    halves = _halves(region, folds)
+    runs = []
+    for i, j in halves:
+        block = _Block(region, places, array, folds, rows)
+        calls: Calls = []
+        for k in range(i, j, rows):
+            calls.extend(block.calls(k, min(k + rows, j)))
+        runs.append(calls)
+    region.laid_out = _laid_out(-(-region.rows // rows), rows, len(places.widths), len(halves))
+    return Runner(runs, [f.finish for f in folds.values()]), ()
+
+
+def _laid_out(blocks: int, rows: int, buffers: int, threads: int) -> str:
+    text = f", {blocks} blocks of {rows}, {buffers} buffer{'s' if buffers != 1 else ''}"
+    return text + (" for each of two threads" if threads > 1 else "")
+
+
+def _halves(region: Blocked, folds: dict[Step, _Fold]) -> list[tuple[int, int]]:
+    """The rows of each thread; a part of a sum is never shared."""
+    widest = max(inner_size(s.shape) for s in [*region.made, *(f.source for f in folds.values())])
+    if region.rows * widest < THREADED or processors() < 2:
+        return [(0, region.rows)]
+    unit = max((f.rows_of_part for f in folds.values()), default=1)
+    half = (region.rows // 2 + unit - 1) // unit * unit
+    return [(0, half), (half, region.rows)] if 0 < half < region.rows else [(0, region.rows)]
+
+
+def _row_bytes(s: Slot) -> int:
+    return inner_size(s.shape) * int(s.array.dtype.itemsize)
+
+
+class _Places:
+    """Where the results of a region's steps lie: in whole arrays, or in numbered buffers of a block.
+
+    of      the buffer's number, or the slot whose whole array is borrowed
+    widths  bytes per row of each buffer
+    """
+
+    def __init__(self, region: Blocked, whole: dict[Slot, Any]) -> None:
+        self.region = region
+        self.whole = whole
+        self.of: dict[Slot, int | Slot] = {}
+        self.widths: list[int] = []
+        self.alias: dict[Slot, Slot] = {}
+        self.free: dict[int, list[int | Slot]] = {}
+        self.made_at = {step.outs[0]: k for k, step in enumerate(region.steps)}
+        self.last = self._last_uses()
+        for s, a in whole.items():
+            if a.flags.c_contiguous:
+                self.free.setdefault(_row_bytes(s), []).append(s)
+        for k, step in enumerate(region.steps):
+            self._place(k, step)
+
+    def _last_uses(self) -> dict[Slot, int]:
+        last: dict[Slot, int] = {}
+        for k, step in enumerate(self.region.steps):
+            for s in step.slots():
+                last[self.alias.get(s, s)] = k
+            if step.op.facts.get("stream") in VIEWS and step.outs[0] not in self.whole:
+                source = step.args[0]
+                self.alias[step.outs[0]] = self.alias.get(source, source)
+        return last
+
+    def _place(self, k: int, step: Step) -> None:
+        out = step.outs[0]
+        reads = {self.alias.get(s, s) for s in step.slots()}
+        ended = [s for s in reads if s in self.of and self.last[s] == k]
+        in_place = overwrites(step)
+        if in_place:
+            self._release(ended)
+        if step not in self.region.folds and out not in self.whole and out not in self.alias:
+            self.of[out] = self._find(out)
+            if out not in self.last:
+                self._release([out])
+        if not in_place:
+            self._release(ended)
+
+    def _release(self, ended: list[Slot]) -> None:
+        for s in ended:
+            self.free.setdefault(_row_bytes(s), []).append(self.of[s])
+
+    def _find(self, out: Slot) -> int | Slot:
+        width = _row_bytes(out)
+        free = self.free.get(width, [])
+        for k in reversed(range(len(free))):
+            place = free[k]
+            if type(place) is not Slot or self._over_before(out, place):
+                return free.pop(k)
+        self.widths.append(width)
+        return len(self.widths) - 1
+
+    def _over_before(self, s: Slot, result: Slot) -> bool:
+        """Whether a temporary is no longer needed when a result is made."""
+        end, begin = self.last.get(s, self.made_at[s]), self.made_at[result]
+        return end < begin or (end == begin and overwrites(self.region.steps[begin]))
+
+    def rows_at_once(self) -> int:
+        """How many rows make a block: a power of two, so that it is a whole number of tiles."""
+        outer = {s for step in self.region.steps for s in step.slots()} - self.region.made
+        streams = [s for s in (*outer, *self.whole) if self.region.cut(s)]
+        per_row = sum(self.widths) + sum(map(_row_bytes, streams))
+        unit = max(map(_unit, self.region.steps))
+        return max(power_below(CACHE // max(per_row, 1)), unit)
+
+
+def _unit(step: Step) -> int:
+    """The rows that a step needs to have at once: of the tiles that it works in."""
+    stream = step.op.facts.get("stream")
+    source = step.slots()[0].shape if step.slots() else ()
+    if stream == PRODUCT:
+        return rows_per_block(source)
+    if stream in ("sum", "mean") and in_blocks(source):
+        return max(rows_per_block(source), rows_per_part(source)) if 0 in (dims_of(step) or ()) else 1
+    return 1
+
+
+class _Fold:
+    """A sum over the rows on its way: the parts that the blocks give."""
+
+    def __init__(self, step: Step, out: Any) -> None:
+        self.step = step
+        self.out = out
+        self.product = step.op.facts.get("stream") == PRODUCT
+        self.source = step.slots()[0]
+        shape = self.source.shape
+        self.dims = () if self.product else dims_of(step) or ()
+        self.total = len(self.dims) == len(shape)
+        if self.total:
+            self.rows_of_part = rows_per_part(shape)
+            self.parts = np.empty(-(-shape[0] // self.rows_of_part), out.dtype)
+        else:
+            self.tile = rows_per_block(shape)
+            self.rows_of_part = self.tile * TILES
+            kept = out.shape if self.product else _without(shape, self.dims)
+            self.parts = np.empty((parts_over_rows(shape), *kept), out.dtype)
+
+    def calls(self, i: int, sources: list[Any], spare: Any) -> Calls:
+        """What rows from `i` on add."""
+        x = sources[0]
+        if self.total:
+            n = self.rows_of_part
+            return add_neighbours(x, self.parts[i // n : -(-(i + len(x)) // n)])
+        calls: Calls = []
+        for k in range(0, len(x), self.tile):
+            number, piece = (i + k) // self.tile, x[k : k + self.tile]
+            if self.product:
+                calls += multiply_tile(piece, sources[1][k : k + self.tile], number, self.parts, spare)
+            else:
+                calls += add_tile(piece, self.dims, number, self.parts, spare)
+        return calls
+
+    def finish(self) -> None:
+        """Puts the parts together."""
+        out = self.out
+        total = np.asarray(np.add.reduce(self.parts, 0)).reshape(out.shape)
+        if self.step.op.facts.get("stream") == "mean":
+            size = int(np.prod(self.source.shape)) // max(1, out.size)
+            np.divide(total, np.array(size, out.dtype), out)
+        else:
+            np.copyto(out, total)
+
+
+def _without(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for k, n in enumerate(shape) if k not in dims)
+
+
+class _Block:
+    """Makes the calls of one thread's blocks, which all work in the same buffers."""
+
+    def __init__(
+        self, region: Blocked, places: _Places, array: Find, folds: dict[Step, _Fold], rows: int
+    ) -> None:
+        self.region = region
+        self.places = places
+        self.array = array
+        self.folds = folds
+        self.rows = rows
+        self.buffers = [aligned((rows * width,), np.uint8) for width in places.widths]
+        self.scratches: dict[Any, Any] = {}
+        self.views: dict[Any, Any] = {}
+        self.spares = {f: aligned(f.parts.shape[1:], f.parts.dtype) for f in folds.values() if not f.total}
+        self.repeated: dict[int, Calls] = {}
+
+    def calls(self, i: int, j: int) -> Calls:
+        """The calls for rows `i:j`."""
+        self.i, self.j = i, j
+        self.local: dict[Slot, Any] = {}
+        calls: Calls = []
+        for k, step in enumerate(self.region.steps):
+            again = self.repeated.get(k) if j - i == self.rows else None
+            if again is not None:
+                self.local[step.outs[0]] = self._result(step.outs[0])
+                calls.extend(again)
+                continue
+            self.moving = False
+            made = self._step(step)
+            calls.extend(made)
+            if not self.moving and j - i == self.rows and step.op.facts.get("stream") not in VIEWS:
+                self.repeated[k] = made
+        return calls
+
+    def _step(self, step: Step) -> Calls:
+        stream, out = step.op.facts.get("stream"), step.outs[0]
+        if step in self.folds:
+            self.moving = True
+            before: Calls = []
+            fold = self.folds[step]
+            sources = [self._contiguous(s, before) for s in step.slots()]
+            return before + fold.calls(self.i, sources, self.spares.get(fold))
+        if stream in VIEWS:
+            return self._view(step, stream == "expand")
+        result = self.local[out] = self._result(out)
+        if step.op.family == "elementwise" or stream == "pointwise":
+            args = [self._operand(a, len(out.shape)) for a in step.args]
+            return pointwise_calls(step, args, result, self.scratch)
+        before = []
+        source = self._contiguous(step.args[0], before)
+        if stream == PRODUCT:
+            n, other = rows_per_block(step.args[0].shape), self.array(step.args[1])
+            for k in range(0, len(source), n):
+                before += multiply_rows(source[k : k + n], other, result[k : k + n])
+            return before
+        if stream == ROW_DOT:
+            return before + self._row_dot(step, source, result, before)
+        if stream == "rows":
+            rest = [self.array(a) if type(a) is Slot else a for a in step.args[1:]]
+            return before + list(step.op.facts["into"](result, self.scratch, source, *rest))
+        return before + self._reduce(step, source, result)
+
+    def _view(self, step: Step, expand: bool) -> Calls:
+        """A local view, or a copy where the result is needed as a whole."""
+        out, source = step.outs[0], self._operand(step.args[0], len(step.outs[0].shape) if expand else 0)
+        if not expand:
+            source = source.reshape((self.j - self.i, *out.shape[1:]))
+        if out not in self.places.whole:
+            self.local[out] = source
+            return []
+        result = self.local[out] = self._result(out)
+        return [(np.copyto, (result, source))]
+
+    def _row_dot(self, step: Step, source: Any, result: Any, before: Calls) -> Calls:
+        second = step.args[1]
+        whole = self.region.cut(second) and len(second.shape) == source.ndim
+        other = self._contiguous(second, before) if whole else np.ascontiguousarray(self.array(second))
+        products = self.scratch(source.shape, result.dtype) if source.shape[-1] > WIDEST else None
+        return multiply_along(source, other, result, products)
+
+    def _reduce(self, step: Step, source: Any, result: Any) -> Calls:
+        dims = dims_of(step) or ()
+        shape = step.args[0].shape
+        if in_blocks(shape):
+            calls = add_rows(source, dims, result)
+        else:
+            kept = tuple(1 if k in dims else n for k, n in enumerate(source.shape))
+            calls = [(np.add.reduce, (source, dims, result.dtype, result.reshape(kept), True))]
+        if step.op.facts.get("stream") == "mean":
+            n = int(np.prod(shape)) // max(1, int(np.prod(step.outs[0].shape)))
+            calls.append((np.divide, (result, np.array(n, result.dtype), result)))
+        return calls
+
+    # ---- arrays ----
+    def _result(self, out: Slot) -> Any:
+        if out in self.places.whole:
+            self.moving = True
+            return self.places.whole[out][self.i : self.j]
+        place = self.places.of[out]
+        if type(place) is Slot:
+            self.moving = True
+            memory = self.places.whole[place][self.i : self.j]
+            return memory.view(out.array.dtype).reshape((self.j - self.i, *out.shape[1:]))
+        key = place, out.shape[1:], out.array.dtype, self.j - self.i
+        found = self.views.get(key)
+        if found is None:
+            size = (self.j - self.i) * _row_bytes(out)
+            view = self.buffers[place][:size].view(out.array.dtype)  # type: ignore[index]
+            found = self.views[key] = view.reshape((self.j - self.i, *out.shape[1:]))
+        return found
+
+    def _operand(self, x: Any, ndim: int) -> Any:
+        """An argument for these rows; `ndim` is that of the result that it broadcasts to."""
+        if type(x) is not Slot:
+            return x
+        found = self.local.get(x)
+        if found is not None:
+            self.moving |= self._moves(x)
+            return found
+        a: Any = self.places.whole[x] if x in self.places.whole else self.array(x)
+        if len(x.shape) == (ndim or len(x.shape)) and x.shape[0] == self.region.rows:
+            if a.size > 1 and not any(a.strides):
+                return a[(*(0,) * a.ndim, ...)]
+            self.moving = True
+            return a[self.i : self.j]
+        return a
+
+    def _moves(self, x: Slot) -> bool:
+        """Whether a local slot lies elsewhere for each block."""
+        root = self.places.alias.get(x, x)
+        return type(self.places.of.get(root)) is not int
+
+    def _contiguous(self, x: Slot, before: Calls) -> Any:
+        """The rows of an argument of a step that is not pointwise, copied where they do not lie in a row."""
+        a = self._operand(x, len(x.shape))
+        shape = (self.j - self.i, *x.shape[1:])
+        if a.shape == shape and a.flags.c_contiguous:
+            return a
+        copy = self.scratch(shape, x.array.dtype)
+        before.append((np.copyto, (copy, a)))
+        return copy
+
+    def scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A buffer that a step needs only while it runs."""
+        found = self.scratches.get((shape, dtype))
+        if found is None:
+            found = self.scratches[shape, dtype] = aligned(shape, dtype)
+        return found
