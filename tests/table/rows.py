@@ -1,4 +1,4 @@
-"""Rows at once and rows one by one: both ways to the same Jacobian, for every recorded call."""
+"""Rows at once and rows one by one: both ways to the same Jacobian, and to the same examples under `vmap`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.table.recorded import Case
 from vardsl.engine import batching
 from vardsl.engine.backward import grad
 from vardsl.engine.value import Value
+from vardsl.lang import batch
 
 MANY = 200  # elements of a result whose rows are compared
 
@@ -32,10 +33,13 @@ def _differences(case: Case) -> Iterator[str]:
         yield from [f"first: {d}" for d in compared(y, leaves)]
         if case.second_error is not None:
             continue
-        weight = Value(np.cos(np.arange(float(y.array.size))).reshape(y.array.shape))
-        for g in grad([y], leaves, [weight], create_graph=True):
+        for g in grad([y], leaves, [_weight(y)], create_graph=True):
             if g is not None and g.requires_grad and 0 < g.array.size <= MANY:
                 yield from [f"second: {d}" for d in compared(g, leaves)]
+
+
+def _weight(y: Value) -> Value:
+    return Value(np.cos(np.arange(float(y.array.size))).reshape(y.array.shape).astype(y.array.dtype))
 
 
 def compared(y: Value, leaves: Sequence[Value]) -> list[str]:
@@ -83,3 +87,43 @@ def always() -> Iterator[None]:
         yield
     finally:
         batching.FEW = before
+
+
+def example_differences(case: Case) -> list[str]:
+    """What is different between four examples under `vmap` at once and one by one, and in their gradients."""
+    tensors = laws.inputs_of(case)
+    # where a number is no number, PyTorch's gradients of clipped elements depend on their place in memory
+    if not all(np.isfinite(t.array).all() for t in tensors):
+        return []
+    with np.errstate(all="ignore"):
+        (at_once, singly) = [_examples(case, tensors, ways) for ways in (True, False)]
+    if isinstance(at_once, str) or isinstance(singly, str):
+        return [] if at_once == singly else [f"{at_once} for {singly}"]
+    return [f"number {k}" for k, (a, b) in enumerate(zip(at_once, singly, strict=True)) if not _alike(a, b)]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if a is None or b is None:
+        return a is b
+    same = a.shape == b.shape and a.dtype == b.dtype
+    return bool(same and np.allclose(a, b, 1e-11, 1e-12, equal_nan=True))
+
+
+def _examples(case: Case, tensors: Sequence[Any], at_once: bool) -> list[Any] | str:
+    """Outputs and gradients of a call for four examples close to the recorded one, or the error."""
+    leaves = [Value(np.stack([t.array * (1 + 0.003 * k) for k in range(4)]), True) for t in tensors]
+
+    def f(*values: Value) -> tuple[Value, ...]:
+        return tuple(laws.call(case, {id(t): v for t, v in zip(tensors, values, strict=True)}))
+
+    before = batch.values_read
+    batch.values_read = lambda *given: [v for v in given if type(v) is Value] if at_once else None
+    try:
+        outs = batch.vmap(f)(*leaves)
+        live = [y for y in outs if y.requires_grad]
+        found = grad(live, leaves, [_weight(y) for y in live]) if live else []
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        batch.values_read = before
+    return [o.array for o in outs] + [None if g is None else g.array for g in found]

@@ -137,6 +137,13 @@ def test_most_calls_are_planned() -> None:
     assert sum(planned.problems(case)[1] for case in cases) > 0.8 * len(cases)
 
 
+@pytest.mark.parametrize("name", [n for n in PRIMARY if lawful_cases(n, 1)])
+def test_examples_at_once_are_the_examples_one_by_one(name: str) -> None:
+    for case in lawful_cases(name):
+        found = rows.example_differences(case)
+        assert not found, "\n".join([replay.call_text(case), *found])
+
+
 @pytest.mark.parametrize("name", [n for n in IN_PLACE if n[:-1] in RECORDED])
 def test_in_place_is_the_same_on_the_same_memory(name: str) -> None:
     plain, changed = OPS[name[:-1]], OPS[name]

@@ -9,15 +9,15 @@ fail, and then the caller runs the rows one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from vardsl.engine.backward import grad, reachable
 from vardsl.engine.context import enable_grad, state
 from vardsl.engine.value import OPS, Value, fixed
-from vardsl.errors import Error, Interrupted
+from vardsl.errors import Interrupted
 
 BatchRule = Callable[[Any, list[Any], list[Any], int], Any]
 # Elements of the largest array of a pass: few enough for the cache, so many that calls cost little.
@@ -59,11 +59,31 @@ class Call:
         return found
 
 
-class Follower:
-    """Listens in a tracer's place; what does not depend on the given values is passed on to that tracer."""
+class _Cut:
+    """The numbers of a value outside the graph."""
 
-    def __init__(self, outer: Any) -> None:
+    name, family, arrays, promote = "detach", "view", (0,), None
+    facts: ClassVar[dict[str, Any]] = {"batch": lambda cut, args, at, n: cut.run(args)}
+
+    def run(self, args: list[Any]) -> Any:
+        return args[0].detach() if type(args[0]) is Value else args[0]
+
+
+CUT = _Cut()
+
+
+class Follower:
+    """Listens in a tracer's place; what does not depend on the given values is passed on to that tracer.
+
+    `same` are the values known to be the same in every row, where not all others can be taken for that: a
+    function may compute with numbers beside the operations.
+    """
+
+    records = False  # a plan
+
+    def __init__(self, outer: Any, same: Iterable[Value] | None = None) -> None:
         self.outer = outer
+        self.same = None if same is None else {id(v) for v in same}
         self.calls: list[Call] = []
         self.failed = False
         self.known: dict[int, Part] = {}
@@ -87,7 +107,10 @@ class Follower:
     def operation(self, op: Any, bound: Sequence[Any], result: Any) -> None:
         args = [self._argument(a) for a in bound]
         call = Call(op, args, (), state.ctx.grad_enabled)
+        if self.same is not None and not self._all_known(bound):
+            self.failed = True
         if not call.parts():
+            self._is_same(*(result if isinstance(result, tuple) else (result,)))
             if self.outer is not None:
                 self.outer.operation(op, bound, result)
             return
@@ -99,6 +122,24 @@ class Follower:
             return
         call.outs = tuple([self.add(r) for r in (result if isinstance(result, tuple) else (result,))])
         self.calls.append(call)
+
+    def _is_same(self, *values: Value) -> None:
+        if self.same is not None:
+            self.same.update([id(v) for v in values])
+            self.kept += values
+
+    def _all_known(self, bound: Iterable[Any]) -> bool:
+        """Whether every array among the arguments comes from operations on what is known."""
+        for a in bound:
+            if type(a) is Value:
+                if id(a) not in (self.same or ()) and self.part(a) is None:
+                    return False
+            elif isinstance(a, (list, tuple)):
+                if not self._all_known(a):
+                    return False
+            elif a is not None and not isinstance(a, (int, float, str, np.dtype, slice)):
+                return False
+        return True
 
     def _argument(self, a: Any) -> Any:
         if type(a) is Value:
@@ -120,14 +161,41 @@ class Follower:
     def alias(self, of: Value, new: Value) -> None:
         part = self.part(of)
         if part is not None:
-            self.known[id(new)] = self.memory[id(new.array)] = part
+            if of.requires_grad and new._node is None:
+                cut = Call(CUT, [part], (Part(new.array),), False)
+                self.calls.append(cut)
+                part = cut.outs[0]
+            self.known[id(new)] = part
+            self.memory.setdefault(id(new.array), part)
             self.kept += (new, new.array)
-        elif self.outer is not None:
+            return
+        if self.same is not None and id(of) in self.same:
+            self._is_same(new)
+        if self.outer is not None:
             self.outer.alias(of, new)
 
     def constant(self, v: Value) -> None:
+        self._is_same(v)
         if self.outer is not None:
             self.outer.constant(v)
+
+    def created(self, op: Any, bound: list[Any], v: Value) -> None:
+        self._is_same(v)
+        if self.outer is not None:
+            self.outer.created(op, bound, v)
+
+    def draws(self) -> None:
+        self.fail("random numbers are drawn for each row")
+
+    def update(self, optimizer: Any, changed: Sequence[Any]) -> None:
+        self.fail("an optimizer's step")
+
+    def act(self, action: Callable[[], Any]) -> None:
+        self.fail("a schedule's step")
+
+    def looked_at_grad(self, leaf: Value) -> None:
+        if self.outer is not None:
+            self.outer.looked_at_grad(leaf)
 
     def escape(self, v: Value) -> None:
         if self.part(v) is not None:
@@ -190,6 +258,10 @@ class Program:
         for p, k in last.items():
             if p not in kept:
                 self.done[k].append(p)
+
+    def rows_at_once(self) -> int:
+        """How many rows keep the largest array in the cache."""
+        return max(1, AT_ONCE // max(self.largest, 1))
 
     def run(self, given: dict[Part, Any], n: int) -> list[Any]:
         """The results for `n` rows from the given values or arrays, which have a dimension more."""
@@ -424,7 +496,7 @@ def gradients(y: Value, inputs: Sequence[Value], *, create_graph: bool) -> list[
                 next(rows) if p is not None else g if g is None else in_rows(g, n)
                 for p, g in zip(parts, found, strict=True)
             ]
-    except (Impossible, Error):
+    except Exception:  # whatever went wrong goes wrong in the rows one by one, in its own words
         return None
 
 
@@ -442,7 +514,7 @@ def _in_chunks(program: Program, given: Part, y: Any, n: int, create_graph: bool
     """The results for the unit vectors as seeds, so many at once as the cache holds."""
     ctx = state.ctx
     on_values = create_graph or ctx.tracer is not None
-    at_once = max(1, AT_ONCE // max(program.largest, 1))
+    at_once = program.rows_at_once()
     if at_once == 1:
         raise Impossible("the arrays are large")
     chunks = []

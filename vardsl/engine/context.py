@@ -52,6 +52,8 @@ class Context:
     @property
     def generator(self) -> Any:
         """The session's random numbers, of `engine/random.py`; loaded and seeded on first use."""
+        if self.tracer is not None:
+            self.tracer.draws()
         if self._generator is None:
             seed = self.seed
             self._generator = import_module("vardsl.engine.random").Generator(

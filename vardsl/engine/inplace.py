@@ -280,6 +280,8 @@ class InPlace:
 def reshape_in_place(v: Value, view: Value, step: int) -> Value:
     """Turns a value into a view of itself. PyTorch numbers these nodes `step` after those of the views."""
     counter = shared_counter(v)
+    if state.ctx.tracer is not None:
+        state.ctx.tracer.fail("a value gets another shape in place")
     journal = state.ctx.journal
     if journal is not None:
         journal.append(_restore_shape(v, counter[0]))

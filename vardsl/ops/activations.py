@@ -86,7 +86,6 @@ def _with_tail(mask: Any, input: Any) -> Any:
         "input": zeros,
     },
     grad_fn="HardtanhBackwardBackward0",
-    batch="pointwise",
 )
 def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Number):
     """The cotangent where the input is strictly between two numbers."""
@@ -96,7 +95,6 @@ def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Numbe
 @general(
     vjp={"grad_output": lambda g, input, lambd: op._outer_backward(g, input, lambd), "input": zeros},
     grad_fn="HardshrinkBackwardBackward0",
-    batch="pointwise",
 )
 def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
     """The cotangent where the input is outside of [-lambd, lambd]."""

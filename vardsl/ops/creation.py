@@ -246,7 +246,7 @@ def _nested(data: Any, path: tuple[int, ...] = ()) -> Any:
     if type(data) in (list, tuple):
         return [_nested(x) for x in data]
     if type(data) is Value:
-        return data.array.tolist()
+        return data.tolist()
     if isinstance(data, (np.ndarray, np.generic)):
         return data.tolist()
     if isinstance(data, (bool, int, float)):

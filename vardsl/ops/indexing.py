@@ -272,7 +272,7 @@ class _Reader:
             self.x = op.unsqueeze.run([self.x, self.dim])
             self.keep(Value(k.array.reshape(1)), 1)
         else:
-            self.x = _selected_at(self.x, self.dim, int(k.array), position)
+            self.x = _selected_at(self.x, self.dim, int(k), position)
 
 
 def _dims_of(k: Any) -> int:

@@ -60,7 +60,7 @@ def _scatter(g: Array, taps: Taps, axis: int, n: int) -> Array:
 
 
 @general(
-    vjp=lambda g, input_like, plan: op._resized_back(g, plan, input_like.shape[2:]),
+    vjp=lambda g, input_like, plan: op._resized_back(g, plan, input_like.shape[-len(plan) :]),
     grad_fn="UpsampleBackward0",
     batch="leading",
 )

@@ -258,7 +258,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: Int = 0):
                 "one-dimensional tensor, "
                 f"but got a tensor with {where.ndim} dims"
             )
-        where = where.array.tolist()
+        where = where.tolist()
     n = input.shape[axis]
     if type(where) not in (int, list, tuple):
         raise ScriptTypeError(

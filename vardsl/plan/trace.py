@@ -186,6 +186,9 @@ class Tracer:
         """A value of numbers that are the same in every turn."""
         self._new("const", v, v.array)
 
+    def draws(self) -> None:
+        self.fail("random numbers are drawn")
+
     def escape(self, v: Value) -> None:
         self.fail("a number is looked at")
 
