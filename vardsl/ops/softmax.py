@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.tiles import add_along, sums_along
+from vardsl.engine.tiles import LARGE, add_along, rows_per_block, sums_along
 from vardsl.ops.define import Dtype, Int, Tensor, composite, general, op
 from vardsl.ops.dims import wrap_dim
 from vardsl.ops.kinds import refuse
 
+SHORT, MANY = 32, 16  # rows that are faster looked through as columns: of at most, and at least so many
 
-def _real(x: Any, axis: int | None, kernel: str) -> None:
-    if x.dtype.kind != "f":
-        refuse(f"{kernel}{'_lastdim' if axis in (None, x.ndim - 1) else ''}_kernel_impl", x)
+
+def _refuse(x: Any, axis: int | None, kernel: str) -> None:
+    refuse(f"{kernel}{'_lastdim' if axis in (None, x.ndim - 1) else ''}_kernel_impl", x)
 
 
 def _axis(x: Any, dim: int) -> int | None:
@@ -22,9 +23,35 @@ def _axis(x: Any, dim: int) -> int | None:
     return axis if x.ndim else None
 
 
-def _shifted(x: Any, axis: int | None) -> Any:
+def _shifted(x: Any, axis: int | None, out: Any = None) -> Any:
     """The elements less the largest of their row."""
-    return np.asarray(np.subtract(x, np.maximum.reduce(x, axis, None, None, True), order="C"))
+    if x.ndim == 2 and axis == 1 and x.shape[1] <= SHORT and x.shape[0] >= MANY:
+        top = np.maximum.reduce(np.ascontiguousarray(x.T), 0)[:, None]
+    else:
+        top = np.maximum.reduce(x, axis, None, None, True)
+    return np.asarray(np.subtract(x, top, out, order="C"))
+
+
+def _softmax_rows(x: Any, axis: int | None, out: Any = None) -> Any:
+    y = _shifted(x, axis, out)
+    np.exp(y, y)
+    return np.divide(y, sums_along(y, axis), y)
+
+
+def _log_softmax_rows(x: Any, axis: int | None, out: Any = None) -> Any:
+    y = _shifted(x, axis, out)
+    return np.subtract(y, np.log(sums_along(np.exp(y), axis)), y)
+
+
+def _by_rows(rows: Any, x: Any, axis: int | None) -> Any:
+    """`rows(x, axis)`; of a large matrix block by block, so that what is in the making stays in the cache."""
+    if x.ndim != 2 or axis != 1 or not x.flags.c_contiguous:
+        return rows(x, axis)
+    y = np.empty(x.shape, x.dtype)
+    n = rows_per_block(x.shape)
+    for i in range(0, x.shape[0], n):
+        rows(x[i : i + n], axis, y[i : i + n])
+    return y
 
 
 def _softmax_vjp(g, y, dim):
@@ -63,7 +90,7 @@ def _log_softmax_into(out, scratch, input, dim):
 def _top_into(top, scratch, input, dim):
     """The calls that put the greatest of each row into `top`; of many short rows faster row by row of the
     transpose."""
-    if input.ndim != 2 or dim % 2 == 0 or input.shape[1] > 32 or input.shape[0] < 16:
+    if input.ndim != 2 or dim % 2 == 0 or input.shape[1] > SHORT or input.shape[0] < MANY:
         return [(np.maximum.reduce, (input, dim, None, top, True))]
     columns = scratch(input.shape[::-1], input.dtype)
     return [
@@ -80,12 +107,11 @@ def _row_shape(input, dim):
 @general(vjp=_softmax_vjp, grad_fn="SoftmaxBackward0", stream="rows", into=_softmax_into, batch="dims")
 def _softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)
-    _real(input, axis, "softmax")
+    if input.dtype.kind != "f":
+        _refuse(input, axis, "softmax")
     if not input.size:
         return input.copy()
-    y = _shifted(input, axis)
-    np.exp(y, y)
-    return np.divide(y, sums_along(y, axis), y)
+    return _softmax_rows(input, axis) if input.size < LARGE else _by_rows(_softmax_rows, input, axis)
 
 
 @general(
@@ -97,11 +123,11 @@ def _softmax(input: Tensor, dim: Int):
 )
 def _log_softmax(input: Tensor, dim: Int):
     axis = _axis(input, dim)
-    _real(input, axis, "log_softmax")
+    if input.dtype.kind != "f":
+        _refuse(input, axis, "log_softmax")
     if not input.size:
         return input.copy()
-    x = _shifted(input, axis)
-    return np.subtract(x, np.log(sums_along(np.exp(x), axis)), x)
+    return _log_softmax_rows(input, axis) if input.size < LARGE else _by_rows(_log_softmax_rows, input, axis)
 
 
 def _implied(dim: int | None, ndim: int) -> int:
