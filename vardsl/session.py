@@ -23,7 +23,7 @@ from vardsl.display.values import ValueTexts
 from vardsl.encoding import MAX_SOURCE, decode
 from vardsl.engine.budget import Budget
 from vardsl.engine.collect import rare_collections
-from vardsl.engine.context import Context, state
+from vardsl.engine.context import Context, state, unfollowed
 from vardsl.engine.dtypes import BY_NP, DType
 from vardsl.engine.value import Value
 from vardsl.errors import (
@@ -307,6 +307,7 @@ class Session:
             state.ctx = self.ctx
             self.ctx.cancel = False
             self.ctx.journal = None
+            self.ctx.followed = 0
             self._running = 1
             self._start_budget()
             self.runtime.set_limits()
@@ -371,6 +372,8 @@ class Session:
         except BaseException as error:
             raise self._failure(error, space) from None
         finally:
+            if self.ctx.followed:
+                space.take_back_numbers()
             space.clear_temporaries()
 
     def _translated(
@@ -430,6 +433,7 @@ class Session:
         return error if keep else error.with_traceback(None)
 
     def _warn(self, kind: str, message: str, hint: str | None) -> None:
+        unfollowed("a warning is given")
         place = here()
         mark = (message, place.span if place is not None else None)
         if mark in self._warned:

@@ -27,11 +27,12 @@ class Context:
     warn        receives (kind, message, hint) of a warning
     tracer      None, or what is told of every operation while a plan is being recorded
     files       None, or which files may be read and written
+    followed    how many runs that are being recorded have numbers that are followed
     """
 
     __slots__ = (
-        "_generator", "anomaly", "budget", "cancel", "default_dtype", "files", "grad_enabled", "journal",
-        "print_options", "savepoint", "seed", "tracer", "warn",
+        "_generator", "anomaly", "budget", "cancel", "default_dtype", "files", "followed", "grad_enabled",
+        "journal", "print_options", "savepoint", "seed", "tracer", "warn",
     )  # fmt: skip
 
     def __init__(self, seed: int | None = None) -> None:
@@ -47,6 +48,7 @@ class Context:
         self.print_options: Any = None
         self.tracer: Any = None
         self.files: Any = None
+        self.followed = 0
         self.warn: Callable[[str, str, str | None], None] = lambda kind, message, hint: None
 
     @property
@@ -68,6 +70,13 @@ class _State(threading.local):
 
 
 state = _State()
+
+
+def unfollowed(what: str) -> None:
+    """Ends the recording of a plan, if there is one, since `what` happens: no plan could repeat that."""
+    tracer = state.ctx.tracer
+    if tracer is not None:
+        tracer.fail(what)
 
 
 class no_grad:

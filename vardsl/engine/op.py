@@ -20,7 +20,7 @@ from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.node import Like, step
 from vardsl.engine.pullback import Pullback
 from vardsl.engine.signature import wrong_kind
-from vardsl.engine.value import Value, make_view
+from vardsl.engine.value import Tracked, Value, make_view
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 
 ndarray = np.ndarray
@@ -193,6 +193,11 @@ class Op(Pullback):
 
     def operator(self, a: Any, b: Any) -> Any:
         """The call that an infix operator makes: NotImplemented for what is no tensor or number."""
+        if type(a) is not Value or type(b) is not Value:
+            if isinstance(a, Tracked) and type(b) is Value:
+                return self.binary(a.beside(self.name, b), b)
+            if isinstance(b, Tracked) and type(a) is Value:
+                return self.binary(a, b.beside(self.name, a))
         if type(a) is not Value and not isinstance(a, (int, float, ndarray, np.generic)):
             return NotImplemented
         if type(b) is not Value and not isinstance(b, (int, float, ndarray, np.generic)):
@@ -362,6 +367,8 @@ class Op(Pullback):
     def _plain(self, bound: list[Any]) -> Any:
         """On plain numbers: plain numbers, in double precision; integers stay integers where tensors of them
         would."""
+        if len(bound) == 1 and isinstance(bound[0], Tracked):
+            return bound[0].combined(self)
         for i in self.arrays:
             if not isinstance(bound[i], (int, float)) and not (
                 bound[i] is None and self.signature.parameters[i].optional

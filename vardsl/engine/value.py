@@ -14,6 +14,26 @@ from vardsl.engine.node import Node as Node
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 
 
+class Tracked:
+    """A plain number that a recording follows: `beside(op, tensor)` stands for it in an operation with a
+    tensor, `bare()` is the number itself, `pinned()` lets only this number do, `combined(fn)` is what a
+    function makes of it."""
+
+    __slots__ = ()
+
+    def bare(self) -> Any:
+        raise NotImplementedError
+
+    def pinned(self) -> Any:
+        raise NotImplementedError
+
+    def beside(self, op: str, tensor: Value) -> Any:
+        raise NotImplementedError
+
+    def combined(self, fn: Callable[..., Any]) -> Any:
+        raise NotImplementedError
+
+
 class Table(dict[str, Any]):
     """Every operation by name; a name that is not there yet is asked of `loader`, which raises KeyError."""
 

@@ -19,7 +19,7 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NAME, BY_NP, DType
 from vardsl.engine.op import Op
 from vardsl.engine.signature import Signature, type_name
-from vardsl.engine.value import OPS, Value
+from vardsl.engine.value import OPS, Tracked, Value
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.lang import members
 from vardsl.lang.journal import keep_setting
@@ -154,6 +154,7 @@ def _either(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
     def chosen(*args: Any, **keywords: Any) -> Any:
         if args and not any(_is_tensor(a) for a in args) and _plain_fits(args):
             return plain(*args, **keywords)
+        args = tuple([a.pinned() if isinstance(a, Tracked) else a for a in args])
         return OPS[name](*args, **keywords)
 
     def _plain_fits(args: tuple[Any, ...]) -> bool:

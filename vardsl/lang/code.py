@@ -76,6 +76,11 @@ def put(name: str, value: py.expr, p: Place) -> py.stmt:
     return py.Assign([store(name, p)], value, **p)
 
 
+def put_several(targets: list[py.expr], value: py.expr, p: Place) -> py.stmt:
+    """`a, b = value`"""
+    return py.Assign([py.Tuple(targets, STORE, **p)], value, **p)
+
+
 def tuple_of(items: list[py.expr], p: Place) -> py.expr:
     return py.Tuple(items, LOAD, **p)
 

@@ -29,13 +29,14 @@ from vardsl.lang.code import (
     helper,
     load,
     put,
+    put_several,
     store,
     tuple_of,
 )
 from vardsl.lang.loops import Loops
 from vardsl.lang.pieces import RegionFacts
 from vardsl.lang.places import FileName
-from vardsl.lang.regions import Run, split
+from vardsl.lang.regions import Run, Splitter
 from vardsl.lang.scope import FileSlot, sub_nodes, target_names
 from vardsl.lang.units import Unit, unwrapped
 from vardsl.source import Span
@@ -53,13 +54,15 @@ class Compiler(Loops):
         super().__init__(checked)
         self.plan = plan
         self.regions: list[RegionFacts] = []
+        self.names_of: dict[int, str] = {}
         self.whole: dict[int, tuple[str, Run]] = {}  # by their start, the blocks that are one region
+        self.splitter = Splitter(lambda n: self.python_name(n.id, n.span.start), self.is_builtin)
         self.file_name = FileName.of(checked.source)
         self.shown = shown
 
     def chunks(self) -> Iterator[CodeType]:
         """The program's code, piece by piece; the value of a last expression is left under `.last`."""
-        body = list(self._runs(self.checked.program.body))
+        body = list(self._runs(self.checked.program.body, nested=False))
         for start in range(0, max(len(body), 1), CHUNK):
             part = body[start : start + CHUNK]
             out: Stmts = []
@@ -83,8 +86,8 @@ class Compiler(Loops):
             return [tick, *self._valued(s, keep=is_last)]
         return [tick, *self.statement(s)]
 
-    def _runs(self, body: Sequence[ast.Stmt]) -> Iterable[ast.Stmt | Run]:
-        return split(body, self.is_builtin) if self.plan else body
+    def _runs(self, body: Sequence[ast.Stmt], *, nested: bool) -> Iterable[ast.Stmt | Run]:
+        return self.splitter.split(body, nested=nested) if self.plan else body
 
     def _file_run(self, run: Run) -> Stmts:
         out: Stmts = []
@@ -93,37 +96,103 @@ class Compiler(Loops):
             out.append(do(helper("tick", [], p), p))
         return [*out, *self._region(run)]
 
+    def _new_region(self, span: Span, reads: Iterable[str] = (), binds: Iterable[str] = ()) -> str:
+        source = self.checked.source
+        digest = crc32(f"{source.name}\0{source.text}".encode(errors="replace"))
+        name = f".R{digest:x}.{len(self.regions)}"
+        place = f"{source.name}:{source.position(span.start)[0]}"
+        self.regions.append((name, place, tuple(reads), tuple(binds)))
+        return name
+
+    def region_of(self, span: Span) -> str | None:
+        return self._new_region(span) if self.plan else None
+
     def _region(self, run: Run) -> Stmts:
         """The run with its region asked first; `if` the answer is None the statements are executed here."""
         p = self.at(run.span)
-        digest = crc32(f"{self.checked.source.name}\0{self.checked.source.text}".encode(errors="replace"))
-        name = f".R{digest:x}.{len(self.regions)}"
-        line = self.checked.source.position(run.span.start)[0]
-        place = f"{self.checked.source.name}:{line}"
-        self.regions.append(
-            (name, place, tuple([n.id for n in run.reads]), tuple([n.id for n in run.binds]))
-        )
-
-        def mode(op: py.cmpop, value: int) -> py.expr:
-            return py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [op], [const(value, p)], **p)
-
-        reads = tuple_of([self.expr(n) for n in run.reads], p)
-        ask = py.Call(py.Attribute(load(name, p), "ask", LOAD, **p), [reads], [], **p)
+        name = self._new_region(run.span, [n.id for n in run.reads], [n.id for n in run.binds])
+        self.names_of[id(run)] = name
+        self.followed |= run.parts
+        self.elements |= run.elements
+        self.pins |= run.pins
         answer = self.fresh("t")
-        body: Stmts = []
-        for s in run.statements:
-            body += self.statement(s)
-        bound = tuple_of([load(self._bind(n.id, n.span.start), self.at(n.span)) for n in run.binds], p)
-        end = py.Call(py.Attribute(load(name, p), "end", LOAD, **p), [bound], [], **p)
-        body.append(py.If(mode(py.NotEq(), 2), [do(end, p)], [], **p))
-        names = [store(self._bind(n.id, n.span.start), self.at(n.span)) for n in run.binds]
-        take: Stmts = (
-            [py.Assign([py.Tuple(names, STORE, **p)], load(answer, p), **p)] if names else [py.Pass(**p)]
-        )
+        before, reads = self._reads_of(run, p)
+        ask: py.expr = py.Call(py.Attribute(load(name, p), "ask", LOAD, **p), [reads], [], **p)
+        if run.nested:
+            known = py.Compare(reads, [py.IsNot()], [const(None, p)], **p)
+            ask = py.IfExp(known, ask, const(None, p), **p)
+        take: Stmts = [put_several(self._stores(run.binds), load(answer, p), p)] if run.binds else []
         return [
-            put(answer, py.IfExp(mode(py.Eq(), 1), ask, const(None, p), **p), p),
-            py.If(py.Compare(load(answer, p), [py.Is()], [const(None, p)], **p), body, take, **p),
+            *before,
+            put(answer, py.IfExp(_mode(name, py.Eq(), 1, p), ask, const(None, p), **p), p),
+            py.If(
+                py.Compare(load(answer, p), [py.Is()], [const(None, p)], **p),
+                self._executed(run, name, p),
+                take or [py.Pass(**p)],
+                **p,
+            ),
         ]
+
+    def _stores(self, names: Iterable[ast.Name]) -> list[py.expr]:
+        return [store(self._bind(n.id, n.span.start), self.at(n.span)) for n in names]
+
+    def _reads_of(self, run: Run, p: P) -> tuple[Stmts, py.expr]:
+        """What a run reads; None where it may read a name, on some way through it, that is not bound."""
+        reads = tuple_of([self.expr(n) for n in run.reads], p)
+        if not run.nested:
+            return [], reads
+        found = self.fresh("r")
+        return [self._if_bound(found, reads, p)], load(found, p)
+
+    def _if_bound(self, name: str, value: py.expr, p: P) -> py.stmt:
+        missing = py.ExceptHandler(load(".unbound", p), None, [put(name, const(None, p), p)], **p)
+        return py.Try([put(name, value, p)], [missing], [], [], **p)
+
+    def _executed(self, run: Run, name: str, p: P) -> Stmts:
+        """The statements of a run, which its region may be recording."""
+        numbers = [run.reads[k] for k in run.followed]
+        bound = {n.id for n in run.binds}
+        body: Stmts = []
+        for s in run.statements if run.inner is None else run.inner:
+            body += self._region(s) if isinstance(s, Run) else self.statement(s)
+        kept = [n for n in numbers if n.id not in bound]
+        held = self.fresh("k")
+        if numbers:
+            tracing = py.Attribute(load(name, p), "tracing", LOAD, **p)
+            given = py.Call(
+                py.Attribute(load(name, p), "numbers", LOAD, **p), [const(run.followed, p)], [], **p
+            )
+            hand_in: Stmts = [
+                put(held, tuple_of([self.expr(n) for n in kept], p), p),
+                put_several(self._stores(numbers), given, p),
+            ]
+            body = [put(held, const(None, p), p), py.If(tracing, hand_in, [], **p), *body]
+        body.append(py.If(_mode(name, py.NotEq(), 2, p), self._ended(run, name, p), [], **p))
+        if kept:
+            taken = py.Compare(load(held, p), [py.IsNot()], [const(None, p)], **p)
+            body.append(py.If(taken, [put_several(self._stores(kept), load(held, p), p)], [], **p))
+        return body
+
+    def _ended(self, run: Run, name: str, p: P) -> Stmts:
+        """Tells the region that the run was executed, and takes back bare numbers for followed ones."""
+        bound = tuple_of([load(self._bind(n.id, n.span.start), self.at(n.span)) for n in run.binds], p)
+        args: list[py.expr] = [bound]
+        before: Stmts = []
+        if not run.sure:
+            found = self.fresh("e")
+            before, args = [self._if_bound(found, bound, p)], [load(found, p)]
+        if run.changed:
+            first = {n.id: k for k, n in enumerate(run.reads)}
+            args += [
+                tuple_of([self.expr(n) for n in run.changed], p),
+                const(tuple(first[n.id] for n in run.changed), p),
+            ]
+        end = py.Call(py.Attribute(load(name, p), "end", LOAD, **p), args, [], **p)
+        if not run.binds or not (run.followed or run.elements):
+            return [*before, do(end, p)]
+        answer = self.fresh("b")
+        back: Stmts = [put_several(self._stores(run.binds), load(answer, p), p)]
+        return [*before, put(answer, end, p), py.If(load(answer, p), back, [], **p)]
 
     def _valued(self, s: ast.ExprStmt | ast.Minimize, *, keep: bool) -> Stmts:
         p = self.at(s.span)
@@ -178,17 +247,17 @@ class Compiler(Loops):
         """The statements of a nested block; never empty."""
         self._own(b.span.start, self.checked.blocks)
         out: Stmts = []
-        runs = list(self._runs(b.body))
+        runs = list(self._runs(b.body, nested=True))
         for s in runs:
             out += self._region(s) if isinstance(s, Run) else self.statement(s)
         if len(runs) == 1 and isinstance(runs[0], Run) and not runs[0].carries:
-            self.whole[b.span.start] = (self.regions[-1][0], runs[0])
+            self.whole[b.span.start] = (self.names_of[id(runs[0])], runs[0])
         return out or [py.Pass(**self.at(b.span))]
 
     def _ahead(self, s: ast.For, piece: str) -> Stmts:
         """Where one run is the whole body of a loop, its region may take all turns but the last at once."""
         name, run = self.whole.get(s.body.span.start, ("", None))
-        if run is None or {n.id for n in target_names(s.target)} & {n.id for n in run.reads}:
+        if run is None or run.nested or {n.id for n in target_names(s.target)} & {n.id for n in run.reads}:
             return []
         p = self.at(s.span)
         reads = tuple_of([self.expr(n) for n in run.reads], p)
@@ -360,6 +429,10 @@ class Compiler(Loops):
         to = getattr(s, "to", None)
         options = [tuple_of(wrt, p), const(None, p) if to is None else self.expr(to)]
         return [do(helper("service", [const(word, p), tuple_of(args, p), *options], p), p)]
+
+
+def _mode(name: str, op: py.cmpop, value: int, p: P) -> py.expr:
+    return py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [op], [const(value, p)], **p)
 
 
 def _file_names(s: ast.Node, checked: Checked) -> Iterator[str]:

@@ -53,6 +53,11 @@ class Expressions:
         self.at = Positions(checked.source)
         self.before = []
         self.serial = 0
+        # where numbers stand that a recording may follow: the spans of `x[i]`, of `x.item()`, and of what
+        # may be such a number where only a bare one will do
+        self.followed: set[Span] = set()
+        self.elements: set[Span] = set()
+        self.pins: set[Span] = set()
         self.localised: dict[str, str] = {}
         self.methods: set[str] = set()
         self.builtins_used: set[str] = set()
@@ -86,6 +91,8 @@ class Expressions:
         method = _EXPRESSIONS.get(type(e))
         if method is None:
             raise InternalError(f"no code for {type(e).__name__}")
+        if e.span in self.pins and type(e) is not ast.Paren:
+            return helper("pinned", [method(self, e)], self.at(e.span))
         return method(self, e)
 
     def exprs(self, items: Sequence[ast.Expr]) -> list[py.expr]:
@@ -227,6 +234,8 @@ class Expressions:
 
     # ---- postfix ---------------------------------------------------------------------------------
     def _index(self, e: ast.Index) -> py.expr:
+        if e.span in self.followed:
+            return helper("part", [self.expr(e.value), self.index_key(e)], self.at(e.span))
         return py.Subscript(_shielded(self.expr(e.value)), self.index_key(e), LOAD, **self.at(e.span))
 
     def index_key(self, e: ast.Index) -> py.expr:
@@ -288,6 +297,8 @@ class Expressions:
         return py.Call(target, [*first, *args], keywords, **p)
 
     def _method_call(self, f: ast.Member, e: ast.Call, first: list[py.expr], p: P) -> py.expr:
+        if e.span in self.elements:
+            return helper("element", [self.expr(f.value)], p)
         self.methods.add(f.name)
         receiver = self.expr(f.value)
         args, keywords = self._arguments(e.args, _method_parameters(f.name), len(first) + 1)

@@ -182,7 +182,13 @@ class Functions(Units):
         self.before.append(function(name, [], body, self.at(s.objective.span)))
         over = tuple_of(self.exprs(s.over), p)
         options = [const(None, p) if e is None else self.expr(e) for e in (s.using, s.steps, s.until)]
-        return helper("minimize", [load(name, p), over, *options], p)
+        region = self.region_of(s.span)
+        planned = [] if region is None else [load(region, p)]
+        return helper("minimize", [load(name, p), over, *options, *planned], p)
+
+    def region_of(self, span: Span) -> str | None:
+        """The name of a new region for what repeats there, or None where nothing is planned."""
+        raise NotImplementedError
 
     def _minimize(self, s: ast.Minimize) -> Stmts:
         return [do(self._minimize_value(s), self.at(s.span))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vardsl.engine.context import Context
+from vardsl.engine.context import Context, unfollowed
 
 Undo = Callable[[], None]
 
@@ -43,6 +43,7 @@ class Journal(list[Undo]):
 
 def keep_setting(ctx: Context, name: str) -> None:
     """Lets a failed statement put a setting of the session back."""
+    unfollowed("a setting is changed")
     if ctx.journal is not None:
         before = getattr(ctx, name)
         ctx.journal.append(lambda: setattr(ctx, name, before))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import enable_grad, state
+from vardsl.engine.context import enable_grad, state, unfollowed
 from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import bump
 from vardsl.errors import ScriptTypeError, ScriptValueError
@@ -39,6 +39,7 @@ class Lbfgs(Optimizer):
                 "LBFGS.step() missing 1 required positional argument: 'closure'",
                 hint="minimize … using lbfgs() needs none; else give a function that runs backward",
             )
+        unfollowed("a step of lbfgs")
         if state.ctx.savepoint is not None:
             self.tell(state.ctx.savepoint)
         before = self.snapshot()

@@ -9,7 +9,7 @@ import numpy as np
 
 from vardsl.engine.context import no_grad, state
 from vardsl.engine.dtypes import BY_NAME, BY_NP, NpDType, result_dtype
-from vardsl.engine.value import OPS, Value
+from vardsl.engine.value import OPS, Value, fixed
 from vardsl.errors import LimitError, ScriptTypeError, ShapeError
 from vardsl.lang.members import kind_of
 
@@ -20,7 +20,7 @@ TUPLE_HINT = "a tuple (…) may hold anything"
 def unpacked(data: bytes, shape: tuple[int, ...], kind: str) -> Value:
     """The tensor of a packed literal: a new one each time."""
     array = np.frombuffer(data, kind).reshape(shape)
-    return Value(array.astype(state.ctx.default_dtype if kind == "d" else array.dtype))
+    return fixed(array.astype(state.ctx.default_dtype if kind == "d" else array.dtype))
 
 
 def tensor(items: list[Any]) -> Value:
@@ -30,7 +30,7 @@ def tensor(items: list[Any]) -> Value:
         arrays = [x.array if type(x) is Value else x for x in leaves]
         return _stack(items, result_dtype(arrays, state.ctx.default_dtype))
     shape = _shape(items)
-    return Value(_array(leaves, state.ctx.default_dtype).reshape(shape))
+    return fixed(_array(leaves, state.ctx.default_dtype).reshape(shape))
 
 
 def raw(items: Any, dtype: NpDType | None) -> Any:
@@ -138,8 +138,8 @@ def _stack(item: Any, dtype: NpDType) -> Value:
     if type(item) is Value:
         return item if item.array.dtype == dtype else OPS["_cast"](item, dtype)
     if isinstance(item, (np.ndarray, np.generic)):
-        return Value(np.asarray(item).astype(dtype))
-    return Value(np.array(item).astype(dtype))
+        return fixed(np.asarray(item).astype(dtype))
+    return fixed(np.array(item).astype(dtype))
 
 
 def var(x: Any, dtype_name: str | None, grad: bool) -> Value:

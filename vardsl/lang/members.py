@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.backward import backward as run_backward
-from vardsl.engine.context import state
+from vardsl.engine.context import state, unfollowed
 from vardsl.engine.dtypes import BY_NP, DType
 from vardsl.engine.node import Node
 from vardsl.engine.value import EPOCH, OPS, HookHandle, Value, leaf
@@ -122,6 +122,8 @@ def _op(name: str) -> Callable[[Value], Any]:
 
 
 def _grad(v: Value) -> Value | None:
+    if state.ctx.tracer is not None:
+        state.ctx.tracer.looked_at_grad(v)
     g = v._grad
     return v.grad if g is None else g
 
@@ -141,8 +143,13 @@ PROPERTIES: dict[str, Callable[[Value], Any]] = {
     "itemsize": lambda v: v.array.itemsize,
     "nbytes": lambda v: v.array.nbytes,
     "output_nr": lambda v: v.index,
-    "_version": lambda v: v.version,
+    "_version": lambda v: _version(v),
 }
+
+
+def _version(v: Value) -> int:
+    unfollowed("a version is looked at")
+    return v.version
 
 
 def _value(v: Any, name: str) -> Value:
@@ -187,11 +194,13 @@ def numpy(input: Any) -> Any:
 
 def retain_grad(input: Any) -> None:
     """Lets backward keep the gradient of a tensor that is no leaf."""
+    unfollowed("a gradient is retained")
     _value(input, "retain_grad").retain_grad()
 
 
 def requires_grad_(input: Any, requires_grad: bool = True) -> Value:
     """Makes a leaf take part in the graph, or not."""
+    unfollowed("requires_grad is changed")
     v = _value(input, "requires_grad_")
     journal, before = state.ctx.journal, v._requires
     if journal is not None:
@@ -201,6 +210,7 @@ def requires_grad_(input: Any, requires_grad: bool = True) -> Value:
 
 def detach_(input: Any) -> Value:
     """Takes the tensor itself out of the graph."""
+    unfollowed("detach_() is called")
     v = _value(input, "detach_")
     if v.base is not None and v.chain is not None:
         raise GradError("Can't detach views in-place. Use detach() instead.")
@@ -260,6 +270,7 @@ def as_tensor(x: Any) -> Value:
 
 def register_hook(input: Any, hook: Any) -> HookHandle:
     """Calls `hook` with the gradient whenever it is computed."""
+    unfollowed("a hook")
     if not callable(hook):
         raise ScriptTypeError(f"register_hook() needs a function, not {kind_of(hook)}")
     return _value(input, "register_hook").register_hook(hook)
@@ -467,6 +478,10 @@ def _set_grad(v: Value, g: Any) -> None:
                 f"attempting to assign a gradient of size '{list(g.array.shape)}' to a tensor of size "
                 f"'{list(v.array.shape)}'. Please ensure that the gradient and the tensor are the same size"
             )
+    if g is None:
+        clear_grad(v)
+        return
+    unfollowed("a gradient is assigned")
     journal, before = state.ctx.journal, v._grad
     if journal is not None:
         journal.append(lambda: _put_grad(v, before))
@@ -474,6 +489,7 @@ def _set_grad(v: Value, g: Any) -> None:
 
 
 def _set_data(v: Value, x: Any) -> None:
+    unfollowed("the memory of a tensor is exchanged")
     new = as_tensor(x)
     if v.array.dtype != new.array.dtype and v.requires_grad and new.array.dtype.kind != "f":
         raise GradError(
@@ -493,6 +509,7 @@ def _put_array(v: Value, a: Any) -> None:
 
 
 def _set_requires(v: Value, on: Any) -> None:
+    unfollowed("requires_grad is changed")
     if not isinstance(on, bool):
         raise ScriptTypeError(f"requires_grad must be a bool, not {kind_of(on)}")
     if on and v.array.dtype.kind != "f":

@@ -16,7 +16,9 @@ from vardsl.engine.value import Value
 from vardsl.errors import GradError, Interrupted, LimitError, ScriptTypeError, ScriptValueError
 from vardsl.lang.journal import Journal
 from vardsl.lang.lbfgs import Lbfgs
+from vardsl.lang.operators import element
 from vardsl.lang.optimizers import Optimizer, Recipe, number, sgd
+from vardsl.lang.planned import RegionLike
 
 Objective = Callable[[], Value]
 Progress = Callable[[int, int, float], None]
@@ -31,10 +33,12 @@ def minimize(
     steps: Any = DEFAULT_STEPS,
     until: Any = None,
     progress: Progress | None = None,
+    region: RegionLike | None = None,
 ) -> float:
     """Runs `steps` turns, or until the loss changes by at most `until`; the last loss.
 
-    `progress(turn, steps, loss)` is called after each turn. Raises what a turn raises, and Interrupted.
+    `progress(turn, steps, loss)` is called after each turn; turns of a `region` may be planned. Raises what a
+    turn raises, and Interrupted.
     """
     variables = _variables(over)
     optimizer = _optimizer(using, variables)
@@ -44,7 +48,7 @@ def minimize(
     if ctx.journal is not None:
         ctx.journal.append(optimizer.undo())
         ctx.journal.append(_undo_grads(variables))
-    run = _Turn(ctx, objective, variables, optimizer)
+    run = _Turn(ctx, objective, variables, optimizer, region)
     loss = before = float("nan")
     for turn in range(1, n + 1):
         _safe_point(ctx, turn, n)
@@ -139,13 +143,30 @@ class _Turn:
     """One turn, to be called again and again."""
 
     def __init__(
-        self, ctx: Context, objective: Objective, variables: tuple[Value, ...], optimizer: Optimizer
+        self,
+        ctx: Context,
+        objective: Objective,
+        variables: tuple[Value, ...],
+        optimizer: Optimizer,
+        region: RegionLike | None,
     ) -> None:
         self.ctx, self.objective, self.variables, self.optimizer = ctx, objective, variables, optimizer
         self.only = frozenset(variables)
         self.several = isinstance(optimizer, Lbfgs)
+        self.region = region
+        self.reads = (objective, optimizer, *variables)
 
     def __call__(self) -> float:
+        region = self.region
+        if region is None or region.mode == 2:
+            return float(self._executed())
+        if region.mode == 1:
+            planned = region.ask(self.reads)
+            if planned is not None:
+                return float(planned[0])
+        return float(region.end((self._executed(),))[0])
+
+    def _executed(self) -> Any:
         ctx = self.ctx
         outer = ctx.journal
         random = self._watch()
@@ -155,10 +176,11 @@ class _Turn:
         try:
             if self.several:
                 return float(self.optimizer.step(self._evaluate))
-            loss = self._evaluate().item()
+            loss = self._evaluate()
+            number = element(loss)
             ctx.journal = None
             self.optimizer.apply()
-            return float(loss)
+            return number
         except BaseException:
             ctx.journal = None
             journal.undo()
@@ -176,8 +198,11 @@ class _Turn:
 
     def _evaluate(self) -> Value:
         """The objective, with its gradient in the variables."""
+        tracer = self.ctx.tracer
         for v in self.variables:
             v._grad = None
+            if tracer is not None:
+                tracer.cleared(v)
         with enable_grad():
             loss = self.objective()
         if type(loss) is not Value:

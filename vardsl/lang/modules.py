@@ -7,6 +7,7 @@ from typing import Any
 
 from vardsl.errors import ScriptTypeError
 from vardsl.lang.members import unknown
+from vardsl.lang.operators import bare
 
 
 class FileSpace:
@@ -33,6 +34,12 @@ class FileSpace:
 
     def get(self, name: str) -> Any:
         return self.names[":" + name]
+
+    def take_back_numbers(self) -> None:
+        """Makes bare what a recording followed when an error ended it."""
+        for key, value in self.names.items():
+            if key[0] == ":":
+                self.names[key] = bare(value)
 
     def clear_temporaries(self) -> None:
         """Forgets what generated code has put aside."""

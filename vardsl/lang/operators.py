@@ -10,7 +10,7 @@ import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import DType
-from vardsl.engine.value import OPS, Value
+from vardsl.engine.value import OPS, Tracked, Value
 from vardsl.errors import LimitError, ScriptTypeError
 from vardsl.lang import literals, members
 from vardsl.lang.members import kind_of
@@ -96,6 +96,8 @@ def power(a: Any, b: Any) -> Any:
     """`a ** b`; of plain numbers an IEEE value, nan where no real number is the result."""
     if type(a) is Value or type(b) is Value:
         return a**b
+    if isinstance(a, Tracked) or isinstance(b, Tracked):
+        return _followed_power(a, b)
     if isinstance(a, int) and isinstance(b, int) and b >= 0:
         if (abs(a) - 1).bit_length() * b > MAX_BITS and abs(a) > 1:
             raise _too_large((abs(a) - 1).bit_length() * b)
@@ -103,6 +105,13 @@ def power(a: Any, b: Any) -> Any:
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
         return float_power(float(a), float(b))
     return a**b
+
+
+def _followed_power(a: Any, b: Any) -> Any:
+    """A power of which at least one number is followed by a recording."""
+    if isinstance(a, Tracked):
+        return a.combined(lambda x: power(x, b)) if not isinstance(b, Tracked) else power(a, b.pinned())
+    return b.combined(lambda x: power(a, x))
 
 
 def float_power(a: float, b: float) -> float:
@@ -120,6 +129,8 @@ def float_power(a: float, b: float) -> float:
 def _in_place(name: str, plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def augmented(a: Any, b: Any) -> Any:
         if type(a) is Value:
+            if type(b) is not Value and isinstance(b, Tracked):
+                b = b.beside(name, a)
             return OPS[name].augment(a, b)
         return plain(a, b)
 
@@ -170,6 +181,42 @@ def set_member(value: Any, x: Any, name: str) -> None:
     members.assign(x, name, value)
 
 
+def part(x: Any, key: Any) -> Any:
+    """`x[key]` where numbers in the key may differ from turn to turn of a planned run."""
+    ctx = state.ctx
+    if not ctx.followed:
+        return x[key]
+    tracer = ctx.tracer
+    return x[_bare(key)] if tracer is None or not tracer.records else tracer.moving_part(x, key)
+
+
+def pinned(x: Any) -> Any:
+    """A number that a recording follows as a bare one, which is the only one that will do from here on."""
+    return x.pinned() if isinstance(x, Tracked) else x
+
+
+def bare(x: Any) -> Any:
+    """A number that a recording follows as a bare one."""
+    return x.bare() if isinstance(x, Tracked) else x
+
+
+def _bare(key: Any) -> Any:
+    """A key without numbers that a recording which has ended followed."""
+    if isinstance(key, Tracked):
+        return key.bare()
+    if type(key) is slice:
+        return slice(_bare(key.start), _bare(key.stop), _bare(key.step))
+    return tuple(map(_bare, key)) if type(key) is tuple else key
+
+
+def element(x: Any) -> Any:
+    """`x.item()` whose number only goes on into numbers that a planned run binds."""
+    tracer = state.ctx.tracer
+    if tracer is not None and tracer.records and type(x) is Value and x.array.size == 1:
+        return tracer.numbers.item(x)
+    return members.method("item")(x)
+
+
 def same_shape(sizes: Any, sequence: tuple[Any, ...], tensor: Value) -> Any:
     """`sizes == [2, 3]`"""
     return tuple(sizes) == sequence if isinstance(sizes, tuple) else sizes == tensor
@@ -217,4 +264,5 @@ HELPERS: dict[str, Callable[..., Any]] = {
     ".imatmul": AUGMENTED["@"], ".augmented_item": augmented_item, ".augmented_member": augmented_member,
     ".set_item": set_item, ".set_member": set_member, ".same_shape": same_shape, ".differ": differ,
     ".function": function, ".make_tensor": make_tensor, ".joined": joined, ".itself": itself,
+    ".part": part, ".element": element, ".pinned": pinned,
 }  # fmt: skip

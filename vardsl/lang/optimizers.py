@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import state
+from vardsl.engine.context import state, unfollowed
 from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import bump
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 from vardsl.lang.members import Bound, unknown
+from vardsl.lang.rows import Changed, Row, members_of
 
 Tensors = Any
 State = dict[str, Any]
@@ -43,12 +45,17 @@ class Optimizer:
         self.params = parameters(params)
         self.options = options
         self.state: list[State] = [{} for _ in self.params]
+        self.row: Row | None = None
         self.scratch: list[tuple[Array, Array]] = [
             (np.empty_like(p.array, order="C"), np.empty_like(p.array, order="C")) for p in self.params
         ]
 
     def __repr__(self) -> str:
         return f"<{self.name} lr={self.lr:g}>"
+
+    def followed(self) -> list[Callable[[], Value]]:
+        """What a recording of a run finds in it: its parameters."""
+        return [partial(_itself, p) for p in self.params]
 
     @property
     def lr(self) -> float:
@@ -61,6 +68,7 @@ class Optimizer:
     def script_members(self, name: str) -> Any:
         """`opt.step`, `opt.zero_grad`, `opt.lr`, `opt.params`."""
         if name == "lr":
+            unfollowed("a learning rate is looked at")
             return self.lr
         if name == "params":
             return tuple(self.params)
@@ -72,15 +80,21 @@ class Optimizer:
         """`opt.lr = …`"""
         if name != "lr":
             raise ScriptTypeError(f".{name} of an optimizer cannot be assigned", hint="lr can")
+        unfollowed("a learning rate is changed")
         self.lr = value
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Sets the gradients of the parameters to none, or to zeros."""
         journal = state.ctx.journal
+        tracer = state.ctx.tracer
+        if not set_to_none:
+            unfollowed("gradients are set to zeros")
         for p in self.params:
             if journal is not None:
                 journal.append(_undo_grad(p, p._grad))
             p._grad = None if set_to_none or p._grad is None else Value(np.zeros_like(p.array))
+            if tracer is not None and set_to_none:
+                tracer.cleared(p)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates every parameter that has a gradient; gives the value of `closure` where there is one."""
@@ -96,19 +110,52 @@ class Optimizer:
         ctx = state.ctx
         if ctx.savepoint is not None:
             self.tell(ctx.savepoint)
+        changed = [(k, p, p._grad) for k, p in enumerate(self.params) if p._grad is not None]
         if ctx.tracer is not None:
-            ctx.tracer.fail("an optimizer's step")
-        maximize = self.options.get("maximize", False)
+            ctx.tracer.update(self, changed)
         with np.errstate(all="ignore"):
-            for k, p in enumerate(self.params):
-                g = p._grad
-                if g is None:
-                    continue
-                a = g.array
-                if maximize:
-                    a = np.negative(a)
-                self.update(k, p.array, a)
-                bump(p)
+            self.change([(k, p.array, g.array) for k, p, g in changed])
+        for _, p, _ in changed:
+            bump(p)
+
+    def change(self, changed: Changed) -> None:
+        """Changes arrays of parameters, each given with its number and its gradient; small ones in a row."""
+        members = members_of(changed)
+        row = self._row_of(members)
+        maximize = self.options.get("maximize", False)
+        if row is not None:
+            row.fill(members)
+            if maximize:
+                np.negative(row.grads, out=row.grads)
+            self.update(len(self.params), row.values, row.grads)
+            row.put(members)
+        for k, p, g in changed:
+            if row is None or k not in row.ks:
+                self.update(k, p, np.negative(g) if maximize else g)
+
+    def _row_of(self, members: Changed) -> Row | None:
+        """The row of these parameters, with their state in it; None where they have not come equally far."""
+        row = self.row
+        if row is not None and row.fits(members):
+            return row
+        self._leave_row()
+        if not members:
+            return None
+        row = Row(members)
+        if not row.gather(self.state):
+            return None
+        row.hand_out(self.state)
+        self.row = row
+        self.state.append(row.state)
+        self.scratch.append(row.scratch)
+        return row
+
+    def _leave_row(self) -> None:
+        """Lets the parameters have their state each for itself."""
+        if self.row is not None:
+            self.row.hand_out(self.state)
+            del self.state[len(self.params) :], self.scratch[len(self.params) :]
+            self.row = None
 
     def tell(self, savepoint: Any) -> None:
         """Lets a savepoint keep what a step changes."""
@@ -143,8 +190,10 @@ class Optimizer:
 
     def snapshot(self) -> Any:
         """Copies of everything that a step changes."""
+        if self.row is not None:
+            self.row.hand_out(self.state)
         values = [(p.array.copy(), p.version) for p in self.params]
-        return values, [_copied(s) for s in self.state], dict(self.options)
+        return values, [_copied(s) for s in self.state[: len(self.params)]], dict(self.options)
 
     def restore(self, snapshot: Any) -> None:
         """Takes values, versions and state back to a snapshot."""
@@ -153,6 +202,8 @@ class Optimizer:
             np.copyto(p.array, a)
             if p.vc is not None:
                 p.vc[0] = version
+        self.row = None
+        del self.scratch[len(self.params) :]
         self.state = [_copied(s) for s in states]
         self.options = dict(options)
 
@@ -170,6 +221,10 @@ def _copy(v: Any) -> Any:
     if isinstance(v, np.ndarray):
         return v.copy()
     return [_copy(e) for e in v] if type(v) is list else v
+
+
+def _itself(x: Value) -> Value:
+    return x
 
 
 def _undo_grad(p: Value, before: Value | None) -> Callable[[], None]:

@@ -1,85 +1,56 @@
 """Which runs of statements may be handed to a plan when they repeat, and what they read and bind.
 
-A run is a straight line of simple statements over tensors: bindings of names to expressions of operations,
-`backward`, `zero_grad`, `update` and `no_grad` blocks of these. What cannot be told from the text (a number
-that is looked at, a tensor of unknown origin) the recording finds out. `RegionLike` is what the program asks
-of a planner.
+A run is a line of statements that a recording may be able to follow (`plannable.py`). What cannot be told
+from the text (a number that is looked at, a tensor of unknown origin) the recording finds out. Where more
+stands in a run than straight statements, its straight parts are runs of their own, for when the whole cannot
+be planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
 
-from vardsl.lang import builtins
-from vardsl.lang.effects import lasting, needs_journal
-from vardsl.lang.scope import target_names
+from vardsl.lang.flow import Flow, IsBuiltin, Key
+from vardsl.lang.plannable import loose, parts, sure, works_on_tensors
+from vardsl.lang.scope import sub_nodes, target_names
 from vardsl.source import Span
 from vardsl.syntax import ast
 
-IsBuiltin = Callable[[ast.Name], bool]
-
-# Operations whose results are numbers that the text goes on with, or that only a run by hand can do.
-_LOOKS = frozenset(
-    [
-        "item",
-        "tolist",
-        "numpy",
-        "equal",
-        "allclose",
-        "is_floating_point",
-        "backward",
-        "register_hook",
-        "retain_grad",
-        "requires_grad_",
-        "print",
-        "unique",
-        "unique_consecutive",
-        "nonzero",
-        "argwhere",
-        "masked_select",
-        "bincount",
-        "tensor",
-        "load",
-        "save",
-    ]
-)
-_TRANSFORMS = frozenset(["grad", "value_and_grad", "jacobian", "hessian", "vjp", "jvp", "hvp"])
-_MEMBERS = frozenset(["grad", "data", "T", "mT", "shape", "dtype", "ndim"])
-
-
-class RegionLike(Protocol):
-    """One run in the running program.
-
-    mode      0 before its first passing, 1 while it may be planned, 2 when it is left alone
-    ask       with the values read: the values bound, or None where the statements are to be executed
-    end       with the values bound, after the statements were executed
-    ahead     runs turns of a loop whose body the run is, where another follows: with the values read, how
-              many at most, and what tells it to stop; how many it has run
-    """
-
-    mode: int
-
-    @property
-    def ask(self) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]: ...
-
-    def end(self, results: Sequence[Any]) -> None: ...
-
-    def ahead(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int: ...
-
 
 class Run:
-    """A run with the names that it reads before it binds them, and those that it binds, each at its first
-    place."""
+    """A run of statements.
 
-    __slots__ = ("binds", "reads", "statements")
+    reads     the names that it reads before it binds them, each at its first place
+    binds     the names that it binds
+    changed   names among `reads` that it changes in place, outside the graph
+    followed  which of `reads` may be numbers that a recording follows
+    sure      whether each name in `binds` is bound on every way through it
+    inner     None, or what to execute in its place: statements and smaller runs
+    """
+
+    __slots__ = (
+        "binds", "changed", "elements", "followed", "inner", "nested", "parts", "pins", "reads", "statements",
+        "sure",
+    )  # fmt: skip
 
     def __init__(
-        self, statements: Sequence[ast.Stmt], reads: Iterable[ast.Name], binds: Iterable[ast.Name]
+        self,
+        statements: Sequence[ast.Stmt],
+        names: _Names,
+        flow: Flow,
+        inner: tuple[Run | ast.Stmt, ...] | None,
+        unseen: frozenset[str],
     ) -> None:
         self.statements = tuple(statements)
-        self.reads = tuple(reads)
-        self.binds = tuple(binds)
+        self.reads = tuple(names.reads.values())
+        self.binds = tuple(n for key, n in names.binds.items() if key not in unseen)
+        self.changed = tuple(names.changed.values())
+        self.followed = tuple(k for k, key in enumerate(names.reads) if key not in flow.lost)
+        self.sure = names.sure >= set(names.binds)
+        self.nested = names.nested
+        self.inner = inner
+        # where followed numbers stand, or may not: see `Flow`
+        self.parts, self.elements, self.pins = flow.parts, flow.elements, flow.pins
 
     @property
     def carries(self) -> bool:
@@ -92,173 +63,180 @@ class Run:
         return self.statements[0].span.to(self.statements[-1].span)
 
 
-def split(body: Sequence[ast.Stmt], is_builtin: IsBuiltin) -> Iterator[Run | ast.Stmt]:
-    """The statements of a block in order, runs that may be planned as one."""
-    run: list[ast.Stmt] = []
-    for s in body:
-        if _plannable(s, is_builtin):
-            run.append(s)
-            continue
-        yield from _closed(run, is_builtin)
-        run = []
-        yield s
-    yield from _closed(run, is_builtin)
+class Splitter:
+    """Finds the runs among statements. `key` names a variable, whatever the block."""
 
+    def __init__(self, key: Key, is_builtin: IsBuiltin) -> None:
+        self.key = key
+        self.is_builtin = is_builtin
 
-def _closed(run: list[ast.Stmt], is_builtin: IsBuiltin) -> Iterator[Run | ast.Stmt]:
-    if not run:
-        return
-    if not any(_worth(s, is_builtin) for s in run):
-        yield from run
-        return
-    names = _Names(is_builtin)
-    for s in run:
-        names.statement(s)
-    yield Run(run, names.reads.values(), names.binds.values())
+    def split(self, body: Sequence[ast.Stmt], *, nested: bool) -> Iterator[Run | ast.Stmt]:
+        """The statements of a block in order, runs that may be planned as one. `nested`: not those of the
+        file itself, whose values may be shown."""
+        run: list[ast.Stmt] = []
+        for k, s in enumerate(body):
+            if loose(s, self.is_builtin, nested=nested):
+                run.append(s)
+                continue
+            yield from self._closed(run, body[k:] if nested else None)
+            run = []
+            yield s
+        yield from self._closed(run, () if nested else None)
 
+    def _closed(self, run: list[ast.Stmt], after: Sequence[ast.Stmt] | None) -> Iterator[Run | ast.Stmt]:
+        """A run that is over, if it is worth one; `after` are the statements that follow it in its block."""
+        if not any(works_on_tensors(s, self.is_builtin) for s in run):
+            yield from run
+            return
+        inner = None if all(sure(s, self.is_builtin) for s in run) else tuple(self._straight(run))
+        yield self._run(run, inner, self._unseen(run, after) if after is not None else frozenset())
 
-def _plannable(s: ast.Stmt, is_builtin: IsBuiltin) -> bool:
-    if isinstance(s, ast.NoGrad):
-        return all(
-            isinstance(k, (ast.AugAssign, ast.Update)) and _updates(k, is_builtin) for k in s.body.body
-        )
-    if isinstance(s, ast.Update):
-        return _updates(s, is_builtin)
-    if needs_journal(s, is_builtin):
-        return False
-    if isinstance(s, (ast.Let, ast.Assign)):
-        return isinstance(s.target, ast.Name) and _pure(s.value, is_builtin)
-    if isinstance(s, ast.Backward):
-        plain = not (s.gradients or s.retain or s.create or s.step)
-        return plain and all(isinstance(r, ast.Name) or _pure(r, is_builtin) for r in s.roots)
-    if isinstance(s, ast.ZeroGrad):
-        return bool(s.targets) and all(isinstance(t, ast.Name) for t in s.targets)
-    return False
+    def _unseen(self, run: Sequence[ast.Stmt], after: Sequence[ast.Stmt]) -> frozenset[str]:
+        """The variables of a block that a run makes with `let` and that nothing after it names."""
+        own = {self.key(n) for s in run if isinstance(s, ast.Let) for n in target_names(s.target)}
+        stack: list[ast.Node] = list(after)
+        while stack and own:
+            node = stack.pop()
+            if isinstance(node, ast.Name):
+                if not self.is_builtin(node):
+                    own.discard(self.key(node))
+            elif not isinstance(node, (ast.Number, ast.NumberRow, ast.String)):
+                stack.extend(sub_nodes(node))
+        return frozenset(own)
 
+    def _straight(self, body: Sequence[ast.Stmt]) -> Iterator[Run | ast.Stmt]:
+        """The smaller runs of straight statements."""
+        run: list[ast.Stmt] = []
+        for s in (*body, None):
+            if s is not None and sure(s, self.is_builtin):
+                run.append(s)
+                continue
+            if any(works_on_tensors(k, self.is_builtin) for k in run):
+                yield self._run(run)
+            else:
+                yield from run
+            run = []
+            if s is not None:
+                yield s
 
-def _updates(s: ast.AugAssign | ast.Update, is_builtin: IsBuiltin) -> bool:
-    return (
-        isinstance(s.target, ast.Name)
-        and not is_builtin(s.target)
-        and s.op in ("+", "-", "*", "/")
-        and not needs_journal(s, is_builtin)
-        and _pure(s.value, is_builtin)
-    )
-
-
-def _worth(s: ast.Stmt, is_builtin: IsBuiltin) -> bool:
-    """Whether a statement works on tensors, as far as the text shows."""
-    if isinstance(s, ast.Backward):
-        return True
-    if not isinstance(s, (ast.Let, ast.Assign)):
-        return False
-    stack: list[ast.Node] = [s.value]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Call) or (isinstance(node, ast.Chain) and "@" in node.ops):
-            return True
-        stack.extend(_parts(node))
-    return False
-
-
-def _pure(e: ast.Expr, is_builtin: IsBuiltin) -> bool:
-    """Whether an expression only computes, with operations that a recording can follow."""
-    stack: list[ast.Node] = [e]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Call):
-            if lasting(node, is_builtin) and not _transform(node, is_builtin):
-                return False
-            f = node.function
-            name = f.name if isinstance(f, ast.Member) else f.id if isinstance(f, ast.Name) else ""
-            known = isinstance(f, ast.Member) or (isinstance(f, ast.Name) and is_builtin(f))
-            if (
-                name in _LOOKS
-                or not known
-                or not (builtins.has_operation(name) or _transform(node, is_builtin))
-            ):
-                return False
-            if isinstance(f, ast.Member):
-                stack.append(f.value)
-            stack.extend(a.value for a in node.args)
-        elif isinstance(node, ast.Member):
-            if node.name not in _MEMBERS:
-                return False
-            stack.append(node.value)
-        elif isinstance(node, _SIMPLE):
-            stack.extend(_parts(node))
-        else:
-            return False
-    return True
-
-
-def _transform(call: ast.Call, is_builtin: IsBuiltin) -> bool:
-    f = call.function
-    return isinstance(f, ast.Name) and is_builtin(f) and f.id in _TRANSFORMS
-
-
-_SIMPLE = (
-    ast.Name, ast.Number, ast.Bool, ast.NoneLit, ast.Paren, ast.Chain, ast.Unary, ast.Power, ast.TupleExpr,
-    ast.Index,
-    ast.Slice, ast.Ellipsis_, ast.String,
-)  # fmt: skip
-
-
-def _parts(node: ast.Node) -> list[ast.Node]:
-    if isinstance(node, (ast.Paren,)):
-        return [node.inner]
-    if isinstance(node, ast.Chain):
-        return [node.first, *node.rest]
-    if isinstance(node, ast.Unary):
-        return [node.value]
-    if isinstance(node, ast.Power):
-        return [node.base, node.exponent]
-    if isinstance(node, ast.TupleExpr):
-        return list(node.items)
-    if isinstance(node, ast.Index):
-        return [node.value, *node.items]
-    if isinstance(node, ast.Slice):
-        return [b for b in (node.start, node.stop, node.step) if b is not None]
-    if isinstance(node, ast.Call):
-        of = [node.function.value] if isinstance(node.function, ast.Member) else []
-        return [*of, *[a.value for a in node.args]]
-    if isinstance(node, ast.Member):
-        return [node.value]
-    return []
+    def _run(
+        self,
+        statements: list[ast.Stmt],
+        inner: tuple[Run | ast.Stmt, ...] | None = None,
+        unseen: frozenset[str] = frozenset(),
+    ) -> Run:
+        names = _Names(self.key, self.is_builtin)
+        for s in statements:
+            names.statement(s)
+        # what is bound on some ways only is on the others what it was before
+        for key, n in names.binds.items():
+            if key not in names.sure:
+                names.reads.setdefault(key, n)
+        flow = Flow(statements, self.key, self.is_builtin, names.reads)
+        return Run(statements, names, flow, inner, unseen)
 
 
 class _Names:
-    """Collects what a run reads and binds."""
+    """Collects what a run reads, binds and changes in place.
 
-    def __init__(self, is_builtin: IsBuiltin) -> None:
+    sure    what is bound by now on every way; `own` is bound in inner blocks and not seen outside them
+    """
+
+    def __init__(self, key: Key, is_builtin: IsBuiltin) -> None:
+        self.key = key
         self.is_builtin = is_builtin
         self.reads: dict[str, ast.Name] = {}
         self.binds: dict[str, ast.Name] = {}
+        self.changed: dict[str, ast.Name] = {}
+        self.sure: set[str] = set()
+        self.own: set[str] = set()
+        self.depth = 0
+        self.nested = False
+        self.outside = False  # in a `no_grad` block
 
     def statement(self, s: ast.Stmt) -> None:
         if isinstance(s, (ast.Let, ast.Assign)):
             self._expression(s.value)
-            for n in target_names(s.target):
-                self.binds.setdefault(n.id, n)
+            self._target(s.target, own=isinstance(s, ast.Let) and self.depth > 0)
         elif isinstance(s, (ast.AugAssign, ast.Update)):
             self._expression(s.target)
             self._expression(s.value)
+            if isinstance(s.target, ast.Name):
+                self._augmented(s.target, self.outside or isinstance(s, ast.Update))
         elif isinstance(s, ast.NoGrad):
-            for k in s.body.body:
-                self.statement(k)
+            before, self.outside = self.outside, True
+            self._inner(s.body.body)
+            self.outside = before
         elif isinstance(s, ast.Backward):
             for r in s.roots:
                 self._expression(r)
         elif isinstance(s, ast.ZeroGrad):
             for t in s.targets:
                 self._expression(t)
+        elif isinstance(s, ast.ExprStmt):
+            self._expression(s.value)
+        elif isinstance(s, ast.For):
+            self._expression(s.iterable)
+            self._block(s.body, s.target)
+        elif isinstance(s, ast.While):
+            self._expression(s.condition)
+            self._block(s.body)
+        elif isinstance(s, ast.If):
+            self._branch(s)
 
-    def _expression(self, e: ast.Expr) -> None:
+    def _branch(self, s: ast.If) -> None:
+        self._expression(s.condition)
+        self._block(s.body)
+        if isinstance(s.otherwise, ast.Block):
+            self._block(s.otherwise)
+        elif s.otherwise is not None:
+            before = set(self.sure)
+            self._branch(s.otherwise)
+            self.sure = before
+
+    def _block(self, b: ast.Block, target: ast.Expr | None = None) -> None:
+        """A block that may be passed over: what it binds is not sure after it."""
+        self.nested = True
+        before = set(self.sure)
+        if target is not None:
+            self._target(target, own=True)
+        self._inner(b.body)
+        self.sure = before
+
+    def _inner(self, body: Sequence[ast.Stmt]) -> None:
+        self.depth += 1
+        for s in body:
+            self.statement(s)
+        self.depth -= 1
+
+    def _target(self, t: ast.Expr, *, own: bool) -> None:
+        if isinstance(t, ast.Member):
+            self._expression(t.value)
+            return
+        for n in target_names(t):
+            key = self.key(n)
+            self.sure.add(key)
+            if own:
+                self.own.add(key)
+            if key not in self.own:
+                self.binds.setdefault(key, n)
+
+    def _augmented(self, n: ast.Name, in_place: bool) -> None:
+        key = self.key(n)
+        if not in_place:
+            self._target(n, own=False)
+        elif key in self.reads:
+            self.changed.setdefault(key, n)
+
+    def _expression(self, e: ast.Node) -> None:
         stack: list[ast.Node] = [e]
         while stack:
             node = stack.pop()
             if isinstance(node, ast.Name):
-                if node.id not in self.binds and not self.is_builtin(node):
-                    self.reads.setdefault(node.id, node)
+                if self.is_builtin(node):
+                    continue
+                key = self.key(node)
+                if key not in self.sure:
+                    self.reads.setdefault(key, node)
             else:
-                stack.extend(_parts(node))
+                stack.extend(reversed(parts(node)))

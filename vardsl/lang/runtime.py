@@ -20,7 +20,7 @@ import numpy as np
 
 from vardsl.engine import op, value
 from vardsl.engine.backward import backward as run_backward
-from vardsl.engine.context import Context
+from vardsl.engine.context import Context, unfollowed
 from vardsl.engine.value import Value
 from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptTypeError, ScriptValueError
 from vardsl.lang import literals, members, operators
@@ -248,6 +248,7 @@ class Runtime:
 
     def write(self, text: str) -> None:
         """Puts out text, within the limit."""
+        unfollowed("something is printed")
         budget = self.ctx.budget
         if budget.max_output is not None:
             size = len(text.encode("utf-8", "replace"))
@@ -260,6 +261,7 @@ class Runtime:
 
     def show(self, value: Any) -> Any:
         """The value of an expression at a REPL's top level."""
+        unfollowed("a value is shown")
         if value is not None:
             self.emit(Shown(value))
         return value
@@ -272,10 +274,12 @@ class Runtime:
             return str(value)
         if type(value) is int:
             return integer_text(value)
+        unfollowed("text is made of a value")
         return self.texts.text(value, self.ctx)
 
     def formatted(self, value: Any, spec: str) -> str:
         """`{value:spec}` of an f-string."""
+        unfollowed("text is made of a value")
         if type(value) is Value and value.array.size == 1:
             value = value.array.item()
         elif isinstance(value, np.generic):
@@ -352,6 +356,7 @@ class Runtime:
                 t.zero_grad()
 
     def zero_all(self, names: dict[str, Any], here: dict[str, Any]) -> None:
+        unfollowed("the gradients of all variables are cleared")
         for table in (names, here):
             for key in list(table):
                 if table is here or key[0] == ":":
@@ -369,10 +374,15 @@ class Runtime:
         """A failed `assert`."""
         raise ScriptAssertError("assertion failed" if message is None else self.text(message))
 
-    def minimize(self, objective: Any, over: Sequence[Any], using: Any, steps: Any, until: Any) -> float:
+    def minimize(
+        self, objective: Any, over: Sequence[Any], using: Any, steps: Any, until: Any, region: Any = None
+    ) -> float:
+        unfollowed("minimize")
         given = {} if steps is None else {"steps": steps}
         run = import_module("vardsl.lang.minimize").minimize
-        loss: float = run(objective, over, using, until=until, progress=self._progress, **given)
+        loss: float = run(
+            objective, over, using, until=until, progress=self._progress, region=region, **given
+        )
         return loss
 
     def _progress(self, turn: int, steps: int, loss: float) -> None:
@@ -380,6 +390,7 @@ class Runtime:
 
     def service(self, word: str, values: Any, extra: Any, to: Any) -> Any:
         """Statements about the recorded graph; the session's services do them."""
+        unfollowed(word)
         found = self.services.get(word)
         if found is None:
             raise ScriptTypeError(f"{word} is not part of this version")
@@ -391,6 +402,8 @@ class Runtime:
         for key, local in pairs:
             if local in here:
                 value = here[local]
+                if self.ctx.followed:
+                    value = operators.bare(value)  # an error has come before a recording was over
                 if key in names or key not in outer or value is not outer[key]:
                     names[key] = value
             else:
@@ -409,7 +422,7 @@ class Runtime:
             ".set_grad": self.set_grad, ".backward": self.backward, ".zero_grad": self.zero_grad,
             ".zero_all": self.zero_all, ".failed": self.failed, ".minimize": self.minimize,
             ".service": self.service, ".sync": self.sync, ".locals": python.locals,
-            ".anything": BaseException,
+            ".anything": BaseException, ".unbound": NameError,
         }  # fmt: skip
 
 

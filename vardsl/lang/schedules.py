@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.context import state
+from vardsl.engine.context import state, unfollowed
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 from vardsl.lang.members import Bound, unknown
@@ -49,8 +49,14 @@ class Schedule:
     def lr(self) -> float:
         return self.optimizer.lr
 
+    def followed(self) -> list[Any]:
+        """What a recording of a run finds in it: nothing that it works on."""
+        return []
+
     def script_members(self, name: str) -> Any:
         """`s.step`, `s.lr`, `s.last_epoch`."""
+        if name != "step":
+            unfollowed("a schedule is looked at")
         if name == "step":
             return Bound(self, name, type(self).step)
         if name == "lr":
@@ -61,6 +67,8 @@ class Schedule:
 
     def step(self) -> None:
         """Moves on by one epoch."""
+        if state.ctx.tracer is not None:
+            state.ctx.tracer.act(self.step)
         self.remember()
         self.last_epoch += 1
         self.optimizer.options["lr"] = self.rate(self.last_epoch)
@@ -128,6 +136,7 @@ class ReduceOnPlateau(Schedule):
 
     def step(self, metrics: Any = None) -> None:
         """Moves on by one epoch whose result was `metrics`."""
+        unfollowed("a schedule looks at a loss")
         if metrics is None:
             raise ScriptTypeError(
                 "step() missing 1 required positional argument: 'metrics'", hint="s.step(loss)"

@@ -17,6 +17,7 @@ from vardsl.ops.define import (
     Tensor,
     array,
     composite,
+    creation,
     general,
     looked_at,
     op,
@@ -25,6 +26,14 @@ from vardsl.ops.linalg import C_NAMES, product, type_of
 from vardsl.ops.sampling import stream
 
 # ---- dropout -----------------------------------------------------------------------------------------------
+
+
+@creation()
+def _dropout_noise(input: Tensor, p: Number):
+    dtype = array(input).dtype
+    if p == 1:
+        return np.zeros(input.shape, dtype)
+    return np.asarray(stream().bernoulli_scalar(1 - p, tuple(input.shape), dtype) / dtype.type(1 - p), dtype)
 
 
 @composite()
@@ -44,11 +53,7 @@ def dropout(input: Tensor, p: Number = 0.5, training: Bool = True, inplace: Bool
             f"result type Float can't be cast to the desired output type {np.dtype(dtype).name}",
             hint="x.float() or x.double()",
         )
-    if p == 1:
-        noise = np.zeros(input.shape, dtype)
-    else:
-        noise = stream().bernoulli_scalar(1 - p, tuple(input.shape), dtype) / dtype.type(1 - p)
-    y = input * np.asarray(noise, dtype)
+    y = input * op._dropout_noise(input, p)
     if inplace:
         return op.copy_(input, y)
     return y

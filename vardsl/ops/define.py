@@ -42,6 +42,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine import backward as _backward
+from vardsl.engine.context import state
 from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import InPlace
 from vardsl.engine.op import Op
@@ -347,6 +348,8 @@ class Creation(Op):
         if raw:
             return a
         v = Value(np.asarray(a))
+        if state.ctx.tracer is not None:
+            state.ctx.tracer.created(self, bound, v)
         i = self.signature.index.get("requires_grad")
         if i is None or not bound[i]:
             return v

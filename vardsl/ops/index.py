@@ -25,7 +25,7 @@ positive reciprocal remainder rsub sub subtract true_divide
 _copy _fill_number _fill_with _zeroed copy_ fill_ setitem_ zero_
 """,
     "attention": """
-_flash _flash_backward _safe_softmax dropout scaled_dot_product_attention
+_dropout_noise _flash _flash_backward _safe_softmax dropout scaled_dot_product_attention
 """,
     "bessel": """
 i0 special.bessel_j0 special.bessel_j1 special.i0 special.i0e special.i1 special.i1e

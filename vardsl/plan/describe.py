@@ -28,8 +28,8 @@ _PART = re.compile(r"^_|_(all|dim|number|tensor)$")  # of the names of operation
 # What to change where a run cannot be planned, by how the reason begins.
 ADVICE = {
     "a number is looked at": "keep it a tensor in the loop, and look at it (item, print, if) behind the loop",
-    "random numbers are drawn": "draw them before the loop where that means the same",
-    "a function of the script": "write what it does in the loop itself",
+    "what happens depends on a number": "decide on it behind the loop, or on what is known before the turn",
+    "something is printed": "print behind the loop, or every so many turns in a branch of its own",
     "a value with a history": "compute in the loop what begins outside, or detach() it before the loop",
     "a value from outside": "make the tensor before the loop, under a name that the loop reads",
     "a backward with options": "leave out retain, create, inputs and with where they are not needed",
@@ -114,11 +114,15 @@ class _Plan:
         outs = ", ".join(self._name(o) for o in step.outs)
         name = step.op.name
         parameters = step.op.signature.parameters
-        given = [
-            a
-            for a, p in zip(step.args, parameters)
-            if type(a) is Slot or (a is not None and a != p.default)
-        ]
+        given = (
+            [
+                a
+                for a, p in zip(step.args, parameters)
+                if type(a) is Slot or (a is not None and a != p.default)
+            ]
+            if parameters
+            else step.args
+        )
         args = [self._shown(a) for a in given]
         if name in _BETWEEN and len(args) == 2:
             return f"{outs} = {args[0]} {_BETWEEN[name]} {args[1]}"

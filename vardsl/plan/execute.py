@@ -17,6 +17,7 @@ from vardsl.engine.context import Context, state
 from vardsl.engine.value import EPOCH, Node, Value, shared_counter
 from vardsl.errors import Error
 from vardsl.plan.layout import Layout, Unplannable
+from vardsl.plan.numbers import same
 from vardsl.plan.passes import final, forget, optimise
 from vardsl.plan.quiet import Quiet
 from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
@@ -70,6 +71,14 @@ class Plan:
         if not all(self._separate(k, self.reads[k]) for k in self.inputs):
             raise Unplannable("memory that is changed has two names")
         self._lay_out()
+
+    @property
+    def plan(self) -> Plan:
+        return self
+
+    def named(self, binds: Sequence[str]) -> Sequence[str]:
+        """The names of the plan's results, of the names that the run binds."""
+        return binds
 
     # ---- what the run gives --------------------------------------------------------------------------------
     def _wanted(self, tracer: Tracer, results: Sequence[Any], same: dict[Slot, Slot]) -> list[Slot]:
@@ -216,7 +225,7 @@ class Plan:
         """Whether what the plan was recorded for still holds, apart from the gradients that leaves have."""
         if ctx.grad_enabled is not self.settings[0] or ctx.default_dtype is not self.settings[1]:
             return False
-        if ctx.anomaly or ctx.journal is not None:
+        if ctx.anomaly or ctx.journal is not None or ctx.tracer is not None:
             return False
         if EPOCH[0] != self.epoch or not all(map(is_, reads, self.reads)):
             self.known.clear()
@@ -250,8 +259,12 @@ class Plan:
         """Whether another object may stand where the plan knew one: a tensor like it is copied in."""
         if type(v) is not Value:
             before = self.reads[k]
-            return type(v) is type(before) and isinstance(v, (int, float, str)) and v == before
-        if type(self.reads[k]) is not Value or self.facts[k] != _facts(v) or v.base is not None:
+            return isinstance(v, (int, float, str)) and same(v, before)
+        if type(self.reads[k]) is not Value or self.facts[k] != _facts(v) or not _alike(v, self.arrays[k]):
+            return False
+        if v._node is not None or (
+            v.base is not None and (v.requires_grad or not v.array.flags.c_contiguous)
+        ):
             return False
         if k not in self.inputs or not self._separate(k, v):
             return False
@@ -269,12 +282,7 @@ class Plan:
         """Lets the plan go on with another leaf of the same kind, as a loop that is started anew makes
         one."""
         old = self.reads[k]
-        if (
-            leaf._node is not None
-            or leaf.hooks
-            or any(v is leaf for v in self.reads)
-            or old in self.grads_in
-        ):
+        if leaf._node is not None or leaf.hooks or any(v is leaf for v in self.reads) or old in self.grads_in:
             return False
         self.reads[k], self.arrays[k] = leaf, leaf.array
         self.cleared = [leaf if v is old else v for v in self.cleared]
@@ -351,9 +359,14 @@ def _facts(v: Any) -> tuple[Any, ...] | None:
     return (v.array.shape, v.array.dtype, v._requires) if type(v) is Value else None
 
 
+def _alike(v: Value, array: Any) -> bool:
+    """Whether the numbers lie in the same order, so that sums over them give the same bits."""
+    return v.array.strides == array.strides or bool(v.array.flags.c_contiguous and array.flags.c_contiguous)
+
+
 def _count_writes(steps: list[Any]) -> list[tuple[Value, int]]:
     counts: dict[Value, int] = {}
     for s in steps:
         if type(s) is Write:
-            counts[s.value] = counts.get(s.value, 0) + 1
+            counts[s.value] = counts.get(s.value, 0) + s.bumps
     return list(counts.items())

@@ -12,7 +12,7 @@ from vardsl.engine.tiles import aligned
 from vardsl.plan.blocks import Blocked, cluster
 from vardsl.plan.pointwise import operands, pointwise_ufunc, positional
 from vardsl.plan.sweep import instruction
-from vardsl.plan.trace import Slot, Step, Write, alike
+from vardsl.plan.trace import Slot, Step, Write, alike, order_of
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
 Pool = dict[Any, list[Any]]
@@ -82,13 +82,18 @@ class Layout:
 
     def _release(self, buffer: Any) -> None:
         if buffer.size > TINY:
-            self.pool.setdefault((buffer.shape, buffer.dtype), []).append(buffer)
+            self.pool.setdefault((buffer.shape, buffer.dtype, order_of(buffer)), []).append(buffer)
 
     def _allocate(self, slot: Slot) -> Any:
         buffer = self.places.get(slot)
         if buffer is None:
-            free = self.pool.get((slot.shape, slot.array.dtype))
-            buffer = free.pop() if free else aligned(slot.shape, slot.array.dtype)
+            free = self.pool.get((slot.shape, slot.array.dtype, slot.order))
+            if free:
+                buffer = free.pop()
+            elif slot.order == "F":
+                buffer = np.empty(slot.shape, slot.array.dtype, "F")
+            else:
+                buffer = aligned(slot.shape, slot.array.dtype)
             self.own.add(slot)
         self.buffers[slot] = buffer
         return buffer
@@ -144,7 +149,7 @@ class Layout:
                 self.buffers[slot] = a
 
     def _several(self, item: Step, arrays: list[Any]) -> None:
-        outs = [self._allocate(s) for s in item.outs]
+        outs = [self._place(s) for s in item.outs]
         op = item.op
 
         def call() -> None:
@@ -152,7 +157,8 @@ class Layout:
             if op.promote is not None:
                 op._promote(given)
             for out, y in zip(outs, op.kernel(*given), strict=True):
-                np.copyto(out, y)
+                if out is not y:
+                    np.copyto(out, y)
 
         self.program.append((call, ()))
 
@@ -164,7 +170,9 @@ def _generic(op: Op, arrays: list[Any], out: Any) -> Callable[[], None]:
         given = list(arrays)
         if promote:
             op._promote(given)
-        np.copyto(out, kernel(*given))
+        y = kernel(*given)
+        if y is not out:
+            np.copyto(out, y)
 
     return call
 
@@ -183,8 +191,8 @@ def _direct_writes(steps: list[Any], kept: set[Slot]) -> dict[Slot, Slot]:
     direct: dict[Slot, Slot] = {}
     for k, s in enumerate(steps):
         if type(s) is not Write:
-            if s.op.family == "elementwise" and len(s.outs) == 1:
-                made[s.outs[0]] = k
+            if (s.op.family == "elementwise" and len(s.outs) == 1) or s.op.facts.get("direct"):
+                made.update(dict.fromkeys(s.outs, k))
             continue
         at = made.get(s.source)
         if at is None or readers[s.source] != 1 or s.source in kept or not alike(s.source, s.target):

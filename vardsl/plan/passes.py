@@ -17,7 +17,11 @@ def fold(steps: Steps) -> Steps:
     """Steps over constants alone have happened while recording: their results are constants."""
     kept: Steps = []
     for step in steps:
-        if type(step) is Step and all(s.kind == "const" for s in step.slots()):
+        if (
+            type(step) is Step
+            and all(s.kind == "const" for s in step.slots())
+            and not step.op.facts.get("random")
+        ):
             for out in step.outs:
                 out.kind = "const"
                 if any(out.array.strides) or out.array.size <= 1:

@@ -2,7 +2,7 @@
 
 The program asks its region before each time it comes to the run: the answer is the values that the run would
 bind, or None, and then the program executes the statements itself. The first times pass unseen; then one is
-recorded.
+recorded. What the run works on may be of several kinds (a last batch that is smaller): each has its plan.
 """
 
 from __future__ import annotations
@@ -12,102 +12,155 @@ from importlib import import_module
 from typing import Any
 
 from vardsl.engine.context import state
-from vardsl.engine.value import Value
+from vardsl.engine.value import Tracked, Value
 
 WARM_UP = 3  # turns before one is recorded: recording costs about ten
 RECORDINGS = 4  # recordings before a region that keeps changing is left alone
 LARGE = 200_000  # elements from which a single repetition is worth a plan
+PAYS = 8  # turns that a plan must have run, on average, for a region to go on with the plans it has
+REPLAYS = [0]  # of all plans: whether loops inside a run are planned shows in it
 
 
 class Region:
-    """The state of one run of statements: not yet recorded, being recorded, planned, or left alone."""
+    """The state of one run of statements: not yet recorded, being recorded, planned, or left alone.
+
+    `numbers(places)` gives, while the run is recorded, the numbers read there in a form that is followed.
+    """
 
     __slots__ = (
-        "ask", "binds", "given_up", "label", "mode", "names", "plain", "plan", "reads", "recordings",
-        "seen", "stopped", "tracer", "turns",
+        "ask", "before", "binds", "given_up", "label", "mode", "moving", "names", "plain", "plan", "plans",
+        "recording", "recordings", "replays", "seen", "stopped", "turns",
     )  # fmt: skip
 
     def __init__(self, label: str = "", names: Sequence[str] = (), binds: Sequence[str] = ()) -> None:
         # for those who ask what became of it: where it stands, the names that it reads and binds
         self.label = label
         self.names = names
-        self.binds = binds
+        self.binds = binds  # once there is a plan: of its results
         self.turns = 0  # that ran as planned
         self.plain = 0  # that were executed as they stand
         self.given_up = 0  # plans that did not apply any more
         self.mode = 0
         # what records and plans is loaded where something repeats
         self.plan: Any = None
-        self.tracer: Any = None
-        self.reads: Sequence[Any] = ()
+        self.plans: list[Any] = []
+        self.recording: Any = None
         self.seen = 0
+        self.replays = 0
+        self.before: dict[int, Any] = {}
+        self.moving: set[int] = set()
         self.recordings = 0
         self.stopped: str | None = None
         self.ask: Callable[[Sequence[Any]], tuple[Any, ...] | None] = self.consider
 
     def consider(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
-        """While there is no plan: whether to record this time. Always None."""
+        """While there is no plan that fits: whether to record this time. Always None."""
+        others = REPLAYS[0] - self.turns
+        replays, self.replays = self.replays, others
+        self.recording = None
+        self._notice(reads)
+        if self.seen and others - replays > 1:
+            return None  # a loop in it is planned by itself
         self.seen += 1
         self.plain += 1
         ctx = state.ctx
-        if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None:
+        if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None or ctx.followed:
             return None
         if self.seen > WARM_UP or (
             self.seen > 1 and any(type(v) is Value and v.array.size >= LARGE for v in reads)
         ):
             self.recordings += 1
             if self.recordings > RECORDINGS:
-                self._stop("what it works on keeps changing")
+                if self.turns < PAYS * RECORDINGS:
+                    self._stop("what it works on keeps changing")
                 return None
-            self.tracer = ctx.tracer = import_module("vardsl.plan.trace").Tracer(reads)
-            self.reads = reads
+            try:
+                self.recording = import_module("vardsl.plan.recorded").Recording(reads)
+            except import_module("vardsl.plan.reach").Unfollowed as reason:
+                self._stop(str(reason))
+                return None
+            ctx.tracer = self.recording.tracer
         return None
 
+    def _notice(self, reads: Sequence[Any]) -> None:
+        """Remembers which of the numbers that are read change: those are worth following."""
+        numbers = {k: v for k, v in enumerate(reads) if type(v) is float or type(v) is int}
+        self.moving.update(k for k, v in numbers.items() if self.before.get(k, v) != v)
+        self.before = numbers
+
     def planned(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
-        """The results of the plan; where it does not apply any more it is given up for another recording."""
+        """The results of the plan that applies; where none does any more another recording is considered."""
         if state.ctx.tracer is not None:
             return None  # who listens wants to see the operations
-        plan = self.plan
-        assert plan is not None
-        results: tuple[Any, ...] | None = plan.run(reads)
-        if results is None:
-            self.plan, self.ask = None, self.consider
-            self.seen = WARM_UP - 1
-            self.given_up += 1
-        else:
-            self.turns += 1
-        return results
+        results: tuple[Any, ...] | None
+        for plan in self.plans:
+            results = plan.run(reads)
+            if results is not None:
+                self.turns += 1
+                REPLAYS[0] += 1
+                return results
+        if self.seen < WARM_UP:
+            self.given_up += 1  # the first time since it was recorded
+        return self.consider(reads)
 
     def ahead(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
         """Runs at most so many turns that another turn follows, where a plan can; how many it has run."""
-        plan = self.plan
-        done: int = 0 if plan is None or turns < 1 else plan.repeat(reads, turns, stopping)
+        done: int = 0 if not self.plans or turns < 1 else self.plans[0].repeat(reads, turns, stopping)
         self.turns += done
+        REPLAYS[0] += done
         return done
+
+    def numbers(self, places: Sequence[int]) -> tuple[Any, ...]:
+        """What is read at these places, the numbers among it followed."""
+        found: tuple[Any, ...] = self.recording.numbers(places, self.moving)
+        state.ctx.followed += 1
+        return found
 
     @property
     def tracing(self) -> bool:
-        return self.tracer is not None
+        return self.recording is not None
 
-    def end(self, results: Sequence[Any]) -> None:
-        """The recorded run is over and has bound `results`."""
+    def end(
+        self, results: Sequence[Any] | None, changed: Sequence[Any] = (), places: Sequence[int] = ()
+    ) -> tuple[Any, ...]:
+        """The run is over and has bound `results` (None: not all of its names); the same, in bare numbers.
+
+        `changed` are variables that were read at `places` and that the run changes in place.
+        """
         if self.mode == 0:
             self.mode = self.plain = 1
-            return
-        tracer, self.tracer = self.tracer, None
+        recording, self.recording = self.recording, None
+        if recording is None:
+            return tuple(results or ())
+        if recording.handed:
+            state.ctx.followed -= 1
+        bare = tuple([r.bare() if isinstance(r, Tracked) else r for r in results or ()])
         ctx = state.ctx
-        if tracer is None or ctx.tracer is not tracer:
-            return
+        if ctx.tracer is not recording.tracer and recording.tracer.failed is None:
+            return bare
         ctx.tracer = None
-        execute = import_module("vardsl.plan.execute")
+        self.seen = WARM_UP - 1
+        unplannable = import_module("vardsl.plan.execute").Unplannable
         try:
-            self.plan = execute.Plan(tracer, self.reads, results)
-            self.ask = self.planned
-        except execute.Unplannable as reason:
+            if results is None:
+                raise unplannable("a name is bound on some ways only")
+            if not all(v is recording.reads[k] for v, k in zip(changed, places, strict=True)):
+                raise unplannable("a number is changed where tensors are")
+            planned = recording.finished(results)
+        except unplannable as reason:
             self._stop(str(reason))
+            return bare
+        self.plans.insert(0, planned)
+        self.plan = planned.plan
+        self.binds = planned.named(self.binds)
+        self.ask = self.planned
+        return bare
 
     def _stop(self, why: str) -> None:
-        self.stopped, self.mode = why, 2
+        """Records no more; where there is no plan the region is left alone."""
+        self.recordings = RECORDINGS
+        if not self.plans:
+            self.stopped, self.mode = why, 2
 
     def describe(self) -> str:
         """What became of the region, as text."""

@@ -7,11 +7,16 @@ a graph that outlives the run) makes it give up: `failed` says why, in words for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from vardsl.engine.context import no_grad
-from vardsl.engine.value import Node, Value
+import numpy as np
+
+from vardsl.engine.context import no_grad, state
+from vardsl.engine.value import OPS, Node, Tracked, Value
+from vardsl.plan.numbers import Numbers, plain
+
+MOST_STEPS = 4000
 
 
 class Slot:
@@ -21,13 +26,14 @@ class Slot:
     `array` is what it was while recording; for inputs and constants it is the memory that the plan uses.
     """
 
-    __slots__ = ("array", "kind", "number", "shape", "source", "uses")
+    __slots__ = ("array", "kind", "number", "order", "shape", "source", "uses")
 
     def __init__(self, number: int, kind: str, array: Any, source: Any = None) -> None:
         self.number = number
         self.kind = kind
         self.array = array
         self.shape = array.shape
+        self.order = order_of(array)
         self.source = source
         self.uses = 0
 
@@ -39,6 +45,12 @@ class Slot:
 def alike(a: Slot, b: Slot) -> bool:
     """Whether two arrays have one shape and dtype."""
     return a.shape == b.shape and bool(a.array.dtype == b.array.dtype)
+
+
+def order_of(array: Any) -> Any:
+    """In which order the numbers lie in memory: sums over them go along it."""
+    flags = array.flags
+    return "F" if flags.f_contiguous and not flags.c_contiguous else "C"
 
 
 class Step:
@@ -68,18 +80,104 @@ class Step:
 
 
 class Write:
-    """`target[...] = source`: a leaf's memory is changed in place, `bumps` its version."""
+    """`target[...] = source`: a leaf's memory is changed in place; `bumps` counts that in its version."""
 
-    __slots__ = ("source", "target", "value")
+    __slots__ = ("bumps", "source", "target", "value")
 
-    def __init__(self, target: Slot, source: Slot, value: Value) -> None:
+    def __init__(self, target: Slot, source: Slot, value: Value, bumps: int = 1) -> None:
         self.target = target
         self.source = source
         self.value = value
+        self.bumps = bumps
+
+
+class _Unwritten:
+    """Stands for an operation's signature in steps that no operation of the table makes."""
+
+    parameters = ()
+    index: dict[str, int] = {}  # noqa: RUF012
+
+
+class Made:
+    """What a step does that is no operation of the table: `kernel(*args)` gives its results."""
+
+    family = "general"
+    signature = _Unwritten
+    arrays = (0,)
+    promote = None
+    ufunc = None
+    rest = ()
+
+    def __init__(self, name: str, kernel: Any) -> None:
+        self.name = name
+        self.kernel = kernel
+        self.facts: dict[str, Any] = {}
+
+
+class Key:
+    """The index of a part whose place differs from turn to turn: `now` is what it is this time."""
+
+    def __init__(self, table: Numbers, index: Any, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.parts = index if type(index) is tuple else (index,)
+        self.places = [_places(table, k) for k in self.parts]
+        self.now: Any = plain_index(index)
+        self.lengths = [_length(k, n) for k, n in zip(plain_index(self.parts), shape)]
+
+    def __repr__(self) -> str:
+        return "[…]"
+
+    def settle(self, values: list[Any]) -> bool:
+        """Takes this time's numbers; False where the part would be another one in kind."""
+        now = tuple(_settled(k, values) for k in self.places)
+        if [_length(k, n) for k, n in zip(now, self.shape)] != self.lengths:
+            return False
+        self.now = now
+        return True
+
+
+def _places(table: Numbers, k: Any) -> Any:
+    """One part of an index with entries of the table, as a list, in the place of numbers."""
+    if isinstance(k, Tracked):
+        return [k.entry]  # type: ignore[attr-defined]
+    if type(k) is slice:
+        return [_places(table, b) for b in (k.start, k.stop, k.step)]
+    return k
+
+
+def _settled(k: Any, values: list[Any]) -> Any:
+    if type(k) is not list:
+        return k
+    if len(k) == 1:
+        return values[k[0]]
+    return slice(*[values[b[0]] if type(b) is list else b for b in k])
+
+
+def _length(k: Any, n: int) -> Any:
+    """How many elements a part of an index takes of a dimension, or None where there is none such."""
+    if type(k) is slice:
+        return len(range(*k.indices(n)))
+    return -1 if -n <= k < n else None
+
+
+def _is_followed(k: Any) -> bool:
+    parts = (k.start, k.stop, k.step) if type(k) is slice else (k,)
+    return any(isinstance(p, Tracked) for p in parts)
+
+
+def plain_index(index: Any) -> Any:
+    """An index with bare numbers."""
+    if type(index) is tuple:
+        return tuple(map(plain_index, index))
+    if type(index) is slice:
+        return slice(plain(index.start), plain(index.stop), plain(index.step))
+    return plain(index)
 
 
 class Tracer:
     """Listens to the engine while the run's statements are executed once more as they are."""
+
+    records = True
 
     def __init__(self, reads: Sequence[Any]) -> None:
         self.steps: list[Step | Write] = []
@@ -98,26 +196,42 @@ class Tracer:
         self.leaves: dict[int, Value] = {}
         self.backwards = 0
         self._count = 0
+        self._old: set[int] = set()  # values that are read and have a history
+        self.numbers = Numbers(self)
+        self.random: list[Value] = []
+        self._draws = False
+        self.keys: list[Key] = []
+        self.parts: dict[int, Key] = {}  # the tensors, by identity, that such a key gave
+        self.actions: list[Callable[[], Any]] = []
+        self.changers: list[Any] = []  # optimizers that take a step in the run
+        self.seen_grads: dict[Value, bool] = {}  # leaves whose gradient was looked at: whether there was one
+        self.aliases: dict[int, Value] = {}
         for k, v in enumerate(reads):
-            if type(v) is Value:
-                if id(v) not in self.slots:
-                    self._input(k, v)
-            elif isinstance(v, tuple):
-                self.fail("a tuple is read")
-            elif callable(v):
-                self.fail("a function of the script is called: what it reads cannot be told from here")
+            if type(v) is Value and id(v) not in self.slots:
+                self._input(k, v)
+        if any(leaf._grad is not None and id(leaf._grad) in self.slots for leaf in self.leaves.values()):
+            self.fail("a gradient is read under another name")
 
     def _input(self, k: int, v: Value) -> None:
-        if v._node is not None or v.base is not None:
-            self.fail("a value with a history is read")
+        if v._node is not None or (v.base is not None and v.requires_grad):
+            self._old.add(id(v))
+            return
+        if v.base is not None and not v.array.flags.c_contiguous:
+            self.fail("a view is read whose numbers do not lie in their own order")
         self.inputs.append((k, self._new("input", v, v.array, k)))
         if v._requires:
             self.leaves[id(v)] = v
 
+    def input(self, v: Value, place: int) -> None:
+        """A tensor that takes the place of a number that is read."""
+        self.inputs.append((place, self.slots[id(v)]))
+
     def fail(self, why: str) -> None:
-        """Gives up; the first reason stays."""
+        """Gives up, and listens no more; the first reason stays."""
         if self.failed is None:
             self.failed = why
+        if state.ctx.tracer is self:
+            state.ctx.tracer = None
 
     def _new(self, kind: str, value: Value | None, array: Any, source: Any = None) -> Slot:
         self._count += 1
@@ -136,9 +250,43 @@ class Tracer:
                     found = self.grads_in[leaf] = self._new("grad", v, v.array, leaf)
                     self.found[leaf] = v
                     return found
-            self.fail("a value from outside is used")
+            self.fail(
+                "a value with a history is read" if id(v) in self._old else "a value from outside is used"
+            )
             found = self._new("const", v, v.array)
         return found
+
+    def draws(self) -> None:
+        """Random numbers are drawn; the operation that does it is told next."""
+        if self._draws:
+            self.fail("random numbers are drawn")
+        self._draws = True
+
+    def created(self, op: Any, bound: list[Any], v: Value) -> None:
+        """An operation made a tensor out of sizes and numbers, or at random."""
+        if not self._draws:
+            self.constant(v)
+            return
+        n = len(op.signature.positional)
+        names = op.signature.keyword_only
+
+        def kernel(_: Any) -> Any:
+            return op.fn(*bound[:n], **dict(zip(names, bound[n:], strict=True)))
+
+        self._random(op, kernel, [], v)
+
+    def _random(self, op: Any, kernel: Any, args: list[Any], v: Value) -> None:
+        """A step that draws: after the one before it, and never left out."""
+        self._draws = False
+        made = Made(f"{op.name} {len(self.steps)}", kernel)
+        made.facts["random"] = True
+        before = [self.slot(self.random[-1])] if self.random else []
+        self.steps.append(Step(made, [before, *args], (self._new("temp", v, v.array),)))
+        self.random.append(v)
+
+    def operand(self, v: Value) -> None:
+        """A tensor that stands for a number."""
+        self._new("input", v, v.array)
 
     def _argument(self, a: Any) -> Any:
         if type(a) is Value:
@@ -149,10 +297,21 @@ class Tracer:
 
     # ---- what the engine tells -----------------------------------------------------------------------------
     def operation(self, op: Any, bound: list[Any], result: Any) -> None:
-        if op.facts.get("random"):
-            self.fail("random numbers are drawn")
         if any(result is b for b in bound):
             return  # a cast to the same dtype and the like
+        if self._draws:
+            if isinstance(result, tuple) or op.family == "view":
+                self.fail("random numbers are drawn")
+                return
+
+            def kernel(_: Any, *args: Any) -> Any:
+                given = list(args)
+                if op.promote is not None:
+                    op._promote(given)
+                return op.kernel(*given)
+
+            self._random(op, kernel, [self._argument(a) for a in bound], result)
+            return
         lowered = op.facts.get("lowered")
         if lowered is not None and self._lower(lowered, bound, result):
             return
@@ -162,6 +321,8 @@ class Tracer:
         results = result if isinstance(result, tuple) else (result,)
         outs = tuple(self._new("temp", r, r.array) for r in results)
         self.steps.append(Step(op, args, outs))
+        if len(self.steps) > MOST_STEPS:
+            self.fail(f"it takes more than {MOST_STEPS:,} steps")
 
     def _lower(self, body: Any, bound: list[Any], result: Any) -> bool:
         """Records what an operation is made of in its place: `body` gives the same bits by simpler
@@ -180,25 +341,96 @@ class Tracer:
     def alias(self, of: Value, new: Value) -> None:
         self.slots[id(new)] = self.slot(of)
         self.renamed.add(id(of))
+        self.aliases[id(new)] = self.aliases.get(id(of), of)
         self.kept.append(new)
 
     def constant(self, v: Value) -> None:
         """A value of numbers that are the same in every turn."""
-        self._new("const", v, v.array)
-
-    def draws(self) -> None:
-        self.fail("random numbers are drawn")
+        slot = self._new("const", v, v.array)
+        slot.array = np.array(v.array)  # the other may be changed
 
     def escape(self, v: Value) -> None:
         self.fail("a number is looked at")
 
+    def moving_part(self, x: Value, index: Any) -> Any:
+        """`x[index]` with numbers in the index that are followed."""
+        bare = plain_index(index)
+        parts = index if type(index) is tuple else (index,)
+        if not any(_is_followed(k) for k in parts):
+            return x[bare]
+        if type(x) is Value and self._movable(x, parts):
+            ctx = state.ctx
+            ctx.tracer = None
+            found = OPS["getitem"](x, bare)
+            ctx.tracer = self
+            if found.array.flags.c_contiguous and found.array.size:
+                key = Key(self.numbers, index, x.array.shape)
+                self.keys.append(key)
+                self.parts[id(found)] = key
+                out = self._new("temp", found, found.array)
+                self.steps.append(Step(Made(f"part {len(self.keys)}", _part), [self.slot(x), key], (out,)))
+                return found
+        for k in parts:
+            for bound in (k.start, k.stop, k.step) if type(k) is slice else (k,):
+                if isinstance(bound, Tracked):
+                    self.numbers.pin(bound)
+        return x[bare]
+
+    def _movable(self, x: Value, parts: Sequence[Any]) -> bool:
+        """Whether the place of a part may differ from turn to turn: its gradient must not go anywhere."""
+        if x.requires_grad or self.failed is not None or len(parts) > x.array.ndim:
+            return False
+        for k in parts:
+            if type(k) is slice and k.step not in (None, 1):
+                return False
+            for bound in (k.start, k.stop) if type(k) is slice else (k,):
+                known = self.numbers.is_known(bound) if isinstance(bound, Tracked) else type(bound) is int
+                if not known and not (bound is None and type(k) is slice):
+                    return False
+        return True
+
     def write(self, v: Value, result: Value) -> None:
-        if v.base is not None or v._node is not None:
+        root = self.aliases.get(id(v), v)
+        if root.base is not None or root._node is not None:
             self.fail("a value that is no leaf is changed in place")
         target = self.slot(v)
         if target.kind != "input":
             self.fail("a value made here is changed in place")
-        self.steps.append(Write(target, self.slot(result), v))
+        # what `.data` gives counts its changes for itself
+        bumps = 1 if root is v or (v.vc is not None and v.vc is root.vc) else 0
+        self.steps.append(Write(target, self.slot(result), root, bumps))
+
+    def update(self, optimizer: Any, changed: Sequence[tuple[int, Value, Value]]) -> None:
+        """A step of an optimizer: it changes parameters by their gradients, and its own state."""
+        if self.actions:
+            self.fail("an optimizer steps after its schedule")
+        if any(id(p) not in self.leaves for _, p, _ in changed):
+            self.fail("an optimizer changes what is not read here")
+        if not changed or self.failed is not None:
+            return
+        ks = [k for k, _, _ in changed]
+        targets = [self.slot(p) for _, p, _ in changed]
+        outs = tuple(self._new("temp", None, p.array) for _, p, _ in changed)
+
+        def kernel(values: list[Any], grads: list[Any]) -> Any:
+            optimizer.change(list(zip(ks, values, grads, strict=True)))
+            return tuple(values) if len(values) > 1 else values[0]
+
+        # the parameters' own memory is changed: that it is written is what the plan has to know
+        made = Made(f"{optimizer.name} {len(self.steps)}", kernel)
+        made.facts["direct"] = True
+        self.steps.append(Step(made, [targets, [self.slot(g) for _, _, g in changed]], outs))
+        self.steps += [Write(t, o, p) for t, o, (_, p, _) in zip(targets, outs, changed, strict=True)]
+        self.changers.append(optimizer)
+
+    def act(self, action: Callable[[], Any]) -> None:
+        """Something happens that no tensor of the run depends on: it is done again after each replay."""
+        self.actions.append(action)
+
+    def looked_at_grad(self, leaf: Value) -> None:
+        """Whether a leaf has a gradient may decide what happens."""
+        if id(leaf) in self.leaves and leaf not in self.grads_out and leaf not in self.seen_grads:
+            self.seen_grads[leaf] = leaf._grad is not None
 
     def backward(self, seeds: Sequence[Value], *, simple: bool) -> None:
         if not simple:
@@ -240,6 +472,10 @@ class Tracer:
             self.grads_out[leaf] = None
         elif leaf._grad is not None:
             self.fail("a gradient of a value from outside is cleared")
+
+
+def _part(a: Any, key: Key) -> Any:
+    return a[key.now]
 
 
 def unfinished(v: Value) -> bool:

@@ -88,7 +88,9 @@ def test_versions_count_the_turns_nobody_saw() -> None:
 
 
 def test_accumulated_gradients_need_every_turn() -> None:
-    text = "let v = var [1., 2.] grad\nfor i in range(50) { out = sum(exp(v)); backward out }\nprint v.grad, out"
+    text = (
+        "let v = var [1., 2.] grad\nfor i in range(50) { out = sum(exp(v)); backward out }\nprint v.grad, out"
+    )
     assert session().run_captured(text) == session(plan=False).run_captured(text)
 
 
@@ -106,14 +108,18 @@ def test_an_index_that_goes_wrong_is_found_in_its_turn() -> None:
         s = session(plan)
         with pytest.raises(vardsl.Error) as caught:
             s.run(text)
-        said.append((str(caught.value), s["done"], s.eval("loss.item()"), s.eval("v.tolist()"), s.eval("v.grad")))
+        said.append(
+            (str(caught.value), s["done"], s.eval("loss.item()"), s.eval("v.tolist()"), s.eval("v.grad"))
+        )
     assert said[0] == said[1]
 
 
 def test_a_stop_leaves_whole_turns() -> None:
     s = vardsl.Session(limits={"max_steps": 5000})
     with pytest.raises(vardsl.Error, match="steps"):
-        s.run("let v = var [1.] grad\nfor i in range(100000) { zero_grad v; backward sum(v); update v -= v.grad }")
+        s.run(
+            "let v = var [1.] grad\nfor i in range(100000) { zero_grad v; backward sum(v); update v -= v.grad }"
+        )
     assert s["v"].item() == -s.space.get("v").version + 1
     assert -5000 < s["v"].item() < 0
 

@@ -1,0 +1,326 @@
+"""A plan with what surrounds it: all that the run reads, the numbers in it, and what it gives.
+
+`Recording` listens to one time of a run; `Recorded` takes its place from then on. A run that only works on
+the tensors in its text needs none of this: then the plan itself is what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.context import state
+from vardsl.engine.dtypes import DType
+from vardsl.engine.value import OPS, Tracked, Value
+from vardsl.plan.execute import Plan
+from vardsl.plan.layout import Unplannable
+from vardsl.plan.numbers import Changed
+from vardsl.plan.reach import Reach, Unfollowed
+from vardsl.plan.trace import Key, Slot, Step, Tracer, Write
+
+Facts = tuple[tuple[int, ...], Any, bool]
+
+
+class Recording:
+    """One time that a run is recorded. `numbers(places)` gives what it reads there, as followed numbers."""
+
+    def __init__(self, reads: Sequence[Any]) -> None:
+        self.reach = Reach(reads)
+        self.tracer = Tracer(self.reach.given)
+        self.reads = reads
+        self.followed: list[int] = []
+        self.handed = False
+
+    def numbers(self, places: Sequence[int], moving: set[int]) -> tuple[Any, ...]:
+        self.handed = True
+        found = []
+        for k in places:
+            x = self.reads[k]
+            if k in moving and (type(x) is float or type(x) is int):
+                x = self.tracer.numbers.read(k, x)
+                self.followed.append(k)
+            found.append(x)
+        return tuple(found)
+
+    def finished(self, results: Sequence[Any]) -> Any:
+        """What is asked instead of the run. Raises Unplannable."""
+        if self.tracer.failed is not None:
+            raise Unplannable(self.tracer.failed)
+        if not self.tracer.steps:
+            raise Unplannable("nothing in it works on tensors")
+        try:
+            self.reach.check()
+        except Unfollowed as reason:
+            raise Unplannable(str(reason)) from None
+        return Recorded(self, results).simplest()
+
+
+class Recorded:
+    """Gathers what a plan reads, and makes of its results what the run binds."""
+
+    def __init__(self, recording: Recording, results: Sequence[Any]) -> None:
+        tracer, reach = recording.tracer, recording.reach
+        self.reach = reach
+        self.numbers = tracer.numbers
+        self.keys = tracer.keys
+        self.changers = tracer.changers
+        self.actions = tracer.actions
+        self.seen_grads = tracer.seen_grads
+        self.watched: list[tuple[int, Facts]] = []
+        self.twins: list[tuple[int, int]] = []
+        self.blank = [*recording.followed, *reach.tuples]
+        given = list(reach.given)
+        self._results: list[Any] = []
+        self._own_of: dict[int, Value] = {}
+        every = list(_values(results))
+        self.made = [self._part(r, tracer, given, every) for r in results]
+        self.random = bool(tracer.random)
+        self.keeps_stream = self.random and any(type(s) is Step and s.fallible for s in tracer.steps)
+        items = [*[v for _, v, _ in self.numbers.items], *tracer.random]
+        self.first_item = len(self._results)
+        self._leave_out(tracer, given, [*self._results, *items])
+        operands = [v for _, v in self.numbers.operands]
+        for j, v in enumerate(operands):
+            tracer.input(v, len(given) + j)
+        self.operands: list[Any] = list(operands)
+        self.last: list[Any] | None = None
+        for k in self.blank:
+            given[k] = None
+        self.plan = Plan(tracer, [*given, *operands], [*self._results, *items])
+        self._forget()
+
+    def _forget(self) -> None:
+        """Lets go of what only the recording needed."""
+        self.numbers.tracer = None
+        self.numbers.items = [(entry, None, kind) for entry, _, kind in self.numbers.items]
+        self._results, self._own_of = [], {}
+
+    def simplest(self) -> Any:
+        """The plan itself where nothing surrounds it."""
+        plain = all(type(m) is int for m in self.made) and not (self.blank or self.twins or self.watched)
+        more = any(
+            (self.reach.more, self.numbers.template, self.keys, self.changers, self.actions, self.seen_grads)
+        )
+        return self.plan if plain and not more and not self.random else self
+
+    # ---- what is read --------------------------------------------------------------------------------------
+    def _leave_out(self, tracer: Tracer, given: list[Any], results: Sequence[Any]) -> None:
+        """Of what the text does not show, tensors that nothing works on are only watched."""
+        used = _used(tracer, results)
+        seen: dict[int, int] = {}
+        for k, v in enumerate(given):
+            if type(v) is not Value:
+                continue
+            first = seen.setdefault(id(v), k)
+            if k < self.reach.shown:
+                continue
+            if first != k:
+                self.twins.append((k, first))
+            elif id(v) not in used:
+                self.watched.append((k, _facts(v)))
+                tracer.inputs = [(place, slot) for place, slot in tracer.inputs if place != k]
+            else:
+                continue
+            self.blank.append(k)
+
+    # ---- what is bound -------------------------------------------------------------------------------------
+    def _part(self, r: Any, tracer: Tracer, given: Sequence[Any], every: Sequence[Value]) -> Any:
+        """How one result is made: the place of a plan's result, or what to do with such."""
+        if isinstance(r, Tracked):
+            return _Number(r.entry)  # type: ignore[attr-defined]
+        if isinstance(r, (int, float, str, type(None), DType)):
+            return _Constant(r)
+        for k, v in enumerate(given):
+            if v is r and not (type(r) is Value and k < self.reach.shown):
+                return _Same(k)
+            if type(v) is Value and v._grad is r:
+                return _Gradient(k)
+        if isinstance(r, tuple):
+            return _Several(type(r), [self._part(x, tracer, given, every) for x in r])
+        if type(r) is not Value:
+            raise Unplannable(f"a {type(r).__name__} is made")
+        shown = any(v is r for v in given[: self.reach.shown])
+        if r.base is not None and not shown:
+            for k, v in enumerate(given):
+                if r.base is v and r.chain and r._node is None:
+                    return _View(k, r.chain, tracer.parts.get(id(r)))
+        if r.base is not None and not shown:
+            if id(r) not in self._own_of:
+                self._own_of[id(r)] = self._own(r, tracer, every)
+            r = self._own_of[id(r)]
+        self._results.append(r)
+        return len(self._results) - 1
+
+    def _own(self, r: Value, tracer: Tracer, every: Sequence[Value]) -> Value:
+        """A value of its own instead of a view whose base nobody can see after the run."""
+        base = r.base
+        assert base is not None
+        slot = tracer.slots.get(id(base))
+        if slot is None or slot.kind != "temp" or r._requires:
+            return r
+        if any(o is not r and np.may_share_memory(o.array, r.array) for o in every):
+            return r
+        own = Value(r.array)
+        own._node, own.index = r._node, r.index
+        tracer.alias(r, own)
+        return own
+
+    # ---- running -------------------------------------------------------------------------------------------
+    def run(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
+        """As a plan's: what the run would bind, or None, with nothing done."""
+        given = self.reach.again(reads)
+        if given is None or state.ctx.tracer is not None:
+            return None
+        values = self._settled(given)
+        if values is None:
+            return None
+        stream = state.ctx.generator.get_state() if self.keeps_stream else None
+        found = self.plan.run(self._whole(given))
+        if found is None:
+            if stream is not None:
+                state.ctx.generator.set_state(stream)
+            return None
+        self.last = given
+        for action in self.actions:
+            action()
+        if self.numbers.items:
+            self.numbers.finish(values, found[self.first_item : self.first_item + len(self.numbers.items)])
+        return tuple([found[m] if type(m) is int else m.made(found, values, given) for m in self.made])
+
+    def repeat(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
+        """As a plan's, where one turn is like another in all that is read."""
+        if self.numbers.template or self.seen_grads or self.random or self.actions:
+            return 0
+        given = self.reach.again(reads)
+        if given is None or self.last is None or not all(map(is_, given, self.last)):
+            return 0
+        if self._settled(given) is None:
+            return 0
+        return self.plan.repeat(self._whole(given), turns, stopping)
+
+    def _whole(self, given: list[Any]) -> list[Any]:
+        """What the plan reads, out of all that is read."""
+        if state.ctx.savepoint is not None:
+            for c in self.changers:
+                c.tell(state.ctx.savepoint)
+        whole = given.copy()
+        for k in self.blank:
+            whole[k] = None
+        return whole + self.operands
+
+    def _settled(self, given: Sequence[Any]) -> list[Any] | None:
+        """The numbers of this time; None where something decides otherwise than it did."""
+        for leaf, had in self.seen_grads.items():
+            if (leaf._grad is not None) is not had:
+                return None
+        for k, j in self.twins:
+            if given[k] is not given[j]:
+                return None
+        for k, facts in self.watched:
+            if type(given[k]) is not Value or _facts(given[k]) != facts:
+                return None
+        if not self.numbers.template:
+            return []
+        try:
+            values = self.numbers.evaluate(given)
+        except Changed:
+            return None
+        return values if all(key.settle(values) for key in self.keys) else None
+
+    def named(self, binds: Sequence[str]) -> Sequence[str]:
+        """The names of the plan's results, of the names that the run binds."""
+        return [name for name, m in zip(binds, self.made) if type(m) is int]
+
+
+class _Same:
+    """What was read, as it is."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
+        return given[self.place]
+
+
+class _Number:
+    """A number of the table."""
+
+    def __init__(self, entry: int) -> None:
+        self.entry = entry
+
+    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
+        return values[self.entry]
+
+
+class _Constant:
+    """A plain value that is the same each time."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
+        return self.value
+
+
+class _Several:
+    """A tuple of parts."""
+
+    def __init__(self, kind: type, parts: list[Any]) -> None:
+        self.kind = kind
+        self.parts = parts
+
+    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
+        parts = [found[m] if type(m) is int else m.made(found, values, given) for m in self.parts]
+        return self.kind(*parts) if hasattr(self.kind, "_fields") else self.kind(parts)
+
+
+class _Gradient:
+    """The gradient that a leaf has after the run."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
+        return given[self.place]._grad
+
+
+class _View:
+    """A view of what was read: by the operations of `chain`, or the part that `key` names this time."""
+
+    def __init__(self, place: int, chain: Any, key: Key | None) -> None:
+        self.place = place
+        self.chain = chain
+        self.key = key
+
+    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
+        v = given[self.place]
+        if self.key is not None:
+            return OPS["getitem"](v, self.key.now if len(self.key.now) > 1 else self.key.now[0])
+        for op, args in self.chain:
+            v = op.apply_view(v, args)
+        return v
+
+
+def _values(results: Any) -> Iterator[Value]:
+    for r in results:
+        if type(r) is Value:
+            yield r
+        elif isinstance(r, tuple):
+            yield from _values(r)
+
+
+def _facts(v: Value) -> Facts:
+    return v.array.shape, v.array.dtype, v._requires
+
+
+def _used(tracer: Tracer, results: Sequence[Any]) -> set[int]:
+    """The values, by identity, that steps, writes, gradients or results need."""
+    slots: set[Slot] = set()
+    for step in tracer.steps:
+        slots.update((step.source, step.target) if isinstance(step, Write) else step.slots())
+    slots.update(s for s in (tracer.slots.get(id(r)) for r in results) if s is not None)
+    used = {id(leaf) for leaf in (*tracer.grads_out, *tracer.grads_in, *tracer.first_clear)}
+    return used | {key for key, slot in tracer.slots.items() if slot in slots}
