@@ -630,7 +630,7 @@ def regression() -> Work:
 
         def loss(w: Any) -> Any:
             z = xt @ w
-            return n.mean(n.maximum(z, 0) - z * yt + n.log1p(n.exp(-n.abs(z))))
+            return n.mean(n.logaddexp(z, 0) - z * yt)
 
         f = j.jit(lambda w: w - rate * j.grad(loss)(w))
 
