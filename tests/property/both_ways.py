@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 import vardsl
 from vardsl.engine.value import Value
 from vardsl.lang.outcome import Outcome, Printed, Warned
+from vardsl.source import Source
 
 LIMITS = {"max_steps": 20_000, "max_output": 1_000_000}
 Facts = dict[str, Any]
@@ -121,6 +123,27 @@ def compared(planned: Run, plain: Run) -> str | None:
         if where is not None:
             return kind + where
     return None
+
+
+def undone(text: str, *, plan: bool) -> tuple[str | None, int]:
+    """What is not as before where each statement is taken back, and brought again, and how much was planned."""
+    run = Run("", plan=plan)
+    session, source = run.session, Source("<string>", text)
+    try:
+        program = session.program(source)
+    except vardsl.Error:
+        return None, 0
+    for statement in program.body:
+        before, undo = run._left(), session.undo_point()
+        with suppress(vardsl.Error):
+            session.run_statement(source, statement, undo=undo)
+        after = run._left()
+        for kind, wanted in (("undone", before), ("done again", after)):
+            undo.swap()
+            found = _where(run._left(), wanted, kind)
+            if found is not None:
+                return f"{found} in {text[statement.span.start : statement.span.end]}", 0
+    return None, run.planned
 
 
 def _where(a: Any, b: Any, path: str) -> str | None:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
-from both_ways import Run, compared, difference
+from both_ways import Run, compared, difference, undone
 from training import training_program
 
 from vardsl.lang.permissions import Permissions
@@ -100,6 +100,15 @@ def test_training_loops() -> None:
 
 def test_training_loops_over_large_arrays() -> None:
     many(0, max(PROGRAMS // 40, 1), large=True)
+
+
+def test_statements_with_plans_are_taken_back() -> None:
+    planned = 0
+    for seed in range(max(PROGRAMS // 8, 1)):
+        found, regions = undone(training_program(seed).text(), plan=True)
+        assert found is None, f"seed {seed}: {found}"
+        planned += regions > 0
+    assert planned > 0
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))

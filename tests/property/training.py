@@ -41,7 +41,8 @@ _PAIRS = [
     "binary_cross_entropy_with_logits({}, sigmoid({}))", "huber_loss({}, {})", "mean(({} - {}) ** 2)",
 ]  # fmt: skip
 _SHAPES: list[Shape] = [(), (1,), (3,), (4,), (2, 2), (2, 3), (3, 2), (4, 3), (3, 4), (2, 1), (1, 3), (0,), (2, 3, 2), (5, 17), (20, 9), (33,)]
-_LARGE: list[Shape] = [(210_000,), (700, 300), (3, 70_000), (2000, 120), (250_001,), (40, 20, 300), (1_100_000,)]
+_TALL, _NARROW = (40_000, 8), (40_000, 6)  # many short rows, and what they are times a small matrix
+_LARGE: list[Shape] = [(210_000,), (700, 300), (3, 70_000), (2000, 120), (250_001,), (40, 20, 300), (1_100_000,), _TALL, _TALL]
 
 
 @dataclass
@@ -88,6 +89,8 @@ class Writer:
         self.shapes = [rng.choice(_LARGE), (), (1,)] if large else [*rng.sample(_SHAPES, 4), ()]
         if large and len(self.shapes[0]) > 1:
             self.shapes.append(self.shapes[0][1:])
+        if self.shapes[0] == _TALL:
+            self.shapes += [_NARROW, (8, 6), (6,)]
         self.dtype = rng.choice(["float32", "float32", "float64"])
 
     def chance(self, n: int) -> bool:
@@ -129,6 +132,9 @@ class Writer:
         """Something of this shape."""
         if depth == 0 or self.chance(6):
             return self.named(shape)
+        if shape == _NARROW and self.large and self.chance(2):
+            a, b = self.expression(_TALL, depth - 1), self.expression((8, 6), depth - 1)
+            return f"{self._tight(a)} @ {self._tight(b)}"
         pick = self.rng.randrange(12)
         if pick < 4:
             return self._fill(self.rng.choice(_SMOOTH), [self._tight(self.expression(shape, depth - 1))])
@@ -157,9 +163,10 @@ class Writer:
         if self.chance(3):
             a, b = (self.expression(inner, depth - 1) for _ in range(2))
             return self.rng.choice(_PAIRS).format(self._tight(a), self._tight(b))
-        if self.chance(8):
-            inner = self.rng.choice([s for s in _SHAPES if len(s) == 2 and s[0] > 1])
-            if self.chance(10):
+        if self.chance(8) or (inner == _NARROW and self.chance(3)):
+            if inner != _NARROW:
+                inner = self.rng.choice([s for s in _SHAPES if len(s) == 2 and s[0] > 1])
+            if self.chance(10) and not self.large:
                 classes = "[" + ", ".join(str(self.rng.randrange(inner[1])) for _ in range(inner[0])) + "]"
             else:
                 classes = self.given(f"arange({inner[0]}) % {inner[1]}")
