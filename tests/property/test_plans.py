@@ -69,6 +69,27 @@ FOUND = {
         let b = var [1.] grad
         for i in range(4) { zero_grad b; loss = sum((w * b) ** 2); backward loss }
     """,
+    "sums of what lies transposed in memory": """
+        let x = randn(23, 37).double()
+        let w = var randn(7, 11, 13) grad
+        for i in range(9) {
+            a, b, c = sum(tanh(x.T)), mean(exp(x.T), dim=0), logsumexp(x.T * 2, dim=1)
+            d = exp(x.T)
+            zero_grad w
+            loss = std(tanh(w.permute((2, 0, 1)))) + sum(layer_norm(w.permute((2, 0, 1)) * 2, (11,)) ** 3)
+            backward loss
+        }
+        print sum(d)
+    """,
+    "large sums of what lies transposed in memory": """
+        let w = var randn(500, 700) grad
+        for i in range(4) { zero_grad w; loss = sum(logsumexp(tanh(w.T), dim=1) ** 2); backward loss }
+    """,
+    "a gradient that is wider than its leaf": """
+        let w = var [1., 2., 3.3] grad
+        for i in range(9) { zero_grad w; loss = mse_loss(-w.double(), w); backward loss }
+        for i in range(9) { loss = mse_loss(-w.double(), w); backward loss }
+    """,
     "large comparisons with numbers": """
         let x = randn(210000)
         let k = arange(210000) % 7

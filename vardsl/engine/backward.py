@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import enable_grad, no_grad, state
-from vardsl.engine.dtypes import Array, f4, f8
+from vardsl.engine.dtypes import BY_NP, Array, f4, f8
 from vardsl.engine.node import Like, Node
 from vardsl.engine.value import OPS, Value, shared_counter
 from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
@@ -433,11 +433,17 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
     if journal is not None:
         journal.append(_undo_grad(leaf, before))
     if isinstance(g, Value):
-        if before is None:
-            leaf._grad = _kept(g) if create_graph else Value(_owned(g.array, leaf).copy())
+        if before is None and create_graph:
+            leaf._grad = _kept(g)
+        elif before is None:
+            with enable_grad(False):
+                g = _like(g, leaf)
+            leaf._grad = Value(_owned(g.array, leaf).copy())
         else:
             with enable_grad(create_graph):
                 total = before + g
+                if not create_graph:
+                    total = _like(total, before)
             if create_graph or journal is not None or not _adds_in_place(leaf, before):
                 leaf._grad = total
             else:
@@ -454,6 +460,15 @@ def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
             ctx.savepoint.keep(before.array)
         np.add(before.array, g, before.array)
         shared_counter(before)[0] += 1
+
+
+def _like(g: Value, v: Value) -> Value:
+    """A gradient in the dtype of what it belongs to, by an operation that a plan sees."""
+    dtype = v.array.dtype
+    if g.array.dtype == dtype:
+        return g
+    cast: Value = OPS["to"](g, BY_NP[dtype])
+    return cast
 
 
 def _adds_in_place(leaf: Value, before: Value) -> bool:

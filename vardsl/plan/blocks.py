@@ -83,6 +83,8 @@ class Blocked:
         stream, out = step.op.facts.get("stream"), step.outs[0]
         if not self.cut(out):
             return False
+        if not _is_product(step) and any(s.order is not None for s in (out, *step.slots()) if self.cut(s)):
+            return False
         if step.op.family == "elementwise" or stream in ("pointwise", "expand"):
             return all(self._aligned(s, len(out.shape)) for s in step.slots())
         if stream == "reshape":
@@ -127,7 +129,8 @@ class Blocked:
             return False
         dims = dims_of(step)
         source = step.args[0]
-        return dims is not None and 0 in dims and self.cut(source) and in_blocks(source.shape)
+        usual = source.order is None
+        return dims is not None and 0 in dims and usual and self.cut(source) and in_blocks(source.shape)
 
 
 def _is_product(step: Step) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import is_
 from sys import getrefcount
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -133,7 +133,8 @@ class Plan:
     def _takes(self, leaf: Value, g: Value) -> bool:
         """Whether a gradient found on a leaf is like the one that was there while recording."""
         slot = self.grads_in[leaf]
-        if g.array.shape != slot.shape or g.array.dtype != slot.array.dtype or g.requires_grad or g.hooks:
+        a, b = g.array, slot.array
+        if a.shape != b.shape or a.dtype != b.dtype or a.strides != b.strides or g.requires_grad or g.hooks:
             return False
         if leaf in self.summed:
             others = [self.arrays[k] for k in self.inputs]
@@ -303,7 +304,7 @@ class Plan:
             if g is not None and leaf in self.summed:
                 np.copyto(g.array, self.layout.array(slot))
             else:
-                g = Value(small.copy() if small is not None else self._give(slot, COPY_GRADIENTS))
+                g = Value(small.copy() if small is not None else self._give(slot, COPY_GRADIENTS, "C"))
                 leaf._grad = g
             if leaf in self.added:
                 shared_counter(g)[0] += self.added[leaf]
@@ -312,7 +313,7 @@ class Plan:
         results = []
         for what, node, index, small in self.given_names:
             if small is not None or type(what) is Slot:
-                v = Value(small.copy() if small is not None else self._give(what, COPY_NAMES))
+                v = Value(small.copy("K") if small is not None else self._give(what, COPY_NAMES, "K"))
                 v._node, v.index = node, index
                 results.append(v)
             elif index == READ:
@@ -332,12 +333,13 @@ class Plan:
         buffer = self.layout.array(slot)
         return buffer if buffer.size <= copied else None
 
-    def _give(self, slot: Slot, copied: int) -> Any:
+    def _give(self, slot: Slot, copied: int, order: Literal["C", "K"]) -> Any:
         """A result's memory: a copy of a small one; of a large one a view of the buffer, which is then handed
         out."""
         buffer = self.layout.array(slot)
-        if buffer.size <= copied or slot not in self.layout.own or slot in self.handed:
-            return buffer.copy()
+        own = slot in self.layout.own and slot.order is None
+        if buffer.size <= copied or not own or slot in self.handed:
+            return buffer.copy(order)
         self.handed[slot] = getrefcount(_owner(buffer))
         return buffer.view()
 

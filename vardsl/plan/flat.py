@@ -122,7 +122,7 @@ def _update(write: Write, makers: dict[Slot, Step], readers: dict[Slot, int]) ->
         if x.array.ndim == 0:
             return (x.array.item(), x.array.dtype.str) if x.kind == "const" else x
         maker = makers.get(x)
-        if maker is None or maker.op.family == "view" or not alike(x, target):
+        if maker is None or maker.op.family == "view" or x.order is not None or not alike(x, target):
             fits = False
             return None
         if readers[x] == 1 and pointwise_ufunc(maker.op, maker.args) is not None and len(steps) < DEEPEST:

@@ -88,12 +88,7 @@ class Layout:
         buffer = self.places.get(slot)
         if buffer is None:
             free = self.pool.get((slot.shape, slot.array.dtype, slot.order))
-            if free:
-                buffer = free.pop()
-            elif slot.order == "F":
-                buffer = np.empty(slot.shape, slot.array.dtype, "F")
-            else:
-                buffer = aligned(slot.shape, slot.array.dtype)
+            buffer = free.pop() if free else _empty(slot)
             self.own.add(slot)
         self.buffers[slot] = buffer
         return buffer
@@ -125,7 +120,7 @@ class Layout:
         given = None if ufunc is None else operands(ufunc, arrays, out)
         if given is not None:
             return [(positional(ufunc), (*given, out))]
-        into = item.op.facts.get("into")
+        into = item.op.facts.get("into") if order_of(out) is None else None
         calls: list[Instruction] | None = None if into is None else into(out, self._scratch, *arrays)
         return calls if calls is not None else [(_generic(item.op, arrays, out), ())]
 
@@ -161,6 +156,14 @@ class Layout:
                     np.copyto(out, y)
 
         self.program.append((call, ()))
+
+
+def _empty(slot: Slot) -> Any:
+    """Memory for a slot, in the order that the recorded array had."""
+    if slot.order is None:
+        return aligned(slot.shape, slot.array.dtype)
+    memory = aligned(tuple([slot.shape[d] for d in slot.order]), slot.array.dtype)
+    return memory.transpose([slot.order.index(d) for d in range(memory.ndim)])
 
 
 def _generic(op: Op, arrays: list[Any], out: Any) -> Callable[[], None]:

@@ -24,6 +24,7 @@ class Slot:
     makes.
 
     `array` is what it was while recording; for inputs and constants it is the memory that the plan uses.
+    `order` is how it lay in memory: sums add up in the order of the memory.
     """
 
     __slots__ = ("array", "kind", "number", "order", "shape", "source", "uses")
@@ -42,15 +43,18 @@ class Slot:
         return f"{mark}{self.number}"
 
 
+def order_of(array: Any) -> tuple[int, ...] | None:
+    """The dimensions from the outermost in memory to the innermost; None where that is their own order."""
+    if array.ndim < 2 or array.flags.c_contiguous or 0 in array.strides:
+        return None
+    strides = array.strides
+    found = sorted(range(array.ndim), key=lambda d: -abs(strides[d]))
+    return None if found == list(range(array.ndim)) else tuple(found)
+
+
 def alike(a: Slot, b: Slot) -> bool:
     """Whether two arrays have one shape and dtype."""
     return a.shape == b.shape and bool(a.array.dtype == b.array.dtype)
-
-
-def order_of(array: Any) -> Any:
-    """In which order the numbers lie in memory: sums over them go along it."""
-    flags = array.flags
-    return "F" if flags.f_contiguous and not flags.c_contiguous else "C"
 
 
 class Step:
