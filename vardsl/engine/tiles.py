@@ -82,13 +82,15 @@ def in_blocks(shape: tuple[int, ...]) -> bool:
 
 
 def add_up(x: Any, axes: Axes, dtype: Any, keepdims: bool) -> Any:
-    """The sum over dimensions (None: all).
+    """The sum over dimensions (None: all), the same however the array lies in memory.
 
     The columns of a matrix of reals are added by a product with ones, which is the fastest that NumPy has.
     """
     if x.size >= LARGE and in_blocks(x.shape):
         y = _add_up_large(x, axes, dtype)
         return y.reshape(_kept(x.shape, axes)) if keepdims else y
+    if x.ndim > 1 and not x.flags.c_contiguous:
+        x = np.ascontiguousarray(x)  # NumPy would add up in the order of the memory
     if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f" and x.flags.c_contiguous:
         y = np.dot(ones(x.shape[0], dtype), x)
         return y.reshape(1, -1) if keepdims else y
@@ -243,7 +245,7 @@ def starts(rows: int, width: int) -> Any:
 
 def sum_into(out: Any, x: Any, axes: Axes, keepdims: bool) -> Calls:
     """The NumPy calls that put `add_up(x, axes)` into `out`, bit for bit."""
-    if x.dtype != out.dtype or (x.size >= LARGE and in_blocks(x.shape)):
+    if x.dtype != out.dtype or not x.flags.c_contiguous or (x.size >= LARGE and in_blocks(x.shape)):
         return [(_copy_sum, (out, x, axes))]
     if axes == (0,) and x.ndim == 2 and x.dtype.kind == "f" and x.flags.c_contiguous:
         return [(np.dot, (ones(x.shape[0], x.dtype), x, out.reshape(-1)))]
