@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.condensed import LIVE
 from vardsl.engine.context import enable_grad, no_grad, state
 from vardsl.engine.dtypes import BY_NP, Array, f4, f8
 from vardsl.engine.node import Like, Node
@@ -223,7 +224,7 @@ def reachable(roots: Sequence[Value]) -> list[Node]:
             continue
         seen.add(node)
         for e in node.edges:
-            if type(e) is Node and e not in seen:
+            if isinstance(e, Node) and e not in seen:
                 stack.append(e)
     return sorted(seen, key=_by_creation)
 
@@ -358,6 +359,8 @@ def _walk(
 
 
 def _start(p: Pass, roots: Sequence[Value], seeds: Sequence[Value]) -> None:
+    if LIVE and (p.as_values or p.observer is not None or state.ctx.anomaly):
+        reachable(roots)  # looking at condensed nodes unfolds them
     for root, g in zip(roots, seeds, strict=True):
         cotangent: Any = g if p.as_values else g.array
         node = root.node

@@ -47,6 +47,11 @@ CHUNK = 200
 _TARGETS = (ast.Name, ast.TupleExpr, ast.Paren)
 
 
+def code_of(body: Stmts, file_name: str) -> CodeType:
+    """Statements of Python that were made here, of a script or of what is derived from one, as code."""
+    return compile(py.Module(body, []), file_name, "exec")
+
+
 class Compiler(Loops):
     """Compiles the statements of one program."""
 
@@ -75,7 +80,7 @@ class Compiler(Loops):
                 yield self._code(out)
 
     def _code(self, body: Stmts) -> CodeType:
-        return compile(py.Module(body, []), self.file_name, "exec")
+        return code_of(body, self.file_name)
 
     def _file_statement(self, s: ast.Stmt, *, is_last: bool) -> Stmts:
         p = self.at(s.span)
@@ -254,8 +259,12 @@ class Compiler(Loops):
             self.whole[b.span.start] = (self.names_of[id(runs[0])], runs[0])
         return out or [py.Pass(**self.at(b.span))]
 
-    def _ahead(self, s: ast.For, piece: str) -> Stmts:
+    def _ahead(self, s: ast.For | ast.While, piece: str) -> Stmts:
         """Where one run is the whole body of a loop, its region may take all turns but the last at once."""
+        if not self.plan:
+            return []
+        if isinstance(s, ast.While) or s.body.span.start not in self.whole:
+            return self._scalars(s, piece)
         name, run = self.whole.get(s.body.span.start, ("", None))
         if run is None or run.nested or {n.id for n in target_names(s.target)} & {n.id for n in run.reads}:
             return []

@@ -13,6 +13,7 @@ from typing import Any
 from vardsl.lang.check import Checked
 from vardsl.lang.code import LOAD, STORE, Stmts, const, function, helper, load, put, store
 from vardsl.lang.functions import Functions
+from vardsl.lang.recurrences import bound_names, recurrence
 from vardsl.lang.scope import Slot, blocks_of, sub_nodes
 from vardsl.lang.units import Unit, unwrapped
 from vardsl.syntax import ast
@@ -20,6 +21,8 @@ from vardsl.syntax import ast
 P = dict[str, Any]
 # Python allows 20 nested blocks; deeper loops get a function of their own.
 MAX_BLOCKS = 12
+# Shorter pieces of a loop over single numbers are run as they are written.
+MIN_TURNS = 31
 
 
 class Loops(Functions):
@@ -40,9 +43,29 @@ class Loops(Functions):
         piece = self.fresh("c")
         return [*first, *self._pieces(pieces, piece, target, inner, p, self._ahead(s, piece))]
 
-    def _ahead(self, s: ast.For, piece: str) -> Stmts:
+    def _ahead(self, s: ast.For | ast.While, piece: str) -> Stmts:
         """What comes before the turns of a piece."""
         raise NotImplementedError
+
+    def _scalars(self, s: ast.For | ast.While, piece: str) -> Stmts:
+        """Where the loop may be a recurrence of single numbers, its piece may be run but for the end."""
+        loop = None if self._own_function(s) else recurrence(s, self._name_here, self.is_builtin, self.at)
+        if loop is None:
+            return []
+        p = self.at(s.span)
+        bound = bound_names(loop[2])
+        answer = self.fresh("t")
+        here = py.Call(load(".locals", p), [], [], **p)
+        ask = helper("scalars", [const(loop, p), load(piece, p), here, load(".names", p)], p)
+        targets: list[py.expr] = [store(piece, p)]
+        targets.append(py.Tuple([store(n, p) for n in bound], STORE, **p))
+        take: Stmts = [py.Assign([py.Tuple(targets, STORE, **p)], load(answer, p), **p)]
+        found = py.Compare(load(answer, p), [py.IsNot()], [const(None, p)], **p)
+        long = py.Compare(helper("len", [load(piece, p)], p), [py.Gt()], [const(MIN_TURNS, p)], **p)
+        return [py.If(long, [put(answer, ask, p), py.If(found, take, [], **p)], [], **p)]
+
+    def _name_here(self, e: ast.Name) -> str:
+        return self.python_name(e.id, e.span.start)
 
     def _loop_target(self, t: ast.Expr) -> py.expr:
         t = unwrapped(t)
@@ -64,8 +87,9 @@ class Loops(Functions):
 
         test = self._with_before(condition)
         inner = self._turn_function(s.body, None, "", p) if own else self._loop_body(s.body)
-        turns = helper("forever", [], p)
-        return self._pieces(turns, self.fresh("c"), store(self.fresh("w"), p), [*test, *inner], p)
+        turns, piece = helper("forever", [], p), self.fresh("c")
+        target = store(self.fresh("w"), p)
+        return self._pieces(turns, piece, target, [*test, *inner], p, self._ahead(s, piece))
 
     def _loop_body(self, b: ast.Block) -> Stmts:
         self.unit.loops.append("here")

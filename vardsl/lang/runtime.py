@@ -30,6 +30,7 @@ from vardsl.lang.outcome import Emit, Printed, Progress, Shown
 
 MAX_DEPTH = 1000
 SMALL_LOOP = 16
+MAX_RECURRENCES = 256
 # A piece of a loop takes between these many seconds: interrupts and limits are seen that often.
 BRIEF, LONG = 0.001, 0.004
 
@@ -62,6 +63,7 @@ class Runtime:
         self.services: dict[str, Service] = {}
         self.loops: list[_Loop] = []  # those that are running, the outermost first
         self.thread = 0
+        self.recurrences: dict[Any, Any] = {}  # loops over single numbers that have been met
 
     # ---- safe points -----------------------------------------------------------------------------
     def set_limits(self) -> None:
@@ -206,6 +208,23 @@ class Runtime:
             return piece
         loop.size = done + 1
         return loop.sequence[loop.start + done : loop.start + done + 1]
+
+    def scalars(self, loop: Any, piece: Any, here: dict[str, Any], names: dict[str, Any]) -> Any:
+        """What is left of a piece of a loop over single numbers, and what the bound names are then.
+
+        None where all turns are to be run as they are written.
+        """
+        ctx = self.ctx
+        if type(piece) is not range or self.limited or ctx.cancel:
+            return None
+        if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None or ctx.savepoint is not None:
+            return None
+        found = self.recurrences.get(loop)
+        if found is None:
+            if len(self.recurrences) == MAX_RECURRENCES:
+                self.recurrences.clear()
+            found = self.recurrences[loop] = import_module("vardsl.lang.scalars").Recurrence(loop)
+        return found.run(piece, here, names, ctx, sys._getframe(1).f_code.co_filename)
 
     def _stopping(self) -> bool:
         """Whether the next safe point will stop the script."""
@@ -417,7 +436,8 @@ class Runtime:
             ".tensor": literals.tensor, ".array": literals.unpacked, ".var": literals.var, ".slice": slice,
             ".member": members.get, ".space": members.namespace_member, ".formatted": self.formatted,
             ".tick": self.tick, ".too_deep": self.too_deep, ".level": self.level, ".turns": self.turns,
-            ".forever": self.forever, ".ahead": self.ahead, ".begin": self.begin, ".commit": self.commit,
+            ".forever": self.forever, ".ahead": self.ahead, ".scalars": self.scalars, ".len": len,
+            ".begin": self.begin, ".commit": self.commit,
             ".rollback": self.rollback, ".print": self.print, ".show": self.show, ".no_grad": self.no_grad,
             ".set_grad": self.set_grad, ".backward": self.backward, ".zero_grad": self.zero_grad,
             ".zero_all": self.zero_all, ".failed": self.failed, ".minimize": self.minimize,

@@ -1,0 +1,193 @@
+"""Loops over tensors of one element: what is run on plain numbers, and what is as it would be otherwise."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vardsl
+from vardsl.engine import value
+from vardsl.engine.condensed import LIVE
+from vardsl.lang.scalars import Recurrence, Stretch
+
+CHAIN = "x = v; for i in range(20000) { x = x * 1.0001 + 0.001 }"
+
+
+def session(start: str = "let v = var 1.0 float64 grad", **options: Any) -> vardsl.Session:
+    s = vardsl.Session(**options)
+    s.run(start)
+    return s
+
+
+def both(source: str, *names: str, start: str = "let v = var 1.0 float64 grad") -> list[Any]:
+    """What the names are after a source that leaves the same planned and not."""
+    found = []
+    for plan in (True, False):
+        s = session(start, plan=plan)
+        try:
+            s.run(source)
+            error = ""
+        except vardsl.Error as e:
+            error = str(e)
+        found.append([error, *[repr(s.eval(n)) for n in names]])
+    assert found[0] == found[1]
+    return found[0]
+
+
+def nodes_and_stretches(monkeypatch: pytest.MonkeyPatch, source: str, start: str) -> tuple[int, int]:
+    """How many nodes are made by a source, and how many stretches of turns it was run in."""
+    made = [0, 0]
+    s = session(start)
+    node, stretch = value.Node.__init__, Stretch.__init__
+
+    def counted(self: Any, *args: Any) -> None:
+        made[0] += 1
+        node(self, *args)
+
+    def counted_stretch(self: Any, *args: Any) -> None:
+        made[1] += 1
+        stretch(self, *args)
+
+    monkeypatch.setattr(value.Node, "__init__", counted)
+    monkeypatch.setattr(Stretch, "__init__", counted_stretch)
+    s.run(source)
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        CHAIN,
+        "x = v; for i in range(20000) { x = 3.9 * x * (1 - x); if x > 0.9 { x = x - 0.5 } }; ",
+        "x = v; n = 0; while n < 20000 { x = v / (x + 1) - x ** 2 * 0.1; n = n + 1 }",
+        "x = v; s = v * 0; for i in range(20000) { x = x * 0.9 + v / (i + 1); s = s + x }",
+        "fn f() { x = v; for i in range(20000) { x = x * 0.99 + 0.1 }; x }; x = f()",
+    ],
+)
+def test_turns_make_no_nodes(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, stretches = nodes_and_stretches(
+        monkeypatch, source + "; backward x", "let v = var 0.4 float32 grad"
+    )
+    assert stretches
+    # the first turns, and one at the end of each piece, are run as they are written
+    assert nodes < 1000 and nodes < 400 + 16 * stretches
+
+
+def test_turns_call_no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [0]
+    s = session()
+    for name in ("add", "mul"):
+        op = value.OPS[name]
+        ufunc = op.ufunc
+
+        def counted(a: Any, b: Any, ufunc: Any = ufunc) -> Any:
+            calls[0] += 1
+            return ufunc(a, b)
+
+        monkeypatch.setattr(op, "ufunc", counted)
+    s.run(CHAIN)
+    assert 0 < calls[0] < 2000
+
+
+def test_values_gradients_and_names_are_those_of_the_loop_as_written() -> None:
+    both(CHAIN + "; backward x", "x.item()", "v.grad.item()", "x.grad_fn")
+
+
+def test_the_graph_is_there_when_somebody_looks() -> None:
+    source = CHAIN + "; a = x.grad_fn; n = 0; while a != none and n < 20000 { a = a.next_functions[0]; n = n + 1 }"
+    both(source, "n", "a")
+
+
+def test_second_derivatives() -> None:
+    source = "x = v; for i in range(300) { x = sin(x) + x * x * 0.1 }; backward x create; g = v.grad * 1; backward g"
+    both(source, "v.grad.item()", start="let v = var 0.3 float64 grad")
+
+
+def test_a_second_pass_is_refused_at_the_same_expression() -> None:
+    again = "; backward x; backward x"
+    assert "second time" in both("x = v; for i in range(500) { x = x * x * 0.5 }" + again)[0]
+    # where no rule needs a value nothing was freed
+    assert both("x = v; for i in range(500) { x = x + 0.5 }" + again, "v.grad.item()")[0] == ""
+    # the last turn needs none, those before it do
+    source = "x = v; for i in range(500) { if i < 490 { x = sin(x) } else { x = x + 0.5 } }" + again
+    assert "sin(x)" in both(source)[0]
+
+
+def test_a_changed_factor_is_noticed() -> None:
+    start = "let v = var 1.0 float64 grad; let w = var 0.5 float64 grad"
+    loop = "x = v + 0; for i in range(500) { if i < 400 { x = x * w + v } else { x = x + v } }"
+    assert both(loop + "; no_grad { v += 1 }; backward x", "w.grad.item()", start=start)[0] == ""
+    for plan in (True, False):
+        s = session(start, plan=plan)
+        s.run(loop + "; no_grad { w -= 0 }")
+        with pytest.raises(vardsl.Error, match="modified by an inplace operation"):
+            s.run("backward x")
+
+
+def test_an_error_leaves_the_turns_before_it() -> None:
+    source = "x = v; n = 0.0; for i in range(5000) { x = x * 1.001; n = n + 1; y = 1 / (4000 - i) }"
+    assert "division" in both(source, "x.item()", "n")[0]
+
+
+def test_a_break_and_a_temporary() -> None:
+    source = "x = v; for i in range(5000) { t = x * 2; if t > 50 { break }; x = t * 0.501; u = t }"
+    both(source + "; backward u", "u.item()", "x.item()", "v.grad.item()")
+
+
+def test_outside_the_graph() -> None:
+    assert both(f"no_grad {{ {CHAIN} }}", "x.item()", "x.requires_grad")[2] == "False"
+
+
+def test_numbers_are_not_confused_with_tensors() -> None:
+    s = session("a = 1.0")
+    s.run("for i in range(3000) { a = a * 1.0001 + i }")
+    assert type(s["a"]) is float
+
+
+def test_an_integer_and_a_real_literal_are_two_loops() -> None:
+    s = session("let v = var 1.0 float64 grad; n = 1")
+    s.run("x = v; n = 1\nfor i in range(100) { x = x * n; n = n * 0x1 }")
+    assert type(s["n"]) is int
+    s.run("x = v; n = 1\nfor i in range(100) { x = x * n; n = n * 1.0 }")
+    assert type(s["n"]) is float
+
+
+def test_mixed_precision_is_run_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = "let v = var 1.0 float64 grad; let w = var 0.5 float32 grad"
+    assert nodes_and_stretches(monkeypatch, "x = v; for i in range(300) { x = x * w }", start)[1] == 0
+
+
+def test_steps_are_counted_and_interrupts_seen() -> None:
+    s = session(limits={"max_steps": 500})
+    with pytest.raises(vardsl.Error, match="steps"):
+        s.run(CHAIN)
+    s = session()
+    timer = threading.Timer(0.2, s.interrupt)
+    timer.start()
+    with pytest.raises(vardsl.Error) as caught:
+        s.run("x = v; while true { x = x * 0.5 + 0.1 }")
+    assert caught.value.kind == "interrupt" and s["x"].requires_grad
+
+
+def test_a_loop_that_must_often_be_left_is_left_alone() -> None:
+    loop = ("i", (), (("=", "x", ("/", ("v", "x"), ("n", 0, "0"), (1, 1, 0, 1))),))
+    recurrence = Recurrence(loop)
+    here = {"x": vardsl.engine.value.Value(np.array(1.0), True)}
+    context = vardsl.engine.context.state.ctx
+    for _ in range(20):
+        assert recurrence.run(range(100), here, {}, context, "") is None
+    assert recurrence.left == 9
+
+
+def test_condensed_nodes_go_with_the_values() -> None:
+    s = session()
+    gc.collect()
+    before = len(LIVE)
+    s.run(CHAIN)
+    assert len(LIVE) > before
+    s.run("x = 0")
+    assert len(LIVE) == before
