@@ -500,5 +500,5 @@ def unfinished(v: Value) -> bool:
             freed = True
         elif node.op.saves(node):
             return True
-        stack.extend(e for e in node.edges if type(e) is Node)
+        stack.extend(e for e in node.edges if isinstance(e, Node))
     return not freed
