@@ -117,8 +117,7 @@ class Follower:
         if any(result is b for b in bound):
             return  # a cast to the same dtype and the like
         body = op.kernel if op.family == "fused" else op.facts.get("lowered")
-        if body is not None and "batch" not in op.facts:
-            self._parts_of(body, op, bound, result)
+        if body is not None and "batch" not in op.facts and self._parts_of(body, op, bound, result):
             return
         call.outs = tuple([self.add(r) for r in (result if isinstance(result, tuple) else (result,))])
         self.calls.append(call)
@@ -148,15 +147,18 @@ class Follower:
             return [self._argument(x) for x in a]
         return a
 
-    def _parts_of(self, body: Callable[..., Any], op: Any, bound: Sequence[Any], result: Any) -> None:
-        """Notes the operations that another one is made of, in its place."""
+    def _parts_of(self, body: Callable[..., Any], op: Any, bound: Sequence[Any], result: Any) -> bool:
+        """Notes the operations that another one is made of in its place; False where it is one by itself."""
         given = list(bound)
         if op.promote is not None:
             op._promote_values(given)
         made = body(*given)
+        if made is None:
+            return False
         pairs = zip(made, result, strict=True) if isinstance(result, tuple) else ((made, result),)
         for new, whole in pairs:
             self.alias(new, whole)
+        return True
 
     def alias(self, of: Value, new: Value) -> None:
         part = self.part(of)

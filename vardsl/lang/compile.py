@@ -37,7 +37,7 @@ from vardsl.lang.loops import Loops
 from vardsl.lang.pieces import RegionFacts
 from vardsl.lang.places import FileName
 from vardsl.lang.regions import Run, Splitter
-from vardsl.lang.scope import FileSlot, sub_nodes, target_names
+from vardsl.lang.scope import FileSlot, Slot, sub_nodes, target_names
 from vardsl.lang.units import Unit, unwrapped
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -155,7 +155,8 @@ class Compiler(Loops):
 
     def _executed(self, run: Run, name: str, p: P) -> Stmts:
         """The statements of a run, which its region may be recording."""
-        numbers = [run.reads[k] for k in run.followed]
+        followed = tuple([k for k in run.followed if self._at_hand(run.reads[k])])
+        numbers = [run.reads[k] for k in followed]
         bound = {n.id for n in run.binds}
         body: Stmts = []
         for s in run.statements if run.inner is None else run.inner:
@@ -165,7 +166,7 @@ class Compiler(Loops):
         if numbers:
             tracing = py.Attribute(load(name, p), "tracing", LOAD, **p)
             given = py.Call(
-                py.Attribute(load(name, p), "numbers", LOAD, **p), [const(run.followed, p)], [], **p
+                py.Attribute(load(name, p), "numbers", LOAD, **p), [const(followed, p)], [], **p
             )
             hand_in: Stmts = [
                 put(held, tuple_of([self.expr(n) for n in kept], p), p),
@@ -177,6 +178,13 @@ class Compiler(Loops):
             taken = py.Compare(load(held, p), [py.IsNot()], [const(None, p)], **p)
             body.append(py.If(taken, [put_several(self._stores(kept), load(held, p), p)], [], **p))
         return body
+
+    def _at_hand(self, n: ast.Name) -> bool:
+        """Whether a variable may hold another number for a while: a function leaves those outside alone."""
+        slot = self.checked.names.get(n.span.start)
+        if isinstance(slot, Slot):
+            return self.owners.get(id(slot.block)) is self.unit
+        return not self._in_function()
 
     def _ended(self, run: Run, name: str, p: P) -> Stmts:
         """Tells the region that the run was executed, and takes back bare numbers for followed ones."""

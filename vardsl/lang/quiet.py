@@ -19,7 +19,8 @@ _HELPERS = frozenset(
         ".anything", ".no_grad", ".set_grad", ".add", ".mul", ".mod", ".or", ".and", ".invert", ".power",
         ".iadd", ".isub", ".imul", ".idiv", ".ifloordiv", ".imod", ".ipow", ".imatmul", ".augmented_item",
         ".set_item", ".same_shape", ".differ", ".function", ".make_tensor", ".joined", ".itself", ".tensor",
-        ".array", ".slice", ".member", ".space", ".pinned", ".scalars", ".len", ".locals", ".names",
+        ".array", ".slice", ".member", ".space", ".pinned", ".part", ".element", ".unbound", ".scalars",
+        ".len", ".locals", ".names",
     ]
 )  # fmt: skip
 _QUIET = {
