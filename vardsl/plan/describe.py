@@ -25,11 +25,32 @@ _BETWEEN = {
     "le": "<=", "gt": ">", "ge": ">=",
 }  # fmt: skip
 _PART = re.compile(r"^_|_(all|dim|number|tensor)$")  # of the names of operations that scripts do not call
-# What to change where a run cannot be planned, by how the reason begins.
+# What to change where a run cannot be planned, by what the reason says.
 ADVICE = {
     "a number is looked at": "keep it a tensor in the loop, and look at it (item, print, if) behind the loop",
     "what happens depends on a number": "decide on it behind the loop, or on what is known before the turn",
     "something is printed": "print behind the loop, or every so many turns in a branch of its own",
+    "a truth value of the run": "use where(…) on tensors, or decide behind the loop",
+    "used where that may fail": "use there what is known before the turn",
+    "used where it cannot be followed": "make it a tensor, or compute it outside of the loop",
+    "a number is changed where": "keep numbers and tensors under names of their own",
+    "random numbers are drawn": "draw them before the loop where that means the same",
+    "optimizer steps after its schedule": "step the optimizer first, then its schedule",
+    "optimizer changes what is not read": "give a loop an optimizer of its own for what it works on",
+    "bound on some ways only": "bind it before the loop too, so that it has a value on every way",
+    "nothing in it works on tensors": "nothing: numbers alone are as fast as they get",
+    "that read very many names": "give the functions what they need as arguments",
+    "() is called, which cannot": "write what it does in the loop itself",
+    "() does what cannot be followed": "write what it does in the loop itself",
+    "() binds names of its file": "let the function return what it changes",
+    "() binds variables around it": "let the function return what it changes",
+    "is read, which cannot be followed": "read tensors, numbers, tuples of these and functions of the script",
+    "it takes more than": "do less in one turn: a plan of so many steps takes too long to make",
+    "is made": "bind tensors, numbers and tuples of these",
+    "a view that copies": "reshape before the loop",
+    "a view is read whose numbers": "clone() it before the loop",
+    "a gradient is read under": "read it as w.grad in the loop",
+    "a value gets another shape": "bind a new value instead: y = y.reshape(…)",
     "a value with a history": "compute in the loop what begins outside, or detach() it before the loop",
     "a value from outside": "make the tensor before the loop, under a name that the loop reads",
     "a backward with options": "leave out retain, create, inputs and with where they are not needed",
@@ -63,12 +84,14 @@ def _region(region: Region) -> str:
         times += f"; it fell back {_times(region.given_up)}"
     if region.plan is None:
         return f"{region.label}: was planned, until what it was recorded for changed; {times}"
+    if len(region.plans) > 1:
+        times += f"; the last of {len(region.plans)} plans:"
     body = _Plan(region.plan, region.names, region.binds)
     return "\n".join([f"{region.label}: planned; {times}", *body.lines()])
 
 
 def _advice(reason: str) -> str:
-    found = next((text for start, text in ADVICE.items() if reason.startswith(start)), None)
+    found = next((text for part, text in ADVICE.items() if part in reason), None)
     return "" if found is None else f"\n    {found}"
 
 

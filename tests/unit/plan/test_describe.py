@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 import vardsl
 from vardsl.plan import describe
 from vardsl.plan.region import Region
+
+GIVES_UP = ("fail", "_stop", "Unplannable", "unplannable", "Unfollowed")
 
 
 def told(script: str, **names: object) -> str:
@@ -57,6 +62,22 @@ def test_reasons_say_what_to_change() -> None:
         "<string>:1: not planned: a graph is still needed after the run",
         "    run backward on it in the same turn, or detach() what is kept",
     ]
+
+
+def reasons() -> Iterator[str]:
+    """What is said in the planner where something cannot be planned."""
+    for path in sorted(Path(describe.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith(GIVES_UP):
+                for part in ast.walk(node.args[0]):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str) and " " in part.value.strip():
+                        yield part.value
+
+
+def test_every_reason_has_advice() -> None:
+    found = set(reasons())
+    assert len(found) > 20
+    assert not {reason for reason in found if not describe._advice(reason)}
 
 
 def test_what_was_not_repeated_is_left_out() -> None:
