@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from both_ways import Run, compared, difference, undone
+from scalars import scalar_program
 from training import training_program
 
 from vardsl.lang.permissions import Permissions
@@ -120,7 +121,14 @@ def test_training_loops() -> None:
 
 
 def test_training_loops_over_large_arrays() -> None:
-    many(0, max(PROGRAMS // 40, 1), large=True)
+    many(0, max(PROGRAMS // 10, 1), large=True)
+
+
+def test_loops_over_numbers() -> None:
+    for seed in range(max(PROGRAMS // 6, 1)):
+        text = scalar_program(seed)
+        found = difference(text)
+        assert found is None, f"seed {seed}: {found}\n{text}"
 
 
 def test_statements_with_plans_are_taken_back() -> None:
