@@ -77,6 +77,8 @@ def timed(work: Work, peers: Sequence[str], rounds: int, measured: Measured) -> 
     for v in sorted(variants, key=lambda v: v.median):
         against = f"{ratio(v, torch):.3g}" if torch else ""
         lines.append(f"| {v.label} | {duration(v.median)} | {against} |")
+    if work.note:
+        lines += ["", work.note]
     for v in variants:
         for other in {o.label.partition(",")[0] for o in variants}:
             if v.peer == "vardsl" and not other.startswith("vardsl"):

@@ -27,6 +27,7 @@ class Work:
     reference: Callable[[], Sequence[Any]]
     tolerance: float = 2e-4
     peers: dict[str, Maker] = field(default_factory=dict)
+    note: str = ""  # what a reader of its figures should know
 
 
 def scripted(
@@ -93,6 +94,10 @@ def mean_of_squares() -> Work:
         {}, "let v = var [[1, 2], [3, 4]] grad", f"for i in range(2000) {{ {step} }}", step,
         ["out.item()", "v.grad"], 2000,
     )  # fmt: skip
+    work.note = (
+        "All turns of this loop give the same numbers; the planner notices, and computes them once for a stretch of "
+        "turns. W2 and `huber` are small steps that change something."
+    )
 
     def numpy() -> Iterator[Variant]:
         square, slope = np.empty_like(v), np.empty_like(v)
