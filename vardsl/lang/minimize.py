@@ -24,6 +24,7 @@ Objective = Callable[[], Value]
 Progress = Callable[[int, int, float], None]
 DEFAULT_STEPS = 100
 DEFAULT_RATE = 0.01
+OFTEN = 0.05  # seconds after which progress is told again
 
 
 def minimize(
@@ -37,8 +38,8 @@ def minimize(
 ) -> float:
     """Runs `steps` turns, or until the loss changes by at most `until`; the last loss.
 
-    `progress(turn, steps, loss)` is called after each turn; turns of a `region` may be planned. Raises what a
-    turn raises, and Interrupted.
+    `progress(turn, steps, loss)` is called after each turn, or several times a second where turns of a
+    `region` are planned and made without a look at the loss. Raises what a turn raises, and Interrupted.
     """
     variables = _variables(over)
     optimizer = _optimizer(using, variables)
@@ -50,8 +51,12 @@ def minimize(
         ctx.journal.append(_undo_grads(variables))
     run = _Turn(ctx, objective, variables, optimizer, region)
     loss = before = float("nan")
-    for turn in range(1, n + 1):
-        _safe_point(ctx, turn, n)
+    turn = 0
+    while turn < n:
+        _safe_point(ctx, turn + 1, n)
+        if tolerance is None:
+            turn += run.ahead(n - turn - 1)
+        turn += 1
         try:
             loss = run()
         except Interrupted as stopped:
@@ -165,6 +170,16 @@ class _Turn:
             if planned is not None:
                 return float(planned[0])
         return float(region.end((self._executed(),))[0])
+
+    def ahead(self, turns: int) -> int:
+        """Makes at most so many turns that another follows, where they are planned; how many it has made."""
+        region, budget = self.region, self.ctx.budget
+        if region is None or region.mode != 1 or budget.max_steps is not None:
+            return 0
+        end = time.monotonic() + OFTEN
+        if budget.deadline is not None:
+            end = min(end, budget.deadline)
+        return region.ahead(self.reads, turns, lambda: self.ctx.cancel or time.monotonic() > end)
 
     def _executed(self) -> Any:
         ctx = self.ctx

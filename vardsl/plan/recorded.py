@@ -192,7 +192,7 @@ class Recorded:
 
     def repeat(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
         """As a plan's, where one turn is like another in all that is read."""
-        if self.numbers.template or self.seen_grads or self.random or self.actions:
+        if self.numbers.reads or self.seen_grads or self.random or self.actions:
             return 0
         given = self.reach.again(reads)
         if given is None or self.last is None or not all(map(is_, given, self.last)):

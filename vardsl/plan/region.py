@@ -15,9 +15,9 @@ from vardsl.engine.context import state
 from vardsl.engine.value import Tracked, Value
 
 WARM_UP = 3  # turns before one is recorded: recording costs about ten
-RECORDINGS = 4  # recordings before a region that keeps changing is left alone
+RECORDINGS = 4  # recordings before a region that keeps changing is left alone, and plans that it keeps
 LARGE = 200_000  # elements from which a single repetition is worth a plan
-PAYS = 8  # turns that a plan must have run, on average, for a region to go on with the plans it has
+PAYS = 8  # turns that a plan must have run, on average, for a region to go on recording
 REPLAYS = [0]  # of all plans: whether loops inside a run are planned shows in it
 
 
@@ -69,11 +69,10 @@ class Region:
         if self.seen > WARM_UP or (
             self.seen > 1 and any(type(v) is Value and v.array.size >= LARGE for v in reads)
         ):
-            self.recordings += 1
-            if self.recordings > RECORDINGS:
-                if self.turns < PAYS * RECORDINGS:
-                    self._stop("what it works on keeps changing")
+            if self.recordings >= RECORDINGS and self.turns < PAYS * self.recordings:
+                self._stop("what it works on keeps changing")
                 return None
+            self.recordings += 1
             try:
                 self.recording = import_module("vardsl.plan.recorded").Recording(reads)
             except import_module("vardsl.plan.reach").Unfollowed as reason:
@@ -151,6 +150,7 @@ class Region:
             self._stop(str(reason))
             return bare
         self.plans.insert(0, planned)
+        del self.plans[RECORDINGS:]
         self.plan = planned.plan
         self.binds = planned.named(self.binds)
         self.ask = self.planned

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -239,12 +241,57 @@ def test_an_interrupted_minimize_keeps_its_finished_turns() -> None:
     )
     session.run(SETUP)
     with pytest.raises(vardsl.Error) as caught:
-        session.run("minimize mse_loss(model(X), Y) over W, b using adam(lr=0.05) steps 50")
+        # with `until` the loss of each turn is looked at
+        session.run("minimize mse_loss(model(X), Y) over W, b using adam(lr=0.05) steps 50 until 0")
     assert caught.value.kind == "interrupt"
     other = vardsl.Session(plan=False)
     other.run(SETUP)
     other.run("minimize mse_loss(model(X), Y) over W, b using adam(lr=0.05) steps 12")
     assert seen(session["W"]) == seen(other["W"])
+
+
+def test_an_interrupt_finds_a_minimize_that_has_run_ahead_with_whole_turns() -> None:
+    session = vardsl.Session()
+    session.run(SETUP)
+    Timer(0.3, session.interrupt).start()
+    with pytest.raises(vardsl.Error) as caught:
+        session.run("minimize mse_loss(model(X), Y) over W, b using adam(lr=1e-5) steps 1000000000")
+    turn = re.search(r"in turn ([\d,]+) of", str(caught.value))
+    assert turn is not None
+    other = vardsl.Session(plan=False)
+    other.run(SETUP)
+    done = int(turn[1].replace(",", "")) - 1
+    other.run(f"minimize mse_loss(model(X), Y) over W, b using adam(lr=1e-5) steps {done}")
+    for name in ("W", "b"):
+        assert seen(session[name]) == seen(other[name])
+        assert seen(session[name].grad) == seen(other[name].grad)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6, 7, 40])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["sgd(lr=0.1)", "sgd(lr=0.1, momentum=0.9, nesterov=true)", "adam(lr=0.05, amsgrad=true)", "adamw(lr=0.05)",
+     "rmsprop(lr=0.01)", "adagrad(lr=0.1)", "adadelta(lr=1.0)", "nadam(lr=0.05)"],
+)  # fmt: skip
+def test_minimize_ends_where_it_ends_without_plans(optimizer: str, steps: int) -> None:
+    found = []
+    for plan in (True, False):
+        session = vardsl.Session(plan=plan)
+        session.run(SETUP)
+        for _ in range(3):
+            loss = session.run(f"minimize mse_loss(model(X), Y) over W, b using {optimizer} steps {steps}")
+        found.append([loss, *[(seen(session[n]), seen(session[n].grad)) for n in ("W", "b")]])
+    assert found[0] == found[1]
+
+
+def test_a_minimize_that_is_started_again_and_again_is_planned_each_time() -> None:
+    session = vardsl.Session()
+    session.run(SETUP)
+    for _ in range(12):
+        session.run("minimize mse_loss(model(X), Y) over W, b using adam(lr=0.05) steps 100")
+    (region,) = [r for r in session.regions.values() if r.turns]
+    assert region.turns > 12 * 90
+    assert len(region.plans) <= 4
 
 
 def test_a_planned_loop_can_be_taken_back() -> None:
