@@ -325,6 +325,8 @@ class Session:
                 self.ctx.cancel = False
                 self.ctx.grad_enabled = True
                 state.ctx = before
+                if any(region.plans for region in self.regions.values()):
+                    import_module("vardsl.plan.memory").look_after(self.regions.values())
 
     def _start_budget(self) -> None:
         budget = self.ctx.budget

@@ -30,6 +30,7 @@ class Region:
     __slots__ = (
         "ask", "before", "binds", "given_up", "label", "mode", "moving", "names", "plain", "plan", "plans",
         "recording", "recordings", "replays", "seen", "stopped", "turns",
+        "used",
     )  # fmt: skip
 
     def __init__(self, label: str = "", names: Sequence[str] = (), binds: Sequence[str] = ()) -> None:
@@ -38,6 +39,7 @@ class Region:
         self.names = names
         self.binds = binds  # once there is a plan: of its results
         self.turns = 0  # that ran as planned
+        self.used = (0, 0, 0)  # those, the time, and the bytes held, when memory was looked after
         self.plain = 0  # that were executed as they stand
         self.given_up = 0  # plans that did not apply any more
         self.mode = 0
@@ -108,6 +110,10 @@ class Region:
         self.turns += done
         REPLAYS[0] += done
         return done
+
+    def forget(self) -> None:
+        """Gives up its plans, and their memory; what repeats is recorded anew."""
+        self.plans, self.plan, self.ask, self.seen = [], None, self.consider, WARM_UP - 1
 
     def numbers(self, places: Sequence[int]) -> tuple[Any, ...]:
         """What is read at these places, the numbers among it followed."""
