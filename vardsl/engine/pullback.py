@@ -99,8 +99,8 @@ class Pullback(Recording):
             return rule(node, g if g.shape == node.shape else _spread(g, node.shape), False)
         likes = node.likes
         like = None if likes is None else likes[i]
-        if like is not None and g.shape != node.shape:
-            g = _spread(g, node.shape)
+        if likes is not None and g.shape != node.shape:
+            g = _spread(g, node.shape)  # the other input may be the one that is smaller
         factor = rule
         if type(rule) is Rule:
             only = rule.only

@@ -116,8 +116,9 @@ class Recording(Declared):
             likes = (like(a), like(b), *[None] * len(self.rest))
         elif self.factor and type(y) is ndarray:
             shape = y.shape
-            short_a = left is not None and x.shape != shape
-            short_b = right is not None and z.shape != shape
+            # also of an operand that takes no part: a 0-d cotangent times it has not the size of the other
+            short_a = (left is not None or type(x) is ndarray) and x.shape != shape
+            short_b = (right is not None or type(z) is ndarray) and z.shape != shape
             if short_a or short_b:
                 likes = (like(a) if short_a else None, like(b) if short_b else None)
         if kept_a is None and kept_b is None:

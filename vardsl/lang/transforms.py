@@ -54,6 +54,10 @@ class Derived:
         self.run = run
         self.__name__ = f"{name}({function_name(f)})"
 
+    def followed(self) -> list[Function]:
+        """How to come by what it reads when it is called."""
+        return [lambda: self.of]
+
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         return self.run(*args, **keywords)
 

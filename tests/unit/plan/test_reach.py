@@ -39,6 +39,28 @@ def test_functions_inside_functions_defaults_and_tuples_are_looked_through() -> 
     assert {7, 9} <= {v for v in found if type(v) is int}
 
 
+def test_what_a_transformed_function_reads_is_reached() -> None:
+    found = reached("fn g(x) = sum(x*w)*k; let f = grad(fn(x) = sum(grad(g)(x)))")
+    assert any(type(v) is int and v == 3 for v in found)
+
+
+@pytest.mark.parametrize("c", ["2.0", "tensor(2.0)"])
+def test_a_transformed_function_sees_what_it_reads_change(c: str) -> None:
+    source = f"""
+let c = {c}; let x = [1., 2., 3.]
+fn f(x) = c*sum(x**2)
+let df = grad(f)
+for j in range(3) {{ c = c + 1.0; for i in range(12) {{ x = x - 0.01*df(x) }} }}
+"""
+    found = []
+    for plan in (True, False):
+        session = vardsl.Session(plan=plan)
+        session.run(source)
+        found.append(session["x"].numpy().tobytes())
+        assert not plan or any(r.turns for r in session.regions.values())
+    assert found[0] == found[1]
+
+
 def test_a_recursive_function_is_reached_once() -> None:
     assert len(reached("fn f(n) = 1 if n == 0 else n*f(n - 1)")) == 1
 
