@@ -91,6 +91,11 @@ FOUND = {
         for i in range(9) { zero_grad w; loss = mse_loss(-w.double(), w); backward loss }
         for i in range(9) { loss = mse_loss(-w.double(), w); backward loss }
     """,
+    "a quotient by a wider number": """
+        let w = var 0.7 float64 grad
+        let f = var randn(20, 9) grad
+        for i in range(9) { zero_grad w, f; loss = sum(elu(f / w)); backward loss }
+    """,
     "large comparisons with numbers": """
         let x = randn(210000)
         let k = arange(210000) % 7

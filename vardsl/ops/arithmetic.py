@@ -131,8 +131,8 @@ def mul(input: Tensor, other: Tensor):
 @elementwise(
     np.true_divide,
     vjp={
-        "input": lambda g, other: g / other,
-        "other": lambda g, input, other: -g * ((input / other) / other),
+        "input": lambda g, other: op.true_divide(g, other),
+        "other": lambda g, input, other: -g * op.true_divide(op.true_divide(input, other), other),
     },
     promote="float",
     grad_fn="DivBackward0",
