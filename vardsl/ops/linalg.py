@@ -45,6 +45,20 @@ def product(a: Array, b: Array) -> Array:
     return np.asarray(np.matmul(laid_out(a), laid_out(b)))
 
 
+def stack_into(out: Array, a: Array, b: Array) -> Any:
+    """The call that puts `product(a, b)` into `out`, or None where that lays operands out anew."""
+    if in_tiles(a, b) or laid_out(a) is not a or laid_out(b) is not b or not out.flags.c_contiguous:
+        return None
+    if a.dtype != b.dtype or a.dtype != out.dtype or 0 in out.shape:
+        return None
+    if a.ndim > 2 and b.ndim <= 2:
+        if not a.flags.c_contiguous:
+            return None
+        rows = prod(a.shape[:-1])
+        a, out = a.reshape(rows, a.shape[-1]), out.reshape(rows, *b.shape[1:])
+    return [(np.matmul, (a, b, out))]
+
+
 def type_of(a: Array) -> str:
     return BY_NP[a.dtype].type_name
 
@@ -326,6 +340,7 @@ def check_stacks(a: Array, b: Array) -> None:
         "mat2": lambda g, input: op.bmm(op._swapped(input), g),
     },
     batch=product_of_rows,
+    into=lambda out, scratch, input, mat2: stack_into(out, input, mat2),
 )
 def bmm(input: Tensor, mat2: Tensor):
     """Products of two stacks of matrices, one by one.
@@ -372,20 +387,24 @@ def _rows(shape: tuple[int, ...]) -> int:
     return prod(shape[:-1])
 
 
+def _stacks_into(out, scratch, input, other):
+    return stack_into(out, input, other)
+
+
 _STACKED = {"input": _matmul_left, "other": _matmul_right}
 
 
-@general(vjp=_STACKED, grad_fn="UnsafeViewBackward0", batch=product_of_rows)
+@general(vjp=_STACKED, grad_fn="UnsafeViewBackward0", batch=product_of_rows, into=_stacks_into)
 def _matmul_stacks(input: Tensor, other: Tensor):
     return _stacks(input, other)
 
 
-@general(vjp=_STACKED, grad_fn="CloneBackward0", batch=product_of_rows)
+@general(vjp=_STACKED, grad_fn="CloneBackward0", batch=product_of_rows, into=_stacks_into)
 def _matmul_matrix_stack(input: Tensor, other: Tensor):
     return _stacks(input, other)
 
 
-@general(vjp=_STACKED, grad_fn="TransposeBackward0", batch=product_of_rows)
+@general(vjp=_STACKED, grad_fn="TransposeBackward0", batch=product_of_rows, into=_stacks_into)
 def _matmul_row_stack(input: Tensor, other: Tensor):
     return _stacks(input, other)
 
