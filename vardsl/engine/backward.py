@@ -9,22 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.accumulate import Cotangent, accumulate, commit, owned
 from vardsl.engine.condensed import LIVE
 from vardsl.engine.context import enable_grad, no_grad, state
-from vardsl.engine.dtypes import BY_NP, Array, f4, f8
+from vardsl.engine.dtypes import f4, f8
 from vardsl.engine.node import Like, Node
-from vardsl.engine.value import OPS, Value, shared_counter
-from vardsl.errors import GradError, InternalError, Interrupted, ShapeError
+from vardsl.engine.value import OPS, Value
+from vardsl.engine.walk import SECOND_TIME, located, walk
+from vardsl.errors import GradError, Interrupted, ShapeError
 
-SECOND_TIME = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-    "already "
-    "been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-    "autograd.grad(). "
-    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to "
-    "access "
-    "saved tensors after calling backward."
-)
 NO_GRAPH = "element {} of tensors does not require grad and does not have a grad_fn"
 NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
 UNUSED = (
@@ -36,7 +29,6 @@ _by_creation = attrgetter("seq")
 _SEED = {dtype: dtype.type(1) for dtype in (f4, f8)}
 _ONE = {dtype: Value(np.ones((), dtype)) for dtype in (f4, f8)}
 
-Cotangent = Any  # an array, or a Value when the backward pass itself is recorded
 Observer = Callable[[Node, Cotangent, Sequence[Cotangent]], None]
 
 
@@ -107,6 +99,14 @@ class Pass:
             heappush(self.heap, (-target.seq, target))
         row[index] = g if row[index] is None else row[index] + g
 
+    def resume(self, rest: tuple[Node, Cotangent] | None) -> None:
+        """Goes on where a short walk has come to a node that wants more."""
+        if rest is not None:
+            node, g = rest
+            self.pending[node] = g
+            heappush(self.heap, (-node.seq, node))
+            self.run()
+
     def run(self) -> None:
         heap, pending, ctx = self.heap, self.pending, state.ctx
         as_values, keep, observer, anomaly = self.as_values, self.retain, self.observer, ctx.anomaly
@@ -121,14 +121,14 @@ class Pass:
                 if node in self.stop:
                     continue
             if node.freed:
-                raise _located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
+                raise located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
             try:
                 if as_values or node.outputs is not None:
                     results = node.op.pullback(node, g, as_values)
                 else:
                     results = node.op.pull(node, g)
             except Exception as error:
-                _located(error, node)
+                located(error, node)
                 raise
             if observer is not None:
                 observer(node, g, results)
@@ -198,20 +198,13 @@ def _whole(g: Cotangent, shape: tuple[int, ...]) -> Cotangent:
     return OPS["expand"](g, shape) if type(g) is Value else np.broadcast_to(g, shape)
 
 
-def _located(error: Exception, node: Node) -> Exception:
-    """Remembers the forward expression that an error in backward belongs to."""
-    if not hasattr(error, "forward_node"):
-        error.forward_node = node  # type: ignore[attr-defined]
-    return error
-
-
 def _check_finite(node: Node, results: Sequence[Cotangent]) -> None:
     for r in results:
         a = r.array if isinstance(r, Value) else r
         if a is not None and not np.isfinite(a).all():
             error = GradError(f"Function '{node.grad_fn}' returned nan or infinite values in its 0th output.")
             error.kind = "value"
-            raise _located(error, node)
+            raise located(error, node)
 
 
 def reachable(roots: Sequence[Value]) -> list[Node]:
@@ -244,118 +237,52 @@ def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
     return needed
 
 
+def _usual_seed(root: Value, node: Node | None) -> Any:
+    """The cotangent of a root with which the usual pass starts; None where the pass is not the usual one."""
+    ctx = state.ctx
+    if node is None or root.array.ndim or (node.rare is not None and node.rare.outputs is not None):
+        return None
+    if ctx.tracer is not None or ctx.anomaly or ctx.savepoint is not None or ctx.journal is not None:
+        return None
+    return _SEED.get(node.dtype)
+
+
 def _scalar_pass(root: Value) -> bool:
     """The usual pass, from one number to the leaves on bare arrays; False where it is not the usual one.
 
     A node that wants more than that (hooks, several outputs) hands what is left to a `Pass`.
     """
-    ctx = state.ctx
     node = root._node if root.base is None else root.node
-    if node is None or root.array.ndim or (node.rare is not None and node.rare.outputs is not None):
-        return False
-    if ctx.tracer is not None or ctx.anomaly or ctx.savepoint is not None or ctx.journal is not None:
-        return False
-    seed = _SEED.get(node.dtype)
+    seed = _usual_seed(root, node)
     if seed is None:
         return False
+    assert node is not None
+    ctx = state.ctx
     heap: list[tuple[int, Node]] = []
     pending: dict[Node, Any] = {}
     leaves: dict[Value, Any] = {}
     p = None
     before, ctx.grad_enabled = ctx.grad_enabled, False
     try:
-        rest = _walk(node, seed, heap, pending, leaves)
+        rest = walk(node, seed, heap, pending, leaves)
         hooked = False
         for leaf in leaves:
             hooked |= leaf.hooks is not None
         if rest is not None or hooked:
             p = Pass(as_values=False, retain=False, needed=None, observer=None)
             p.heap, p.pending, p.leaves = heap, pending, leaves
-            if rest is not None:
-                pending[rest[0]] = rest[1]
-                heappush(heap, (-rest[0].seq, rest[0]))
-                p.run()
+            p.resume(rest)
             p.leaf_hooks()
     finally:
         ctx.grad_enabled = before
     for leaf, g in leaves.items():
         if leaf._grad is None:
-            leaf._grad = Value(_owned(g, leaf))
+            leaf._grad = Value(owned(g, leaf))
         else:
-            _accumulate(leaf, g, False)
+            accumulate(leaf, g, False)
     for value, g in p.retained if p is not None else ():
-        _accumulate(value, g, False)
+        accumulate(value, g, False)
     return True
-
-
-def _walk(
-    node: Node, g: Any, heap: list[tuple[int, Node]], pending: dict[Node, Any], leaves: dict[Value, Any]
-) -> tuple[Node, Any] | None:
-    """Goes down from a node with its cotangent; ends with None, or before a node that wants more than the
-    usual."""
-    ctx = state.ctx
-    following: Any
-    g_next: Any = None
-    try:
-        while True:
-            rare = node.rare
-            if ctx.cancel or (
-                rare is not None
-                and (rare.hooks is not None or rare.retained is not None or rare.outputs is not None)
-            ):
-                return node, g
-            if node.args is None:
-                raise GradError(SECOND_TIME, hint="backward … retain keeps the graph")
-            op = node.op
-            results = op.pull(node, g)
-            edges = node.many
-            if edges is None:
-                edges = (node.left,) if node.right is None else (node.left, node.right)
-            following = None
-            for k, target in enumerate(edges):
-                r = results[k]
-                if r is None or target is None:
-                    continue
-                if type(target) is Value:
-                    sofar = leaves.get(target)
-                    if sofar is None:
-                        # what a rule passes on unchanged must not become two leaves' gradient
-                        leaves[target] = +r if r is g or r is node.y else r
-                    else:
-                        leaves[target] = sofar + r
-                elif target is following:
-                    g_next = g_next + r
-                elif target.rare is not None and target.rare.outputs is not None:
-                    row = pending.get(target)
-                    if row is None:
-                        row = pending[target] = [None] * len(target.rare.outputs)
-                        heappush(heap, (-target.seq, target))
-                    index = node.indices[k] if node.indices is not None else 0
-                    row[index] = r if row[index] is None else row[index] + r
-                elif not heap and following is None:
-                    following, g_next = target, r  # a chain needs no order
-                else:
-                    sofar = pending.get(target)
-                    if sofar is None:
-                        pending[target] = r
-                        heappush(heap, (-target.seq, target))
-                    else:
-                        pending[target] = sofar + r
-            if op.saves(node):
-                node.args = node.y = None
-            if following is not None:
-                if not heap:
-                    node, g = following, g_next
-                    continue
-                pending[following] = g_next
-                heappush(heap, (-following.seq, following))
-            if not heap:
-                return None
-            node = heappop(heap)[1]
-            g = pending.pop(node)
-    except Exception as error:
-        _located(error, node)
-        raise
 
 
 def _start(p: Pass, roots: Sequence[Value], seeds: Sequence[Value]) -> None:
@@ -407,7 +334,7 @@ def backward(
     if inputs is not None:
         grads = _gradients(roots, seeds, inputs, retain=retain, create_graph=create_graph, observer=observer)
         received = {v: g for v, g in zip(inputs, grads, strict=True) if g is not None}
-        _commit(received, create_graph)
+        commit(received, create_graph)
         return
     # while a plan is recorded the rules run on values too, so that their operations are seen
     p = Pass(as_values=create_graph or tracer is not None, retain=retain, needed=None, observer=observer)
@@ -419,109 +346,9 @@ def backward(
         p.leaf_hooks()
     finally:
         ctx.grad_enabled = before
-    _commit(p.leaves if only is None else {v: g for v, g in p.leaves.items() if v in only}, create_graph)
+    commit(p.leaves if only is None else {v: g for v, g in p.leaves.items() if v in only}, create_graph)
     for value, g in p.retained:
-        _accumulate(value, g, create_graph)
-
-
-def _commit(received: dict[Value, Cotangent], create_graph: bool) -> None:
-    for leaf, g in received.items():
-        _accumulate(leaf, g, create_graph)
-
-
-def _accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
-    before = leaf._grad
-    ctx = state.ctx
-    journal = ctx.journal
-    if journal is not None:
-        journal.append(_undo_grad(leaf, before))
-    if isinstance(g, Value):
-        if before is None and create_graph:
-            leaf._grad = _kept(g)
-        elif before is None:
-            with enable_grad(False):
-                g = _like(g, leaf)
-            leaf._grad = Value(_owned(g.array, leaf).copy())
-        else:
-            with enable_grad(create_graph):
-                total = before + g
-                if not create_graph:
-                    total = _like(total, before)
-            if create_graph or journal is not None or not _adds_in_place(leaf, before):
-                leaf._grad = total
-            else:
-                _overwrite(before, total.array)
-        if ctx.tracer is not None:
-            ctx.tracer.accumulate(leaf, before, g if before is None else total)
-        return
-    if before is None:
-        leaf._grad = Value(_owned(g, leaf))
-    elif journal is not None or not _adds_in_place(leaf, before):
-        leaf._grad = Value(np.asarray(np.add(before.array, g)))
-    else:
-        if ctx.savepoint is not None:
-            ctx.savepoint.keep(before.array)
-        np.add(before.array, g, before.array)
-        shared_counter(before)[0] += 1
-
-
-def _like(g: Value, v: Value) -> Value:
-    """A gradient in the dtype of what it belongs to, by an operation that a plan sees."""
-    dtype = v.array.dtype
-    if g.array.dtype == dtype:
-        return g
-    cast: Value = OPS["to"](g, BY_NP[dtype])
-    return cast
-
-
-def _adds_in_place(leaf: Value, before: Value) -> bool:
-    return not before.requires_grad and before.array.dtype == leaf.array.dtype
-
-
-def _overwrite(before: Value, total: Array) -> None:
-    savepoint = state.ctx.savepoint
-    if savepoint is not None:
-        savepoint.keep(before.array)
-    np.copyto(before.array, total, "same_kind")
-    shared_counter(before)[0] += 1
-
-
-def _kept(g: Value) -> Value:
-    """A first gradient that stays on the graph: a copy, whose node PyTorch calls `CopyBackwards`."""
-    if not g.requires_grad:
-        return Value(g.array.copy())
-    with enable_grad():
-        copy: Value = OPS["clone"](g)
-    if copy.node is not None:
-        copy.node.name = "CopyBackwards"
-    return copy
-
-
-def _undo_grad(leaf: Value, before: Value | None) -> Callable[[], None]:
-    def undo() -> None:
-        leaf._grad = before
-
-    return undo
-
-
-def _owned(g: Array, leaf: Value) -> Array:
-    """An array of the leaf's shape and dtype that nothing else shares."""
-    a = leaf.array
-    if (
-        type(g) is np.ndarray
-        and g.shape == a.shape
-        and g.dtype is a.dtype
-        and g.base is None
-        and g.flags.c_contiguous
-    ):
-        return g
-    if g.shape != a.shape and g.ndim:
-        raise InternalError(f"a gradient of shape {list(g.shape)} for a leaf of shape {list(a.shape)}")
-    if g.shape == a.shape and type(g) is not np.ndarray:
-        return np.array(g, a.dtype)
-    fresh = np.empty(a.shape, a.dtype)
-    fresh[...] = g
-    return fresh
+        accumulate(value, g, create_graph)
 
 
 def _gradients(

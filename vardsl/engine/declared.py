@@ -52,6 +52,7 @@ class Declared:
         self.on_scalars: Any = None
         # whether nodes have at most a left and a right edge, and each input a rule of its own
         self.short: bool | None = None
+        self.unmoved: tuple[None, ...] = ()  # for the inputs after the first, where they have no cotangent
         # what nodes keep, by which inputs want a gradient
         self.saved_for: dict[tuple[bool, ...], frozenset[int]] = {}
         # whether both inputs have the same cotangent where they are the same, as in a product
@@ -92,9 +93,10 @@ class Declared:
         self.saved_for = {}
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
         plain = shared is None and not self.signature.has_lists and self.family != "fused"
-        self.short = None
-        if plain and 1 <= len(self.inputs) <= 2 and all(_is_short(r) for _, r in self.inputs):
-            self.short = True
+        own = plain and all(_is_short(r) for _, r in self.inputs)
+        few = len(self.inputs) <= 2 or all(r is None for _, r in self.inputs[1:])
+        self.short = True if self.inputs and own and few else None
+        self.unmoved = (None,) * (len(self.inputs) - 1)
         if len(self.inputs) == 2:
             first, second = [
                 {j for kind, j in r.arguments if kind == "arg"} if isinstance(r, Rule) else set()

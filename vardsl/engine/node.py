@@ -72,7 +72,8 @@ class Node:
 
     op        the operation, which has `pullback(node, cotangent, as_values)`
     edges     for each differentiable input: the node that made it, the leaf itself, or None. Most operations
-              have one or two such inputs: those stand in `left` and `right`; all others are in `many`
+              have one or two such inputs: those stand in `left` and `right`; all others are in `many`.
+              Where only the first of several can have a cotangent it stands in `left`
     indices   which output of that node, or None where all are the first
     args      the bound arguments that the rules name: Values, numbers, static parameters; None once freed
     versions  versions of the Values among `args` when they were saved, or None where all were 0
@@ -129,7 +130,10 @@ class Node:
     def edges(self) -> tuple[Any, ...]:
         if self.many is not None:
             return self.many
-        return (self.left,) if len(self.op.arrays) == 1 else (self.left, self.right)
+        n = len(self.op.arrays)
+        if n == 2:
+            return (self.left, self.right)
+        return (self.left,) if n == 1 else (self.left, *[None] * (n - 1))
 
     @property
     def freed(self) -> bool:

@@ -40,6 +40,8 @@ _folded = lru_cache(1024)(folded_axes)
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """`g` summed over the dimensions in which `shape` is smaller; `shape` broadcasts to that of `g`."""
+    if g.ndim == 2 and g.shape[1:] == shape:
+        return add_up(g, (0,), g.dtype, False)
     axes = _folded(g.shape, shape)
     if not axes:
         return g.reshape(shape)
@@ -79,8 +81,7 @@ class Pullback(Recording):
         if node.rare is not None:
             check_versions(node)
         if node.right is None:
-            first = self._pulled(0, node, g)
-            return (first,) if len(self.inputs) == 1 else (first, None)
+            return (self._pulled(0, node, g), *self.unmoved)
         if node.left is None:
             return (None, self._pulled(1, node, g))
         first = self._pulled(0, node, g)
@@ -94,9 +95,18 @@ class Pullback(Recording):
         if not self.factor:
             if rule is None:
                 return None
-            if self.saved and rule.with_g < 0:
+            if g.shape != node.shape:
+                g = _spread(g, node.shape)
+            kept = rule.with_g
+            if kept >= 0 and type(rule) is Rule:
+                a = node.args[kept]
+                if type(a) is Value:
+                    if a.vc is not None and a.vc[0]:
+                        check_versions(node)
+                    return rule.fn(g, a.array)
+            if self.saved:
                 check_versions(node)
-            return rule(node, g if g.shape == node.shape else _spread(g, node.shape), False)
+            return rule(node, g, False)
         likes = node.likes
         like = None if likes is None else likes[i]
         if likes is not None and g.shape != node.shape:

@@ -84,7 +84,7 @@ class Rule:
                 given.append(g)
             elif kind == "arg":
                 a = node.args[i]
-                given.append(a.array if type(a) is Value else _fetch(kind, i, node, g, False))
+                given.append(a.array if type(a) is Value else _bare(a) if type(a) is list else a)
             elif kind == "like":
                 given.append(node.likes[i])
             elif kind == "y":
@@ -112,11 +112,7 @@ def _fetch(kind: str, i: int, node: Node, g: Any, as_values: bool) -> Any:
         a = node.args[i]
         if as_values:
             return a
-        if type(a) is Value:
-            return a.array
-        if type(a) is list:
-            return [x.array if type(x) is Value else x for x in a]
-        return a
+        return a.array if type(a) is Value else _bare(a) if type(a) is list else a
     if kind == "y":
         return _output(node) if as_values else node.y
     if kind == "like":
@@ -124,6 +120,10 @@ def _fetch(kind: str, i: int, node: Node, g: Any, as_values: bool) -> Any:
     if kind == "y_like":
         return Like(node.shape, node.dtype) if node.outputs is None else node.outputs
     return tuple(e is not None for e in node.edges)
+
+
+def _bare(values: list[Any]) -> list[Any]:
+    return [x.array if type(x) is Value else x for x in values]
 
 
 def _output(node: Node) -> Any:

@@ -91,7 +91,7 @@ def add_up(x: Any, axes: Axes, dtype: Any, keepdims: bool) -> Any:
         return y.reshape(_kept(x.shape, axes)) if keepdims else y
     if x.ndim > 1 and not x.flags.c_contiguous:
         x = np.ascontiguousarray(x)  # NumPy would add up in the order of the memory
-    if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f" and x.flags.c_contiguous:
+    if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f":
         y = np.dot(ones(x.shape[0], dtype), x)
         return y.reshape(1, -1) if keepdims else y
     reduce: Any = np.add.reduce

@@ -158,6 +158,9 @@ def _nll_op(name, input, reduction):
 
 
 def _check_nll(input, target, weight):
+    x, t = array(input), array(target)
+    if x.ndim == 2 and t.shape == x.shape[:1] and t.dtype in CLASSES and weight is None:
+        return
     n = input.ndim
     if n == 0 or target.ndim > n:
         raise ShapeError("input tensor should be 1D or 2D")
@@ -251,8 +254,9 @@ def cross_entropy(
     reduction = reduction_of(size_average, reduce, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ScriptValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    dim = 0 if input.ndim == 1 else 1
-    if target.shape == input.shape:
+    shape = array(input).shape
+    dim = 0 if len(shape) == 1 else 1
+    if array(target).shape == shape:
         return _soft_targets(input, target, weight, reduction, label_smoothing, dim)
     _check_nll(input, target, weight)
     if label_smoothing > 0:

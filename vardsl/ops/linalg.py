@@ -12,6 +12,7 @@ from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.op import Op
 from vardsl.engine.signature import type_name
 from vardsl.engine.tall import in_tiles, product_in_tiles, product_into
+from vardsl.engine.tiles import LARGE
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ShapeError
 from vardsl.ops.define import Int, Tensor, array, composite, general, op, view
@@ -307,7 +308,9 @@ def mm(input: Tensor, mat2: Tensor):
         and input.dtype.kind == "f"
         and input.shape[1] == mat2.shape[0]
     ):
-        return product_in_tiles(input, mat2) if in_tiles(input, mat2) else np.dot(input, mat2)
+        if input.size >= LARGE and in_tiles(input, mat2):
+            return product_in_tiles(input, mat2)
+        return np.dot(input, mat2)
     for a, which in ((input, "self"), (mat2, "mat2")):
         if a.ndim != 2:
             raise ShapeError(f"{which} must be a matrix", operands=operands(input, mat2))
