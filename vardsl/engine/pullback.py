@@ -90,7 +90,7 @@ class Pullback(Recording):
         return (first, self._pulled(1, node, g))
 
     def _pulled(self, k: int, node: Node, g: Any) -> Any:
-        """The cotangent of one input, on arrays."""
+        """The cotangent of one input, on arrays; `pull` has looked at the versions of nodes with a `rare`."""
         i, rule = self.inputs[k]
         if not self.factor:
             if rule is None:
@@ -101,10 +101,10 @@ class Pullback(Recording):
             if kept >= 0 and type(rule) is Rule:
                 a = node.args[kept]
                 if type(a) is Value:
-                    if a.vc is not None and a.vc[0]:
+                    if a.vc is not None and a.vc[0] and node.rare is None:
                         check_versions(node)
                     return rule.fn(g, a.array)
-            if self.saved:
+            if self.saved and node.rare is None:
                 check_versions(node)
             return rule(node, g, False)
         likes = node.likes
@@ -117,7 +117,7 @@ class Pullback(Recording):
             if only >= 0:
                 factor = node.args[only]
                 if type(factor) is Value:
-                    if factor.vc is not None and factor.vc[0]:
+                    if factor.vc is not None and factor.vc[0] and node.rare is None:
                         check_versions(node)
                     factor = factor.array
                 if not rule.itself:
@@ -125,7 +125,7 @@ class Pullback(Recording):
             elif only == -1:
                 factor = rule.fn(node.y)
             else:
-                if self.saved:
+                if self.saved and node.rare is None:
                     check_versions(node)
                 factor = rule(node, g, False)
         elif rule is None:

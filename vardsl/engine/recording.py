@@ -137,7 +137,8 @@ class Recording(Declared):
         va = 0 if kept_a is None or type(a) is not Value or a.vc is None else a.vc[0]
         vb = 0 if kept_b is None or type(b) is not Value or b.vc is None else b.vc[0]
         if va or vb:
-            node.versions = tuple(v for v, x in ((va, kept_a), (vb, kept_b)) if type(x) is Value)
+            both = type(kept_a) is Value and type(kept_b) is Value
+            node.versions = (va, vb) if both else (va,) if type(kept_a) is Value else (vb,)
 
 
 def _note_versions(node: Node) -> None:

@@ -142,18 +142,19 @@ def _on_graph(array: Any, node: Node, index: int) -> Value:
 
 def check_versions(node: Node) -> None:
     """Raises GradError where a value that the node saved has been changed in place since."""
-    if node.rare is None:
+    rare = node.rare
+    if rare is None:
         for a in node.args or ():
             if (type(a) is Value and a.vc is not None and a.vc[0]) or type(a) is list:
                 break
         else:
             return
-    versions, k = node.versions, 0
+    versions, k = None if rare is None else rare.versions, 0
     for a in node.args or ():
         if type(a) is Value:
             then = versions[k] if versions is not None else 0
             k += 1
-            if a.version != then:
+            if (0 if a.vc is None else a.vc[0]) != then:
                 raise _modified(a.array, a.version, then, a.node)
         elif type(a) is list:
             for x in a:
@@ -162,9 +163,9 @@ def check_versions(node: Node) -> None:
                     k += 1
                     if x.version != then:
                         raise _modified(x.array, x.version, then, x.node)
-    if node.vc is not None and node.y is not None and node.vc[0] != node.y_version:
+    if rare is not None and rare.vc is not None and node.y is not None and rare.vc[0] != rare.y_version:
         y = node.y if node.outputs is None else node.y[0]
-        raise _modified(y, node.vc[0], node.y_version, node)
+        raise _modified(y, rare.vc[0], rare.y_version, node)
 
 
 def _modified(array: Any, now: int, then: int, maker: Node | None) -> GradError:
