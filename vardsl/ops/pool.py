@@ -152,25 +152,27 @@ def _max_pool(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation
     low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     padded = _padded(x, _reach(out, kernel, stride, dilation), padding, low)
     best = np.full((x.shape[0], *out), low, x.dtype)
-    jump = np.full(best.shape, -1, np.int64)  # from a window's first place to its largest; -1: none so far
     nans = x.dtype.kind == "f" and bool(np.isnan(np.add.reduce(x, axis=None)))
     steps = [prod(size[i + 1 :]) for i in range(dims)]
-    for offset in np.ndindex(*kernel):
-        candidate = padded[(slice(None), *_places(offset, out, stride, dilation))]
+    jumps = [-1]  # from a window's first place to each of its places; -1: none so far
+    chosen = np.zeros(best.shape, np.uint8 if prod(kernel) < 255 else np.intp)
+    for k, offset in enumerate(np.ndindex(*kernel), 1):
+        candidate = np.ascontiguousarray(padded[(slice(None), *_places(offset, out, stride, dilation))])
         better = candidate > best
         if nans:
             better |= np.isnan(candidate)
             np.copyto(best, candidate, where=better)
         else:
             np.maximum(best, candidate, out=best)
-        np.copyto(jump, sum(k * d * f for k, d, f in zip(offset, dilation, steps, strict=True)), where=better)
+        np.maximum(chosen, better * chosen.dtype.type(k), out=chosen)
+        jumps.append(sum(o * d * f for o, d, f in zip(offset, dilation, steps, strict=True)))
     first = flat_places([np.arange(o) * s - p for o, s, p in zip(out, stride, padding, strict=True)], size)
-    where = first + jump
-    if (jump < 0).any():
+    where = first + np.array(jumps).take(chosen)
+    if not chosen.all():
         inside = [
             _first_inside(o, s, p, d) for o, s, p, d in zip(out, stride, padding, dilation, strict=True)
         ]
-        where = np.where(jump < 0, flat_places(inside, size), where)
+        where = np.where(chosen == 0, flat_places(inside, size), where)
     shape = (*input.shape[: input.ndim - dims], *out)
     return best.reshape(shape), where.reshape(shape)
 
