@@ -25,6 +25,8 @@ def wrap_dims(dim: tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     """Dimensions counted from the front; none or an empty tuple are all of them."""
     if not dim:
         return tuple(range(ndim))
+    if len(dim) == 1 and 0 <= dim[0] < ndim:
+        return (dim[0],)
     axes = tuple([wrap_dim(d, ndim) for d in dim])
     if len(axes) > 1:
         refuse_repeated(axes)

@@ -283,10 +283,19 @@ def _mv(a: Array, v: Array) -> Array:
 # ---- two matrices ------------------------------------------------------------------------------------------
 
 
+def _turned(x):
+    """A matrix's transpose; on arrays, as in most backward passes, without the questions of a call."""
+    return x.swapaxes(-1, -2) if type(x) is np.ndarray else op._swapped(x)
+
+
+def _times(a, b):
+    return mm.kernel(a, b) if type(a) is np.ndarray and type(b) is np.ndarray else op.mm(a, b)
+
+
 @general(
     vjp={
-        "input": lambda g, mat2: op.mm(g, op._swapped(mat2)),
-        "mat2": lambda g, input: op.mm(op._swapped(input), g),
+        "input": lambda g, mat2: _times(g, _turned(mat2)),
+        "mat2": lambda g, input: _times(_turned(input), g),
     },
     stream="product",
     into=lambda out, scratch, input, mat2: product_into(out, input, mat2),
