@@ -334,6 +334,7 @@ class Writer:
         t, leaf = self.rng.choice(self.tensors), self.rng.choice([t for t in self.tensors if t.leaf])
         plain = [t for t in self.tensors if not t.leaf] or [leaf]
         p = self.rng.choice(plain)
+        number = self.rng.choice(self.numbers) if self.numbers else "0.5"
         choices = [
             f"kept = (kept, {loss})", f"kept = (kept, {t.name})", f"kept = (kept, {leaf.name}.grad)",
             f"let total = {loss}.item()", f"print {loss}", f"print {leaf.name}.grad if i > 4 else 0",
@@ -341,6 +342,10 @@ class Writer:
             f"{p.name} = {p.name} * 0.5", f"let g = {leaf.name}.grad * 2", f"kept = ({t.name}.detach(), {t.name}.data)",
             f"let h = tanh({t.name}) + {leaf.name}.sum()", f"update {t.name} *= 0.9", f"let r = rand([2]) + {loss}.detach()",
             f"let gg = grad(fn(q) = sum(q ** 2))({t.name}.detach().double())", f"assert {loss}.ndim == 0",
+            f"{p.name} = {p.name} - 0.01 * grad(fn(q) = sum({number} * q ** 2 * mean({t.name}).detach()))({p.name})",
+            f"let s, gg = value_and_grad(fn(q) = mean(q * {loss}.detach()) + {number})({t.name}.detach())",
+            f"let H = hessian(fn(q) = sum(sin(q) * q) * {number}, {t.name}.detach().flatten()[:6])",
+            f"let square = fn(q, a={number}) = sum(grad(fn(y) = sum(y ** 3))(q) * a); {p.name} = {p.name} * square({p.name})",
             f"minimize mean(({leaf.name} - 1) ** 2) over {leaf.name} using adam(lr=0.01) steps 5",
         ]  # fmt: skip
         return self.rng.choice(choices)

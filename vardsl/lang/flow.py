@@ -222,7 +222,7 @@ class Flow:
                 return frozenset([name])
         elif self._computes(f, e.args):
             return self._any(*[a.value for a in e.args])
-        elif isinstance(f, ast.Index):
+        elif isinstance(f, (ast.Index, ast.Call)):
             self._number(f)
         return self._all_lost(*[a.value for a in e.args])
 

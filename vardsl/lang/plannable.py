@@ -39,6 +39,7 @@ _SIMPLE = (
 )  # fmt: skip
 _LOOSE = (
     *_SIMPLE, ast.Compare, ast.BoolOp, ast.Not, ast.Conditional, ast.Pipe, ast.ListLit, ast.NumberRow,
+    ast.Lambda,
 )  # fmt: skip
 _PARTS: dict[type, Callable[[Any], list[ast.Node]]] = {
     ast.Paren: lambda e: [e.inner],
@@ -56,6 +57,7 @@ _PARTS: dict[type, Callable[[Any], list[ast.Node]]] = {
     ast.Conditional: lambda e: [e.condition, e.value, e.otherwise],
     ast.Pipe: lambda e: [e.value, e.call],
     ast.ListLit: lambda e: list(e.items),
+    ast.Lambda: lambda e: [*[p.default for p in e.params if p.default is not None], e.body],
 }
 
 
@@ -229,7 +231,7 @@ def _may_call(call: ast.Call, is_builtin: IsBuiltin) -> bool:
         return f.name not in _LOOKS and f.name not in RANDOM and not f.name.endswith("_")
     if isinstance(f, ast.Name) and is_builtin(f):
         return f.id in _NUMBERS or f.id in _DRAWS or _operation(call, is_builtin)
-    return isinstance(f, (ast.Name, ast.Index))
+    return isinstance(f, (ast.Name, ast.Index, ast.Call))
 
 
 def works_on_tensors(s: ast.Node, is_builtin: IsBuiltin) -> bool:

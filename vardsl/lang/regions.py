@@ -228,15 +228,21 @@ class _Names:
         elif key in self.reads:
             self.changed.setdefault(key, n)
 
-    def _expression(self, e: ast.Node) -> None:
+    def _expression(self, e: ast.Node, given: frozenset[str] = frozenset()) -> None:
+        """The names in an expression but those `given`, which are parameters of functions around it."""
         stack: list[ast.Node] = [e]
         while stack:
             node = stack.pop()
             if isinstance(node, ast.Name):
-                if self.is_builtin(node):
+                if node.id in given or self.is_builtin(node):
                     continue
                 key = self.key(node)
                 if key not in self.sure:
                     self.reads.setdefault(key, node)
+            elif isinstance(node, ast.Lambda):
+                for p in node.params:
+                    if p.default is not None:
+                        self._expression(p.default, given)
+                self._expression(node.body, given | {p.name for p in node.params})
             else:
                 stack.extend(reversed(parts(node)))

@@ -285,7 +285,7 @@ class Plan:
         old = self.reads[k]
         if leaf._node is not None or leaf.hooks or any(v is leaf for v in self.reads) or old in self.grads_in:
             return False
-        self.reads[k], self.arrays[k] = leaf, leaf.array
+        self.reads[k], self.arrays[k] = leaf, leaf.memory()
         self.cleared = [leaf if v is old else v for v in self.cleared]
         self.needs_none = [leaf if v is old else v for v in self.needs_none]
         self.first_clear = {leaf if v is old else v for v in self.first_clear}

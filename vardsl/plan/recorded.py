@@ -141,7 +141,7 @@ class Recorded:
         if isinstance(r, tuple):
             return _Several(type(r), [self._part(x, tracer, given, every) for x in r])
         if type(r) is not Value:
-            raise Unplannable(f"a {type(r).__name__} is made")
+            raise Unplannable("a function is made" if callable(r) else f"a {type(r).__name__} is made")
         shown = any(v is r for v in given[: self.reach.shown])
         if r.base is not None and not shown:
             for k, v in enumerate(given):

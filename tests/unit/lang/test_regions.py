@@ -43,10 +43,16 @@ def test_what_a_run_reads_and_binds() -> None:
     assert run.inner is None
 
 
+def test_functions_in_a_run_read_what_is_not_their_own() -> None:
+    run = whole("h = tanh(x @ w); f = fn(y, a=k) = sum(y*h*a + z); h = grad(fn(z) = f(z)*s)(x)")
+    assert ids(run.reads) == ["x", "w", "k", "z", "s"]
+    assert followed(run) & {"x", "k"} == set()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
-        "print h", "if e.item() > 0 { print e }", "return e", "f = fn(y) = y*h", "assert h", "g = f'{h}'", "del h",
+        "print h", "if e.item() > 0 { print e }", "return e", "f = checkpoint(fn(y) = y*h, x)", "assert h", "g = f'{h}'", "del h",
         "x[0] = 1", "let q = var [1.] grad", "minimize sum(w) over w", "zero_grad", "backward e retain", "break",
     ],
 )  # fmt: skip

@@ -316,3 +316,18 @@ def test_a_planned_loop_can_be_taken_back() -> None:
 def test_numbers_of_other_kinds_or_signs_are_other_numbers() -> None:
     source = "for z in (0.0, 0.0, 0.0, 0.0, 0.0, -0.0, 0.0, 0, true, 0.0) { y = 1/(X*z); m = max(y); q = y.sum() }\nprint m"
     both(source)
+
+
+def test_a_number_that_no_plan_made_can_be_changed_in_place_by_one() -> None:
+    source = """
+let x = tensor(0.5); let w = var tensor(0.7) grad
+for i in range(9) {
+    let y = tanh(abs(x.mean()))
+    loss = (huber_loss(y, x) - (y + x)).sum() + sum(w*w) + y.mean()
+    backward loss retain
+    y += 1
+    x = x*sum(3*x**2*0.5)
+}
+"""
+    planned, plain = (run(source, plan=plan)[2] for plan in (True, False))
+    assert planned == plain
