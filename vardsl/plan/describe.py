@@ -46,6 +46,7 @@ ADVICE = {
     "() binds variables around it": "let the function return what it changes",
     "is read, which cannot be followed": "read tensors, numbers, tuples of these and functions of the script",
     "it takes more than": "do less in one turn: a plan of so many steps takes too long to make",
+    "a function is made": "make it before the loop, or only call it in the turn that makes it",
     "is made": "bind tensors, numbers and tuples of these",
     "a view that copies": "reshape before the loop",
     "a view is read whose numbers": "clone() it before the loop",

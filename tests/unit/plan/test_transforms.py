@@ -154,3 +154,8 @@ x = go(x, 9)
         found.append(s["x"].numpy().tobytes())
         assert not plan or most_turns(s) >= 20
     assert found[0] == found[1]
+
+
+def test_a_function_that_is_kept_comes_with_what_to_change() -> None:
+    _, _, s = variables(True, LEFT["a function is kept"])
+    assert any("a function is made\n    make it before the loop" in r.describe() for r in s.regions.values())
