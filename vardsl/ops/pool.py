@@ -155,7 +155,7 @@ def _max_pool(input: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation
     nans = x.dtype.kind == "f" and bool(np.isnan(np.add.reduce(x, axis=None)))
     steps = [prod(size[i + 1 :]) for i in range(dims)]
     jumps = [-1]  # from a window's first place to each of its places; -1: none so far
-    chosen = np.zeros(best.shape, np.uint8 if prod(kernel) < 255 else np.intp)
+    chosen: Array = np.zeros(best.shape, np.uint8 if prod(kernel) < 255 else np.intp)
     for k, offset in enumerate(np.ndindex(*kernel), 1):
         candidate = np.ascontiguousarray(padded[(slice(None), *_places(offset, out, stride, dilation))])
         better = candidate > best
