@@ -109,8 +109,7 @@ class Pass:
 
     def run(self) -> None:
         heap, pending, ctx = self.heap, self.pending, state.ctx
-        as_values, keep, observer, anomaly = self.as_values, self.retain, self.observer, ctx.anomaly
-        needed, leaves = self.needed, self.leaves
+        keep, observer, anomaly = self.retain, self.observer, ctx.anomaly
         while heap:
             if ctx.cancel:
                 raise Interrupted("interrupted")
@@ -123,8 +122,8 @@ class Pass:
             if node.freed:
                 raise located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
             try:
-                if as_values or node.outputs is not None:
-                    results = node.op.pullback(node, g, as_values)
+                if self.as_values or node.outputs is not None:
+                    results = node.op.pullback(node, g, self.as_values)
                 else:
                     results = node.op.pull(node, g)
             except Exception as error:
@@ -134,33 +133,39 @@ class Pass:
                 observer(node, g, results)
             if anomaly:
                 _check_finite(node, results)
+            y = node.y
             if not keep and node.args is not None and node.op.saves(node):
                 if ctx.savepoint is not None:
                     ctx.savepoint.keep_node(node)
                 node.args = node.y = None
-            indices = node.indices
-            for k, target in enumerate(node.edges):
-                r = results[k]
-                if r is None or target is None:
+            self._deliver(node, g, y, results)
+
+    def _deliver(self, node: Node, g: Cotangent, y: Any, results: Sequence[Cotangent]) -> None:
+        """Adds the cotangents of a node's inputs to what those have received so far."""
+        pending, needed, leaves = self.pending, self.needed, self.leaves
+        indices = node.indices
+        for k, target in enumerate(node.edges):
+            r = results[k]
+            if r is None or target is None:
+                continue
+            if type(target) is Node and target.outputs is None:
+                if needed is not None and target not in needed:
                     continue
-                if type(target) is Node and target.outputs is None:
-                    if needed is not None and target not in needed:
-                        continue
-                    before = pending.get(target)
-                    if before is None:
-                        pending[target] = r
-                        heappush(heap, (-target.seq, target))
-                    else:
-                        pending[target] = before + r
-                elif type(target) is Value:
-                    before = leaves.get(target)
-                    if before is None:
-                        # what a rule passes on unchanged must not become two leaves' gradient
-                        leaves[target] = +r if r is g or r is node.y else r
-                    else:
-                        leaves[target] = before + r
+                before = pending.get(target)
+                if before is None:
+                    pending[target] = r
+                    heappush(self.heap, (-target.seq, target))
                 else:
-                    self.send(target, indices[k] if indices is not None else 0, r)
+                    pending[target] = before + r
+            elif type(target) is Value:
+                before = leaves.get(target)
+                if before is None:
+                    # what a rule passes on unchanged must not become two leaves' gradient
+                    leaves[target] = +r if r is g or r is y else r
+                else:
+                    leaves[target] = before + r
+            else:
+                self.send(target, indices[k] if indices is not None else 0, r)
 
     def _hooks(self, node: Node, g: Any) -> Any:
         several = node.outputs is not None

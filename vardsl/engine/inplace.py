@@ -264,7 +264,9 @@ class InPlace:
         ctx = state.ctx
         if ctx.grad_enabled or ctx.journal is not None or ctx.tracer is not None:
             return False
-        a, b = v.memory(), other.array
+        a, b = v.array, other.array
+        if type(a) is not np.ndarray:
+            a = v.memory()
         if a.dtype is not b.dtype or a.dtype.kind != "f" or a.shape != b.shape or not a.flags.writeable:
             return False
         if ctx.savepoint is not None:
