@@ -81,7 +81,8 @@ class Pullback(Recording):
         if node.rare is not None:
             check_versions(node)
         if node.right is None:
-            return (self._pulled(0, node, g), *self.unmoved)
+            first = self._pulled(0, node, g)
+            return (first, *self.unmoved) if self.unmoved else (first,)
         if node.left is None:
             return (None, self._pulled(1, node, g))
         first = self._pulled(0, node, g)
