@@ -242,27 +242,20 @@ def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
     return needed
 
 
-def _usual_seed(root: Value, node: Node | None) -> Any:
-    """The cotangent of a root with which the usual pass starts; None where the pass is not the usual one."""
-    ctx = state.ctx
-    if node is None or root.array.ndim or (node.rare is not None and node.rare.outputs is not None):
-        return None
-    if ctx.tracer is not None or ctx.anomaly or ctx.savepoint is not None or ctx.journal is not None:
-        return None
-    return _SEED.get(node.dtype)
-
-
 def _scalar_pass(root: Value) -> bool:
     """The usual pass, from one number to the leaves on bare arrays; False where it is not the usual one.
 
     A node that wants more than that (hooks, several outputs) hands what is left to a `Pass`.
     """
+    ctx = state.ctx
     node = root._node if root.base is None else root.node
-    seed = _usual_seed(root, node)
+    if node is None or root.array.ndim or (node.rare is not None and node.rare.outputs is not None):
+        return False
+    if ctx.tracer is not None or ctx.anomaly or ctx.savepoint is not None or ctx.journal is not None:
+        return False
+    seed = _SEED.get(node.dtype)
     if seed is None:
         return False
-    assert node is not None
-    ctx = state.ctx
     heap: list[tuple[int, Node]] = []
     pending: dict[Node, Any] = {}
     leaves: dict[Value, Any] = {}
