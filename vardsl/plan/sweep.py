@@ -67,7 +67,9 @@ def _laid_out(blocks: int, rows: int, buffers: int, threads: int) -> str:
 
 def _halves(region: Blocked, folds: dict[Step, _Fold]) -> list[tuple[int, int]]:
     """The rows of each thread; a part of a sum is never shared."""
-    widest = max(inner_size(s.shape) for s in [*region.made, *(f.source for f in folds.values())])
+    # not what products read: a tile of theirs is one call, and between short calls threads wait in turn
+    worked = [*region.made, *(f.source for f in folds.values() if not f.product)]
+    widest = max((inner_size(s.shape) for s in worked), default=1)
     if region.rows * widest < THREADED or processors() < 2:
         return [(0, region.rows)]
     unit = max((f.rows_of_part for f in folds.values()), default=1)
