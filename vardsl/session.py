@@ -58,6 +58,8 @@ Undo = Any  # a `vardsl.lang.undo.Undo`, for prompts
 
 LIMITS = ("max_memory", "max_time", "max_steps", "max_output")
 MAX_IMPORTS = 100
+RECENT = 16  # texts whose code is kept for when they are run again
+LONG_TEXT = 20_000  # characters of a text that is not kept
 
 
 class MissingName(ScriptNameError, KeyError):
@@ -142,6 +144,7 @@ class Session:
         self.space = self._new_space(permissions.folder)
         self.last_error: Error | None = None
         self.regions: dict[str, Region] = {}
+        self._recent: dict[Any, Translation] = {}
         self._lock = threading.RLock()
         self._warned: set[tuple[str, object]] = set()
         self._running = 0
@@ -381,7 +384,7 @@ class Session:
     def _translated(
         self, source: Source, space: FileSpace, program: Program | None, *, complete: bool, shown: bool
     ) -> Translation:
-        """The code of a text, from the cache where it is there."""
+        """The code of a text: that of the last time where the names are the same, or from the cache."""
 
         def translate() -> Translation:
             found: Translation = _front().translate(
@@ -390,10 +393,24 @@ class Session:
             )  # fmt: skip
             return found
 
-        if self.cache is None or program is not None:
+        if program is not None:
             return translate()
-        facts = (sorted(space), sorted(space.captured), complete, shown, self.plan)
-        return self.cache.translation(source, facts, translate)
+        facts = (tuple(sorted(space)), tuple(sorted(space.captured)), complete, shown, self.plan)
+        key = (source.name, source.text, *facts)
+        found = self._recent.pop(key, None)
+        if found is None:
+            found = translate() if self.cache is None else self.cache.translation(source, facts, translate)
+            if not found.lasting or len(source.text) > LONG_TEXT:
+                return found
+            try:
+                found.pieces = list(found.pieces)
+            except Exception:
+                # a later piece cannot be made: that is said when the earlier ones have run
+                return translate()
+        self._recent[key] = found
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return found
 
     def _provide(self, piece: Piece) -> None:
         """Puts the builtins, methods and regions where the code about to run finds them."""

@@ -189,3 +189,36 @@ def test_imports_that_fail(folder: Path, source: str, kind: str, place: tuple[st
     assert error.place is not None
     assert (error.kind, error.place.source.name, error.line) == (kind, *place)
     assert says in error.message
+
+
+def test_a_text_that_is_run_again_is_translated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vardsl.lang import front
+
+    texts: list[str] = []
+    translate = front.translate
+    monkeypatch.setattr(front, "translate", lambda s, *a, **k: texts.append(s.text) or translate(s, *a, **k))
+    s = vardsl.Session()
+    s.run("x = 1.0; fn f(a) = a + x")
+    for _ in range(5):
+        s.run("x = f(x)")
+    assert s["x"] == 32.0
+    assert texts.count("x = f(x)") == 1
+    s.run("let tensor = f; let sin = 3")
+    s.run("x = f(x)")  # other names are known: it might mean something else
+    assert texts.count("x = f(x)") == 2
+    for k in range(40):
+        s.run(f"y = {k}")
+    s.run("x = f(x)")
+    assert texts.count("x = f(x)") == 3
+
+
+def test_a_text_whose_names_have_changed_their_meaning_is_translated_again() -> None:
+    s = vardsl.Session()
+    assert s.run_captured("print abs(-1)") == "1\n"
+    s.run("fn abs(x) = 7")
+    assert s.run_captured("print abs(-1)") == "7\n"
+    s.run("del abs")
+    assert s.run_captured("print abs(-1)") == "1\n"
+    for _ in range(2):
+        with pytest.raises(vardsl.Error, match="unknown name"):
+            s.run("print nothing")

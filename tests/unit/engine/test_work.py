@@ -24,7 +24,8 @@ def calls_per_turn(session: vardsl.Session, turn: str) -> float:
             counted += event in ("call", "c_call")
 
         loop = f"for i in range({turns}) {{ {turn} }}"
-        session.run(loop)
+        for _ in range(2):  # with all names bound it is translated for the last time
+            session.run(loop)
         sys.setprofile(count)
         try:
             session.run(loop)
