@@ -69,7 +69,7 @@ class Keyboard:
         """For `type`: goes on when the condition holds."""
 
         def wait() -> None:
-            end = time.monotonic() + 2
+            end = time.monotonic() + 10  # on a busy machine
             while not condition():
                 assert time.monotonic() < end, "it did not come about"
                 time.sleep(0.005)
