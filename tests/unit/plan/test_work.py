@@ -137,3 +137,20 @@ def test_memory_of_a_large_chain_is_data_and_gradient() -> None:
 if __name__ == "__main__":
     for name, script in SCRIPTS.items():
         print(name, work(script()))
+
+
+def test_a_step_of_a_network_with_one_hidden_layer() -> None:
+    s = vardsl.Session(seed=0)
+    s["y"] = np.arange(32) % 10
+    s.run("let X = randn(32, 64); let lr = 0.05")
+    s.run("let W1 = var (0.1*randn(64, 64)) grad")
+    s.run("let b1 = var zeros(64) grad; let W2 = var (0.1*randn(64, 10)) grad; let b2 = var zeros(10) grad")
+    s.run(
+        """for i in range(20) {
+            zero_grad W1, b1, W2, b2
+            loss = cross_entropy(tanh(X @ W1 + b1) @ W2 + b2, y)
+            backward loss
+            no_grad { W1 -= lr * W1.grad; b1 -= lr * b1.grad; W2 -= lr * W2.grad; b2 -= lr * b2.grad }
+        }"""
+    )
+    assert len(only_plan(s).layout.program) <= 34
