@@ -21,6 +21,7 @@ import numpy as np
 from tests.table import laws, recorded, replay
 from tests.table.recorded import Case
 from vardsl.engine import pullback
+from vardsl.engine.cotangents import Unbroadcast
 from vardsl.engine.op import Op
 from vardsl.engine.rule import NotImplementedRule, Rule
 from vardsl.engine.value import OPS, Value
@@ -69,40 +70,41 @@ def broken(op: Op, name: str, change: Change) -> Iterator[None]:
         fn, itself, only = rule.fn, rule.itself, int(name) if name.isdigit() else None
         rule.fn, rule.itself = (lambda *a: changed(fn(*a), change, only)), False
         mirrored, op.mirrored = op.mirrored, False
+        ways, op.ways = op.ways, None
         try:
             yield
         finally:
-            rule.fn, rule.itself, op.mirrored = fn, itself, mirrored
+            rule.fn, rule.itself, op.mirrored, op.ways = fn, itself, mirrored, ways
         return
-    inputs, short = op.inputs, op.short
+    inputs, ways = op.inputs, op.ways
     wrong = float(change(rule))
     op.inputs = [(i, wrong if op.signature.parameters[i].name == name else r) for i, r in inputs]
-    op.short = None
+    op.ways = None
     try:
         yield
     finally:
-        op.inputs, op.short = inputs, short
+        op.inputs, op.ways = inputs, ways
 
 
 @contextmanager
 def not_summed(op: Op, name: str, instead: Callable[[Any, Any], Any] = lambda g, like: g) -> Iterator[None]:
     """An operation that leaves a cotangent at the size to which the input was broadcast."""
     rule, real = op.rules[name], pullback.unbroadcast
-    if isinstance(rule, define._Unbroadcast):
-        whole = define._Unbroadcast.__call__
+    if isinstance(rule, Unbroadcast):
+        whole, ways = Unbroadcast.__call__, op.ways
 
         def call(self: Any, node: Any, g: Any, as_values: bool) -> Any:
             if self is not rule:
                 return whole(self, node, g, as_values)
             return instead(Rule.__call__(self, node, g, as_values), node.likes[self.parameter])
 
-        define._Unbroadcast.__call__ = call  # type: ignore[method-assign]
+        Unbroadcast.__call__, op.ways = call, None  # type: ignore[method-assign]
         try:
             yield
         finally:
-            define._Unbroadcast.__call__ = whole  # type: ignore[method-assign]
+            Unbroadcast.__call__, op.ways = whole, ways  # type: ignore[method-assign]
         return
-    one, short = op._one, op.short
+    one, ways = op._one, op.ways
     place = op.signature.index[name]
 
     def without(rule: Any, i: int, node: Any, g: Any, as_values: bool) -> Any:
@@ -112,12 +114,12 @@ def not_summed(op: Op, name: str, instead: Callable[[Any, Any], Any] = lambda g,
         finally:
             pullback.unbroadcast = real
 
-    op._one, op.short = without, None  # type: ignore[method-assign]
+    op._one, op.ways = without, None  # type: ignore[method-assign]
     try:
         yield
     finally:
         del op._one
-        op.short = short
+        op.ways = ways
 
 
 def rules_of(op: Op) -> list[str]:
@@ -141,6 +143,10 @@ def cases_by_operation() -> dict[str, list[Case]]:
         return pull(self, node, g)
 
     Op.pullback, Op.pull = watched, watched_on_arrays  # type: ignore[method-assign]
+    define.load_all()
+    ways = {op: op.ways for op in define.OPS.values() if isinstance(op, Op)}
+    for op in ways:
+        op.ways = None  # the usual way down goes by `pull`
     try:
         for name in recorded.names():
             cases = recorded.cases(name)
@@ -152,6 +158,8 @@ def cases_by_operation() -> dict[str, list[Case]]:
                         found[op].append(case)
     finally:
         Op.pullback, Op.pull = pullback_, pull  # type: ignore[method-assign]
+        for op, kept in ways.items():
+            op.ways = kept
     return found
 
 
@@ -209,7 +217,7 @@ def mutants(op: Op, cases: list[Case]) -> Iterator[Mutant]:
             with broken(op, name, change):
                 yield Mutant(op, name, what, fails(cases))
         rule = op.rules.get(name)
-        sums = op.factor or isinstance(rule, define._Unbroadcast)
+        sums = op.factor or isinstance(rule, Unbroadcast)
         if sums and any(results) and not name.isdigit() and is_broadcast(op, name, cases):
             with not_summed(op, name):
                 yield Mutant(op, name, "not summed", fails(cases))

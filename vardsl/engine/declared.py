@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from vardsl.engine.cotangents import Way, way
 from vardsl.engine.node import Node
 from vardsl.engine.rule import Rule
 from vardsl.engine.signature import REQUIRED, Signature
@@ -50,9 +51,10 @@ class Declared:
         self.by_number: dict[float, tuple[None, float]] = {}  # those of one that keeps a common number
         self.statics = [None]  # and of one with a single parameter that keeps nothing
         self.on_scalars: Any = None
-        # whether nodes have at most a left and a right edge, and each input a rule of its own
-        self.short: bool | None = None
-        self.unmoved: tuple[None, ...] = ()  # for the inputs after the first, where they have no cotangent
+        # the cotangents of the left and the right edge, of nodes that have no others
+        self.ways: tuple[Way, ...] | None = None
+        # whether nodes keep anything that a pass frees
+        self.holds = False
         # what nodes keep, by which inputs want a gradient
         self.saved_for: dict[tuple[bool, ...], frozenset[int]] = {}
         # whether both inputs have the same cotangent where they are the same, as in a product
@@ -61,9 +63,11 @@ class Declared:
         tail = [p.default for p in signature.parameters[1:]]
         plain = self.arrays[:1] == (0,) and signature.parameters[0].kind == "Tensor"
         self.tail: list[Any] | None = tail if plain and all(d is not REQUIRED for d in tail) else None
-        self.bare = (
-            family == "composite"
-        )  # a composite whose other parameters have their defaults is its body
+        # a composite is its body where its first parameters, so many, are tensors and no others are given
+        self.leading = 0
+        if family == "composite":
+            kinds = [p.tensor for p in signature.positional]
+            self.leading = kinds.index(False) if False in kinds else len(kinds)
         # on bare arrays (in a rule) the kernel is all that happens
         self.direct = (
             family in ("general", "view", "nondiff") and bool(self.arrays) and not signature.has_lists
@@ -92,11 +96,13 @@ class Declared:
         self.keeps_likes = any(r.likes for r in every)
         self.saved_for = {}
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
+        self.holds = bool(self.saved) or self.keeps_y or self.family == "fused"
         plain = shared is None and not self.signature.has_lists and self.family != "fused"
         own = plain and all(_is_short(r) for _, r in self.inputs)
         few = len(self.inputs) <= 2 or all(r is None for _, r in self.inputs[1:])
-        self.short = True if self.inputs and own and few else None
-        self.unmoved = (None,) * (len(self.inputs) - 1)
+        self.ways = None
+        if self.inputs and own and few:
+            self.ways = tuple([way(r, i, self.factor) for i, r in self.inputs[:2]])
         if len(self.inputs) == 2:
             first, second = [
                 {j for kind, j in r.arguments if kind == "arg"} if isinstance(r, Rule) else set()

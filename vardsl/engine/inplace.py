@@ -171,6 +171,7 @@ class Refused:
     sentence."""
 
     factor = False
+    ways = None
 
     def __init__(self, op: Any, sentence: str) -> None:
         self.name, self.grad_fn, self.facts, self.family = op.name, op.grad_fn, op.facts, op.family

@@ -36,7 +36,7 @@ def script_frame(f: FrameType) -> FrameType | None:
 class Rare:
     """What few nodes have; a node without any of it has no such object. Meanings are told at `Node`."""
 
-    __slots__ = ("hooks", "indices", "name", "outputs", "retained", "vc", "versions", "y_version")
+    __slots__ = ("hooks", "indices", "name", "outputs", "retained", "vc", "y_version")
 
     def __init__(self) -> None:
         self.hooks: list[Any] | None = None
@@ -45,7 +45,6 @@ class Rare:
         self.outputs: tuple[Like, ...] | None = None
         self.retained: Any = None
         self.vc: list[int] | None = None
-        self.versions: tuple[int, ...] | None = None
         self.y_version = 0
 
 
@@ -82,13 +81,14 @@ class Node:
     likes     shapes and dtypes of the inputs where a rule or an unbroadcast needs them
     shape, dtype   of the output (of the first of several); they stay when the arrays are freed
     where     code and instruction of the script's expression
-    rare      hooks, gradients to be kept, a name of its own, several outputs, versions that are not 0
+    rare      hooks, gradients to be kept, a name of its own, several outputs, changes of the output
 
     A long computation is mostly nodes, so that a node is kept as small as it can be.
     """
 
     __slots__ = (
-        "args", "code", "dtype", "lasti", "left", "likes", "many", "op", "rare", "right", "seq", "shape", "y",
+        "args", "code", "dtype", "lasti", "left", "likes", "many", "op", "rare", "right", "seq", "shape",
+        "versions", "y",
     )  # fmt: skip
     op: Any
     left: Any
@@ -103,6 +103,7 @@ class Node:
     code: CodeType | None
     lasti: int
     rare: Rare | None
+    versions: tuple[int, ...] | None
 
     def __init__(self, op: Any, edges: tuple[Any, ...], indices: tuple[int, ...] | None) -> None:
         self.op = op
@@ -113,7 +114,7 @@ class Node:
         self.seq = _sequence()
         self.code = None
         self.lasti = 0
-        self.rare = None
+        self.rare = self.versions = None
         if indices is not None:
             self.indices = indices
 
@@ -123,7 +124,6 @@ class Node:
     outputs = _rare("outputs")
     retained = _rare("retained")
     vc = _rare("vc")
-    versions = _rare("versions")
     y_version = _rare("y_version", 0)
 
     @property
@@ -188,7 +188,7 @@ def step(op: Any, left: Any, right: Any, args: Any, y: Any, likes: Any, made: Ar
     node.shape = made.shape
     node.dtype = made.dtype
     node.seq = _sequence()
-    node.rare = None
+    node.rare = node.versions = None
     f: FrameType | None = _getframe(depth)
     if "__vardsl__" not in f.f_globals:  # type: ignore[union-attr]
         f = script_frame(f)  # type: ignore[arg-type]

@@ -87,11 +87,17 @@ class Op(Pullback):
                     if type(self) is Op:
                         if self.light:
                             return self._unary([a, *self.tail])
-                        if self.bare:
+                        if self.leading:
                             return self.fn(a)
                     return self.run([a, *self.tail])
                 if type(a) is ndarray and (self.direct or (self.pointwise and a.dtype.kind == "f")):
                     return self.kernel(a, *self.tail)
+            if 1 < n <= self.leading and n >= self.signature.required and type(self) is Op:
+                for a in args:
+                    if type(a) is not Value:
+                        break
+                else:
+                    return self.fn(*args)
             if n == 2 and self.two and type(args[0]) is ndarray and type(args[1]) is ndarray:
                 return self.kernel(*args)
             if self.direct and n == len(self.signature.parameters):

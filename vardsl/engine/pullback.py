@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from vardsl.engine.casting import SCALARS
 from vardsl.engine.context import enable_grad
-from vardsl.engine.node import Like, Node
+from vardsl.engine.cotangents import spread, unbroadcast
+from vardsl.engine.node import Node
 from vardsl.engine.recording import Recording
 from vardsl.engine.rule import NotImplementedRule, Rule, check_versions
-from vardsl.engine.tiles import add_up, folded_axes
 from vardsl.engine.value import OPS, Value, fixed
 from vardsl.errors import GradError, InternalError
 
-multiply, ndarray = np.multiply, np.ndarray
 GRAD: list[Callable[..., Any]] = []
 """`backward.grad`, which a fused operation differentiates its body with; `ops/define.py` puts it here."""
-
-
-def unbroadcast(g: Any, like: Like) -> Any:
-    """Sums a cotangent down to the shape, and casts it to the dtype, of an input that was broadcast."""
-    if g.shape != like.shape:
-        if type(g) is Value:
-            g = OPS["sum_to_size"](g, like.shape)
-        else:
-            g = sum_to(g, like.shape)
-    dtype = g.array.dtype if type(g) is Value else g.dtype
-    if dtype is not like.dtype and dtype != like.dtype:
-        g = OPS["_cast"](g, like.dtype)
-    return g
-
-
-_folded = lru_cache(1024)(folded_axes)
-
-
-def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
-    """`g` summed over the dimensions in which `shape` is smaller; `shape` broadcasts to that of `g`."""
-    if g.ndim == 2 and g.shape[1:] == shape:
-        return add_up(g, (0,), g.dtype, False)
-    axes = _folded(g.shape, shape)
-    if not axes:
-        return g.reshape(shape)
-    whole = len(axes) == g.ndim - len(shape)
-    y = add_up(g, axes, g.dtype, not whole)
-    return y if y.shape == shape else y.reshape(shape)
 
 
 def constant(g: Any, shape: tuple[int, ...]) -> Any:
@@ -58,95 +27,33 @@ def constant(g: Any, shape: tuple[int, ...]) -> Any:
     return OPS["expand"](g, shape) if type(g) is Value else g
 
 
-def _spread(g: Any, shape: tuple[int, ...]) -> Any:
-    """A cotangent at full size, where `constant` left it 0-d."""
-    size = 1
-    for n in shape:
-        size *= n
-    if size > 65_536:
-        return np.broadcast_to(g, shape)
-    full = np.empty(shape, g.dtype)
-    full.fill(g)
-    return full
-
-
 class Pullback(Recording):
     """The part of an operation that a backward pass calls."""
 
     def pull(self, node: Node, g: Any) -> Sequence[Any]:
         """The pullback on arrays. Operations with one or two inputs, the bulk of most graphs, take a short
         way."""
-        if node.many is not None or self.short is None:
+        ways = self.ways
+        if ways is None or node.many is not None:
             return self.pullback(node, g, False)
-        if node.rare is not None:
+        if node.versions is not None or node.rare is not None:
             check_versions(node)
         if node.right is None:
-            first = self._pulled(0, node, g)
-            return (first, *self.unmoved) if self.unmoved else (first,)
+            return (ways[0](node, g), *(None,) * (len(self.inputs) - 1))
         if node.left is None:
-            return (None, self._pulled(1, node, g))
-        first = self._pulled(0, node, g)
-        if self.mirrored and node.args[0] is node.args[1]:
-            return (first, first)
-        return (first, self._pulled(1, node, g))
-
-    def _pulled(self, k: int, node: Node, g: Any) -> Any:
-        """The cotangent of one input, on arrays; `pull` has looked at the versions of nodes with a `rare`."""
-        i, rule = self.inputs[k]
-        if not self.factor:
-            if rule is None:
-                return None
-            if g.shape != node.shape:
-                g = _spread(g, node.shape)
-            kept = rule.with_g
-            if kept >= 0 and type(rule) is Rule:
-                a = node.args[kept]
-                if type(a) is Value:
-                    if a.vc is not None and a.vc[0] and node.rare is None:
-                        check_versions(node)
-                    return rule.fn(g, a.array)
-            if self.saved and node.rare is None:
-                check_versions(node)
-            return rule(node, g, False)
-        likes = node.likes
-        like = None if likes is None else likes[i]
-        if likes is not None and g.shape != node.shape:
-            g = _spread(g, node.shape)  # the other input may be the one that is smaller
-        factor = rule
-        if type(rule) is Rule:
-            only = rule.only
-            if only >= 0:
-                factor = node.args[only]
-                if type(factor) is Value:
-                    if factor.vc is not None and factor.vc[0] and node.rare is None:
-                        check_versions(node)
-                    factor = factor.array
-                if not rule.itself:
-                    factor = rule.fn(factor)
-            elif only == -1:
-                factor = rule.fn(node.y)
-            else:
-                if self.saved and node.rare is None:
-                    check_versions(node)
-                factor = rule(node, g, False)
-        elif rule is None:
-            return None
-        if type(factor) is int and (factor == 1 or factor == -1):
-            r = g if factor == 1 else -g
-        elif type(factor) is float and type(g) is ndarray:
-            r = multiply(g, SCALARS[g.dtype].get(factor, factor))
-        else:
-            r = g * factor
-        return r if like is None else unbroadcast(r, like)
+            return (None, ways[1](node, g))
+        first = ways[0](node, g)
+        same = self.mirrored and node.args[0] is node.args[1]
+        return (first, first if same else ways[1](node, g))
 
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
         """Cotangents of the inputs, one for each edge of the node, from that of its output."""
-        if self.saved or node.rare is not None:
+        if self.saved or node.versions is not None or node.rare is not None:
             check_versions(node)
         if type(g) is list:
             g = self._filled(node, g, as_values)
         if node.outputs is None and g.shape != node.shape and (not self.factor or node.likes is not None):
-            g = _spread(g, node.shape)
+            g = spread(g, node.shape)
         if self.family == "fused":
             return self._recompute(node, g, as_values)
         if self.shared is not None:
@@ -198,7 +105,7 @@ class Pullback(Recording):
                 g = np.zeros(like.shape, like.dtype)
                 g = fixed(g) if as_values else g
             elif type(g) is not Value and g.shape != like.shape:
-                g = _spread(g, like.shape)
+                g = spread(g, like.shape)
             full.append(g)
         return tuple(full)
 

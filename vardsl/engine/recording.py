@@ -45,7 +45,7 @@ class Recording(Declared):
         args = bound if self.family == "fused" else [b if i in saved else None for i, b in enumerate(bound)]
         several = type(y) is tuple
         node = step(self, edges[0], None, args, y if self.keeps_y else None, None, y[0] if several else y, 5)
-        if self.short is None or (len(edges) > 2 and any(e is not None for e in edges[1:])):
+        if self.ways is None or (len(edges) > 2 and any(e is not None for e in edges[1:])):
             node.left, node.many = None, tuple(edges)
         elif len(edges) == 2:
             node.right = edges[1]

@@ -69,7 +69,7 @@ class Rule:
             if type(a) is Value:
                 return self.fn(a.array)
         if as_values:
-            return self.fn(*[_fetch(kind, i, node, g, True) for kind, i in self.arguments])
+            return self.fn(*[fetch(kind, i, node, g, True) for kind, i in self.arguments])
         if self.with_g >= 0:
             a = node.args[self.with_g]
             if type(a) is Value:
@@ -84,13 +84,13 @@ class Rule:
                 given.append(g)
             elif kind == "arg":
                 a = node.args[i]
-                given.append(a.array if type(a) is Value else _bare(a) if type(a) is list else a)
+                given.append(a.array if type(a) is Value else bare(a) if type(a) is list else a)
             elif kind == "like":
                 given.append(node.likes[i])
             elif kind == "y":
                 given.append(node.y)
             else:
-                given.append(_fetch(kind, i, node, g, False))
+                given.append(fetch(kind, i, node, g, False))
         return self.fn(*given)
 
 
@@ -105,14 +105,15 @@ def _source_of(name: str, signature: Signature) -> tuple[str, int]:
     raise InternalError(f"a rule names {name!r}, which is no parameter")
 
 
-def _fetch(kind: str, i: int, node: Node, g: Any, as_values: bool) -> Any:
+def fetch(kind: str, i: int, node: Node, g: Any, as_values: bool) -> Any:
+    """What a rule names, of a node and its cotangent."""
     if kind == "g":
         return g
     if kind == "arg":
         a = node.args[i]
         if as_values:
             return a
-        return a.array if type(a) is Value else _bare(a) if type(a) is list else a
+        return a.array if type(a) is Value else bare(a) if type(a) is list else a
     if kind == "y":
         return _output(node) if as_values else node.y
     if kind == "like":
@@ -122,7 +123,8 @@ def _fetch(kind: str, i: int, node: Node, g: Any, as_values: bool) -> Any:
     return tuple(e is not None for e in node.edges)
 
 
-def _bare(values: list[Any]) -> list[Any]:
+def bare(values: list[Any]) -> list[Any]:
+    """Arrays of what may be values."""
     return [x.array if type(x) is Value else x for x in values]
 
 
@@ -142,14 +144,13 @@ def _on_graph(array: Any, node: Node, index: int) -> Value:
 
 def check_versions(node: Node) -> None:
     """Raises GradError where a value that the node saved has been changed in place since."""
-    rare = node.rare
-    if rare is None:
+    rare, versions, k = node.rare, node.versions, 0
+    if rare is None and versions is None:
         for a in node.args or ():
             if (type(a) is Value and a.vc is not None and a.vc[0]) or type(a) is list:
                 break
         else:
             return
-    versions, k = None if rare is None else rare.versions, 0
     for a in node.args or ():
         if type(a) is Value:
             then = versions[k] if versions is not None else 0

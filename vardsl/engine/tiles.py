@@ -98,6 +98,14 @@ def add_up(x: Any, axes: Axes, dtype: Any, keepdims: bool) -> Any:
     return reduce(x, axes, dtype, None, keepdims)
 
 
+def add_columns(x: Any) -> Any:
+    """`add_up` of a matrix over its rows."""
+    dtype = x.dtype
+    if x.size < LARGE and dtype.kind == "f" and x.flags.c_contiguous:
+        return np.dot(ones(len(x), dtype), x)
+    return add_up(x, (0,), dtype, False)
+
+
 def _add_up_large(x: Any, axes: Axes, dtype: Any) -> Any:
     rows = x.shape[0]
     if axes is None or len(axes) == x.ndim:

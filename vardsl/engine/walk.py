@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
 from vardsl.engine.context import state
 from vardsl.engine.node import Node
+from vardsl.engine.rule import check_versions
 from vardsl.engine.value import Value
 from vardsl.errors import GradError
 
@@ -44,6 +46,34 @@ def _wait(
     sofar[index] = r if sofar[index] is None else sofar[index] + r
 
 
+def _receive(leaves: dict[Value, Any], leaf: Value, r: Any, node: Node, g: Any) -> None:
+    """Adds a cotangent to what a leaf has received so far."""
+    sofar = leaves.get(leaf)
+    if sofar is not None:
+        leaves[leaf] = sofar + r
+    else:
+        # what a rule passes on unchanged must not become two leaves' gradient
+        leaves[leaf] = +r if r is g or r is node.y else r
+
+
+def _deliver(
+    node: Node, g: Any, results: Sequence[Any], heap: list[tuple[int, Node]], pending: dict[Node, Any],
+    leaves: dict[Value, Any],
+) -> None:  # fmt: skip
+    """Hands the cotangents of a node's inputs on to whatever made those."""
+    edges = node.many
+    if edges is None:
+        edges = (node.left,) if node.right is None else (node.left, node.right)
+    for k, target in enumerate(edges):
+        r = results[k]
+        if r is None or target is None:
+            continue
+        if type(target) is Value:
+            _receive(leaves, target, r, node, g)
+        else:
+            _wait(target, node, k, r, heap, pending)
+
+
 def walk(
     node: Node, g: Any, heap: list[tuple[int, Node]], pending: dict[Node, Any], leaves: dict[Value, Any]
 ) -> tuple[Node, Any] | None:
@@ -54,8 +84,6 @@ def walk(
     have received so far in `pending`.
     """
     ctx = state.ctx
-    following: Any
-    g_next: Any = None
     try:
         while True:
             rare = node.rare
@@ -67,36 +95,51 @@ def walk(
             if node.args is None:
                 raise GradError(SECOND_TIME, hint="backward … retain keeps the graph")
             op = node.op
-            results = op.pull(node, g)
-            edges = node.many
-            if edges is None:
-                edges = (node.left,) if node.right is None else (node.left, node.right)
-            following = None
-            for k, target in enumerate(edges):
-                r = results[k]
-                if r is None or target is None:
-                    continue
-                if type(target) is Value:
-                    sofar = leaves.get(target)
-                    if sofar is None:
-                        # what a rule passes on unchanged must not become two leaves' gradient
-                        leaves[target] = +r if r is g or r is node.y else r
-                    else:
-                        leaves[target] = sofar + r
-                elif target is following:
-                    g_next = g_next + r
-                elif heap or following is not None or target.rare is not None:
-                    _wait(target, node, k, r, heap, pending)
+            target: Any = None
+            r: Any = None
+            k = 0
+            if type(node) is not Node or node.many is not None or (ways := op.ways) is None:
+                _deliver(node, g, op.pull(node, g), heap, pending, leaves)
+                if op.saves(node):
+                    node.args = node.y = None
+            else:
+                if rare is not None or node.versions is not None:
+                    check_versions(node)
+                target, other = node.left, node.right
+                if other is None:
+                    r = ways[0](node, g)
+                elif target is None:
+                    target, r, k = other, ways[1](node, g), 1
                 else:
-                    following, g_next = target, r
-            if op.saves(node):
-                node.args = node.y = None
-            if following is not None:
-                if not heap:
-                    node, g = following, g_next
+                    r = ways[0](node, g)
+                    q = r if op.mirrored and node.args[0] is node.args[1] else ways[1](node, g)
+                    if type(target) is Value:
+                        if r is not None:
+                            _receive(leaves, target, r, node, g)
+                        target, r, k = other, q, 1
+                    elif q is not None:
+                        if type(other) is Value:
+                            _receive(leaves, other, q, node, g)
+                        elif target is other and r is not None:
+                            if heap or target.rare is not None:
+                                _wait(target, node, 0, r, heap, pending)
+                                target, r, k = other, q, 1
+                            else:
+                                r = r + q
+                        else:
+                            _wait(other, node, 1, q, heap, pending)
+                if r is None:
+                    target = None
+                elif type(target) is Value:
+                    _receive(leaves, target, r, node, g)
+                    target = None
+                if op.holds and op.saves(node):
+                    node.args = node.y = None
+            if target is not None:
+                if not heap and target.rare is None:
+                    node, g = target, r
                     continue
-                pending[following] = g_next
-                heappush(heap, (-following.seq, following))
+                _wait(target, node, k, r, heap, pending)
             if not heap:
                 return None
             node = heappop(heap)[1]

@@ -99,6 +99,15 @@ def _for_classes(g, reduction, dim):
 
 
 def _nll_vjp(g, input, target, weight, reduction, ignore_index):
+    if type(input) is np.ndarray and reduction != "none":
+        places = _plain_rows(input, target, weight, ignore_index)
+        if places is not None:
+            # what is below, with one product in place of one for each element
+            one = input.dtype.type
+            made = np.empty(input.shape, input.dtype)
+            made.fill(one(0) * g)
+            made.reshape(-1)[places] = one(-1 / len(places) if reduction == "mean" else -1) * g
+            return made
     dim = 1 if input.ndim > 1 else 0
     slopes = op._class_slopes(input, target, weight, reduction, ignore_index)
     return slopes * _for_classes(g, reduction, dim)
@@ -148,13 +157,11 @@ def _nll_stacks(input: Tensor, target: Index, weight: Tensor | None, reduction: 
     return _nll(input, target, weight, reduction, ignore_index)
 
 
-def _nll_op(name, input, reduction):
+def _nll_op(input, reduction):
     """The operation whose node has the name that PyTorch gives it for an input of these dimensions."""
     if input.ndim <= 2:
-        return getattr(op, name + "_rows")
-    if input.ndim == 4 or reduction != "none":
-        return getattr(op, name + "_maps")
-    return getattr(op, name + "_stacks")
+        return _nll_rows
+    return _nll_maps if input.ndim == 4 or reduction != "none" else _nll_stacks
 
 
 def _check_nll(input, target, weight):
@@ -223,8 +230,8 @@ def nll_loss(
 
 def _nll_loss(input, target, weight, reduction, ignore_index):
     if input.ndim == 1 and target.ndim == 1:
-        return op._nll_rows(op.unsqueeze(input, 0), target, weight, reduction, ignore_index)
-    return _nll_op("_nll", input, reduction).run([input, target, weight, reduction, ignore_index])
+        return _nll_rows(op.unsqueeze(input, 0), target, weight, reduction, ignore_index)
+    return _nll_op(input, reduction).run([input, target, weight, reduction, ignore_index])
 
 
 # ---- cross entropy -----------------------------------------------------------------------------------------

@@ -43,10 +43,11 @@ import numpy as np
 
 from vardsl.engine import backward as _backward
 from vardsl.engine.context import state
+from vardsl.engine.cotangents import Unbroadcast
 from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import InPlace
 from vardsl.engine.op import Op
-from vardsl.engine.pullback import GRAD, unbroadcast
+from vardsl.engine.pullback import GRAD
 from vardsl.engine.rule import NotImplementedRule, Rule
 from vardsl.engine.signature import Signature
 from vardsl.engine.value import OPS, Value
@@ -234,33 +235,15 @@ def elementwise(
         o.factor = vjp is None
         if vjp is not None:
             rules = _rules(vjp, o.signature)
-            rules = {n: _unbroadcasting(r, n, o.signature) for n, r in rules.items()}
-            o.set_rules(rules, None)
+            where = o.signature.index
+            o.set_rules(
+                {n: Unbroadcast(r, where[n]) if type(r) is Rule else r for n, r in rules.items()}, None
+            )
         else:
             o.set_rules(_rules(d, o.signature), None)
         return o
 
     return declare
-
-
-def _unbroadcasting(rule: Any, name: str, signature: Signature) -> Any:
-    """A masked rule's result, summed to the shape of its parameter where that was broadcast."""
-    if isinstance(rule, NotImplementedRule):
-        return rule
-    return _Unbroadcast(rule, signature.index[name])
-
-
-class _Unbroadcast(Rule):
-    __slots__ = ("parameter",)
-
-    def __init__(self, rule: Rule, parameter: int) -> None:
-        self.fn, self.arguments, self.takes_y = rule.fn, rule.arguments, rule.takes_y
-        self.only, self.with_g, self.with_like, self.itself = rule.only, rule.with_g, rule.with_like, False
-        self.likes = True
-        self.parameter = parameter
-
-    def __call__(self, node: Any, g: Any, as_values: bool) -> Any:
-        return unbroadcast(Rule.__call__(self, node, g, as_values), node.likes[self.parameter])
 
 
 def general(
@@ -401,7 +384,7 @@ def _name_fields(o: Op, fields: str | None) -> None:
         return y
 
     o.run = named  # type: ignore[method-assign]
-    o.light = o.bare = False
+    o.light, o.leading = False, 0
 
 
 def result_type(fields: str, name: str = "result") -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vardsl.engine.pullback import sum_to
+from vardsl.engine.cotangents import sum_to
 from vardsl.engine.tiles import WIDEST, multiply_along, perform, sum_to_into
 from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, nondiff, op
 

@@ -285,11 +285,13 @@ def _mv(a: Array, v: Array) -> Array:
 
 def _turned(x):
     """A matrix's transpose; on arrays, as in most backward passes, without the questions of a call."""
-    return x.swapaxes(-1, -2) if type(x) is np.ndarray else op._swapped(x)
+    return x.T if type(x) is np.ndarray else op._swapped(x)
 
 
 def _times(a, b):
-    return mm.kernel(a, b) if type(a) is np.ndarray and type(b) is np.ndarray else op.mm(a, b)
+    if type(a) is not np.ndarray or type(b) is not np.ndarray:
+        return op.mm(a, b)
+    return np.dot(a, b) if a.size < LARGE else mm.kernel(a, b)
 
 
 @general(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.tiles import LARGE, add_along, rows_per_block, sums_along
+from vardsl.engine.tiles import LARGE, add_along, add_up, rows_per_block, sums_along
 from vardsl.ops.define import Dtype, Int, Tensor, composite, general, op
 from vardsl.ops.dims import wrap_dim
 from vardsl.ops.kinds import refuse
@@ -114,8 +114,17 @@ def _softmax(input: Tensor, dim: Int):
     return _softmax_rows(input, axis) if input.size < LARGE else _by_rows(_softmax_rows, input, axis)
 
 
+def _log_softmax_vjp(g, y, dim):
+    if type(g) is not np.ndarray or type(y) is not np.ndarray:
+        return g - op.exp(y) * op._sum_dim.run([g, (dim,), True, None])
+    # the same numbers in the memory of one of them
+    e = np.exp(y)
+    np.multiply(e, add_up(g, (wrap_dim(dim, y.ndim),), g.dtype, True), e)
+    return np.subtract(g, e, e)
+
+
 @general(
-    vjp=lambda g, y, dim: g - op.exp(y) * op._sum_dim.run([g, (dim,), True, None]),
+    vjp=_log_softmax_vjp,
     grad_fn="LogSoftmaxBackward0",
     stream="rows",
     into=_log_softmax_into,
