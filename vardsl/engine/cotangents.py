@@ -71,11 +71,12 @@ class Unbroadcast(Rule):
     def __init__(self, rule: Rule, parameter: int) -> None:
         self.fn, self.arguments, self.takes_y = rule.fn, rule.arguments, rule.takes_y
         self.only, self.with_g, self.with_like, self.itself = rule.only, rule.with_g, rule.with_like, False
-        self.likes = True
+        self.likes = rule.likes
         self.parameter = parameter
 
     def __call__(self, node: Node, g: Any, as_values: bool) -> Any:
-        return unbroadcast(Rule.__call__(self, node, g, as_values), node.likes[self.parameter])
+        r = Rule.__call__(self, node, g, as_values)
+        return r if node.likes is None else _fitted(r, node.likes[self.parameter])
 
 
 # ---- one input ---------------------------------------------------------------------------------------------
@@ -156,7 +157,12 @@ def _by_rule(rule: Rule) -> Way:
 
 def _summed(found: Way, i: int) -> Way:
     """What a rule gives, at the size of its input."""
-    return lambda node, g: unbroadcast(found(node, g), node.likes[i])
+
+    def summed(node: Node, g: Any) -> Any:
+        r = found(node, g)
+        return r if node.likes is None else _fitted(r, node.likes[i])
+
+    return summed
 
 
 def _by_number(rule: Any, i: int) -> Way:

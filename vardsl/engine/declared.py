@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vardsl.engine.cotangents import Way, way
+from vardsl.engine.cotangents import Unbroadcast, Way, way
 from vardsl.engine.node import Node
 from vardsl.engine.rule import Rule
 from vardsl.engine.signature import REQUIRED, Signature
@@ -41,10 +41,14 @@ class Declared:
         self.saved: frozenset[int] = frozenset()
         self.keeps_y = False
         self.keeps_likes = False
+        # whether a cotangent is summed to the size of an input that is smaller than the output
+        self.sums = family == "elementwise"
         self.facts: dict[str, Any] = {}
         self.ufunc: Any = None
         self.rest = tuple(p.default for p in signature.parameters[2:])
-        self.keep_a_for_a = self.keep_b_for_a = self.keep_a_for_b = self.keep_b_for_b = False
+        # whether nodes keep the first and the second of two inputs, where the left, the right, or both of
+        # them take part in the graph
+        self.for_left = self.for_right = self.for_both = (False, False)
         self.inputs: list[tuple[int, Any]] = []
         # args of a node of an infix operation that keeps no operand
         self.nothing = (None, None, *self.rest)
@@ -94,6 +98,7 @@ class Declared:
         self.saved = frozenset(i for r in every for kind, i in r.arguments if kind == "arg")
         self.keeps_y = any(r.takes_y for r in every)
         self.keeps_likes = any(r.likes for r in every)
+        self.sums = self.factor or any(type(r) is Unbroadcast for r in every)
         self.saved_for = {}
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
         self.holds = bool(self.saved) or self.keeps_y or self.family == "fused"
@@ -109,8 +114,8 @@ class Declared:
                 for _, r in self.inputs
             ]
             a, b = self.arrays
-            self.keep_a_for_a, self.keep_b_for_a = a in first, b in first
-            self.keep_a_for_b, self.keep_b_for_b = a in second, b in second
+            self.for_left, self.for_right = (a in first, b in first), (a in second, b in second)
+            self.for_both = (a in first or a in second, b in first or b in second)
             p, q = self.inputs[0][1], self.inputs[1][1]
             if type(p) is Rule and type(q) is Rule and self.factor:
                 self.mirrored = p.itself and q.itself and (p.only, q.only) == (b, a)

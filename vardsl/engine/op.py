@@ -151,7 +151,7 @@ class Op(Pullback):
             return
         saves = 0 in self.saved
         likes = None
-        if self.keeps_likes or (self.factor and (y.shape != x.shape or y.dtype is not x.dtype)):
+        if self.keeps_likes or (self.sums and (y.shape != x.shape or y.dtype is not x.dtype)):
             likes = (Like(x.shape, x.dtype),)
         kept = bound if saves else self.statics if len(bound) == 1 else [None, *bound[1:]]
         node = v._node = step(self, edge, None, kept, y if self.keeps_y else None, likes, y, 4)
@@ -222,37 +222,21 @@ class Op(Pullback):
     def binary(self, a: Any, b: Any) -> Any:
         """The infix operator on values and numbers of one real dtype, without the general way's questions."""
         ufunc = self.ufunc
-        x: Any = a.array if type(a) is Value else a
-        z: Any = b.array if type(b) is Value else b
-        s, t = type(x), type(z)
         if ufunc is None:
             return self.operator(a, b)
-        if s is ndarray or t is ndarray:
-            dtype = x.dtype if s is ndarray else z.dtype
-            if dtype is not f4 and dtype is not f8:
-                return self.operator(a, b)
-            if s is t:
-                if z.dtype is not dtype:
-                    return self.operator(a, b)
-            elif t is float or t is int:
-                z = SCALARS[dtype].get(z)
-                if z is None:
-                    z = scalar(b, dtype)
-            elif s is float or s is int:
-                x = SCALARS[dtype].get(x)
-                if x is None:
-                    x = scalar(a, dtype)
-            elif not _like(s, x, dtype) or not _like(t, z, dtype):
+        x: Any = a.array if type(a) is Value else a
+        z: Any = b.array if type(b) is Value else b
+        if type(x) is ndarray is type(z):
+            dtype = x.dtype
+            if z.dtype is not dtype or (dtype is not f4 and dtype is not f8):
                 return self.operator(a, b)
             if x.size * z.size > 1 << 24 and x.shape != z.shape:
                 return self.operator(a, b)
-        elif not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
-            return self.operator(a, b)
-        elif self.on_scalars is not None:
-            ufunc = self.on_scalars
         else:
-            dtype = x.dtype if s in _SCALAR else z.dtype
-            x, z = cast(x, dtype), cast(z, dtype)
+            alike = self._alike(x, z)
+            if alike is None:
+                return self.operator(a, b)
+            ufunc, x, z = alike
         try:
             y = ufunc(x, z)
         except ValueError:
@@ -267,6 +251,28 @@ class Op(Pullback):
             self.record_pair(a, b, x, z, v)
         return v
 
+    def _alike(self, x: Any, z: Any) -> tuple[Any, Any, Any] | None:
+        """What computes with an array and a number, or two numbers, and those in one real dtype; None where
+        the general way must be asked."""
+        s, t = type(x), type(z)
+        if s is ndarray or t is ndarray:
+            dtype = x.dtype if s is ndarray else z.dtype
+            if dtype is not f4 and dtype is not f8:
+                return None
+            if t is float or t is int:
+                found = SCALARS[dtype].get(z)
+                return self.ufunc, x, scalar(z, dtype) if found is None else found
+            if s is float or s is int:
+                found = SCALARS[dtype].get(x)
+                return self.ufunc, scalar(x, dtype) if found is None else found, z
+            return (self.ufunc, x, z) if _like(s, x, dtype) and _like(t, z, dtype) else None
+        if not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
+            return None
+        if self.on_scalars is not None:
+            return self.on_scalars, x, z
+        dtype = x.dtype if s in _SCALAR else z.dtype
+        return self.ufunc, cast(x, dtype), cast(z, dtype)
+
     def _watched(self, v: Value, a: Any, b: Any) -> None:
         """Tells who listens of an infix operation, and looks for NaN where that is asked."""
         ctx = state.ctx
@@ -276,21 +282,22 @@ class Op(Pullback):
         if ctx.anomaly:
             check_finite(self, v)
 
-    def pair(self, a: Value, b: Value) -> Any:
-        """A call with two tensors and nothing else, of an operation that makes new memory of them."""
+    def pair(self, a: Value, b: Value, kernel: Callable[..., Any]) -> Any:
+        """A call with two tensors of one real dtype and nothing else, of an operation that makes new memory
+        of them; `kernel` gives its result, or a ValueError where the operation has its own to say."""
         x, z = a.array, b.array
         dtype = x.dtype
         if (dtype is not f4 and dtype is not f8) or z.dtype is not dtype:
             return self.run([a, b])
         try:
-            y = self.kernel(x, z)
+            y = kernel(x, z)
         except ValueError:
             return self.run([a, b])
-        v = Value(y if type(y) is ndarray else np.asarray(y))
+        v = Value(y)
         ctx = state.ctx
         if ctx.tracer is not None or ctx.anomaly:
             self._watched(v, a, b)
-        if ctx.grad_enabled and self.rules:
+        if ctx.grad_enabled:
             self.record_pair(a, b, x, z, v)
         return v
 

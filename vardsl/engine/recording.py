@@ -54,7 +54,7 @@ class Recording(Declared):
         if several:
             node.outputs = tuple([Like(a.shape, a.dtype) for a in y])
         _note_versions(node)
-        if self.keeps_likes or self.family == "fused" or (self.factor and self._mixed(bound, node)):
+        if self.keeps_likes or self.family == "fused" or (self.sums and self._mixed(bound, node)):
             node.likes = [like(b) if i in self.arrays else None for i, b in enumerate(bound)]
         return node
 
@@ -98,47 +98,43 @@ class Recording(Declared):
                 indexed |= b.index
             elif b._requires:
                 right = b
-        y = v.array
-        likes: Any = None
-        args: Any
         if right is None:
             if left is None:
                 return
-            kept_a = a if self.keep_a_for_a else None
-            kept_b = b if self.keep_b_for_a else None
-        elif left is None:
-            kept_a = a if self.keep_a_for_b else None
-            kept_b = b if self.keep_b_for_b else None
+            keep_a, keep_b = self.for_left
         else:
-            kept_a = a if self.keep_a_for_a or self.keep_a_for_b else None
-            kept_b = b if self.keep_b_for_a or self.keep_b_for_b else None
+            keep_a, keep_b = self.for_right if left is None else self.for_both
+        y = v.array
+        likes = None
         if self.keeps_likes:
             likes = (like(a), like(b), *[None] * len(self.rest))
-        elif self.factor and type(y) is ndarray:
+        elif self.sums and type(y) is ndarray:
             shape = y.shape
             # also of an operand that takes no part: a 0-d cotangent times it has not the size of the other
             short_a = (left is not None or type(x) is ndarray) and x.shape != shape
             short_b = (right is not None or type(z) is ndarray) and z.shape != shape
             if short_a or short_b:
                 likes = (like(a) if short_a else None, like(b) if short_b else None)
-        if kept_a is None and kept_b is None:
-            args = self.nothing
-        elif kept_a is None and type(kept_b) is float and not self.rest:
-            args = self.by_number.get(kept_b)
-            if args is None:
-                args = (None, kept_b)
-                if kept_b and len(self.by_number) < 64:  # 0.0 and -0.0 are one key
-                    self.by_number[kept_b] = args
-        else:
-            args = (kept_a, kept_b, *self.rest) if self.rest else (kept_a, kept_b)
+        args = self._kept(a if keep_a else None, b if keep_b else None) if keep_a or keep_b else self.nothing
         node = v._node = step(self, left, right, args, y if self.keeps_y else None, likes, y, 4)
         if indexed:
             node.indices = (_index(a, left), _index(b, right))
-        va = 0 if kept_a is None or type(a) is not Value or a.vc is None else a.vc[0]
-        vb = 0 if kept_b is None or type(b) is not Value or b.vc is None else b.vc[0]
+        va = a.vc[0] if keep_a and type(a) is Value and a.vc is not None else 0
+        vb = b.vc[0] if keep_b and type(b) is Value and b.vc is not None else 0
         if va or vb:
-            both = type(kept_a) is Value and type(kept_b) is Value
-            node.versions = (va, vb) if both else (va,) if type(kept_a) is Value else (vb,)
+            both = keep_a and keep_b and type(a) is type(b)
+            node.versions = (va, vb) if both else (va,) if keep_a and type(a) is Value else (vb,)
+
+    def _kept(self, a: Any, b: Any) -> Any:
+        """The arguments of a node that keeps these operands."""
+        if a is None and type(b) is float and not self.rest:
+            args = self.by_number.get(b)
+            if args is None:
+                args = (None, b)
+                if b and len(self.by_number) < 64:  # 0.0 and -0.0 are one key
+                    self.by_number[b] = args
+            return args
+        return (a, b, *self.rest) if self.rest else (a, b)
 
 
 def _note_versions(node: Node) -> None:

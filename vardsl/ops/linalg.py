@@ -493,8 +493,10 @@ class _Product(Op):
     """The infix product of two tensors: that of two matrices, much the commonest, needs no questions."""
 
     def binary(self, a: Any, b: Any) -> Any:
-        if type(a) is Value and type(b) is Value and a.array.ndim == 2 == b.array.ndim:
-            return mm.pair(a, b)
+        if type(a) is Value and type(b) is Value:
+            x, z = a.array, b.array
+            if x.ndim == 2 == z.ndim:
+                return mm.pair(a, b, np.dot if x.size < LARGE else mm.kernel)
         return self.operator(a, b)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from vardsl.engine.tiles import LARGE, add_along, add_up, rows_per_block, sums_along
 from vardsl.ops.define import Dtype, Int, Tensor, composite, general, op
-from vardsl.ops.dims import wrap_dim
+from vardsl.ops.dims import wrap_dim, wrap_dims
 from vardsl.ops.kinds import refuse
 
 SHORT, MANY = 32, 16  # rows that are faster looked through as columns: of at most, and at least so many
@@ -115,11 +115,11 @@ def _softmax(input: Tensor, dim: Int):
 
 
 def _log_softmax_vjp(g, y, dim):
-    if type(g) is not np.ndarray or type(y) is not np.ndarray:
+    if type(g) is not np.ndarray or type(y) is not np.ndarray or not y.ndim:
         return g - op.exp(y) * op._sum_dim.run([g, (dim,), True, None])
     # the same numbers in the memory of one of them
     e = np.exp(y)
-    np.multiply(e, add_up(g, (wrap_dim(dim, y.ndim),), g.dtype, True), e)
+    np.multiply(e, add_up(g, wrap_dims((dim,), y.ndim), g.dtype, True), e)
     return np.subtract(g, e, e)
 
 
