@@ -16,8 +16,11 @@ SCALARS: dict[NpDType, dict[int | float, Any]] = {f4: {}, f8: {}}
 
 def scalar(x: int | float, dtype: NpDType) -> Any:
     """A plain number as a read-only 0-d array of a real dtype; the common ones are kept."""
-    array = cast(x, dtype)
     kept = SCALARS[dtype]
+    array = kept.get(x)
+    if array is not None:
+        return array
+    array = cast(x, dtype)
     if x and len(kept) < 1024:  # 0.0 and -0.0 are one key
         kept[x] = array
     return array

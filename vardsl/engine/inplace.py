@@ -202,6 +202,7 @@ class InPlace:
         self.facts: dict[str, Any] = {}
         self.fields = None
         self.fn = base.fn
+        self.ufunc = base.ufunc
         named = naming or base.facts.get("inplace_grad_fn")
         self.naming: Callable[[Any], str] | None = (lambda _: named) if isinstance(named, str) else named
 
@@ -259,16 +260,17 @@ class InPlace:
 
     def _outside(self, v: Value, other: Any) -> bool:
         """The change of a tensor by a like one where nothing is recorded: straight into its memory."""
-        ufunc = self.base.ufunc
-        if ufunc is None or type(other) is not Value:
-            return False
         ctx = state.ctx
-        if ctx.grad_enabled or ctx.journal is not None or ctx.tracer is not None:
+        if ctx.grad_enabled or type(other) is not Value or ctx.journal is not None or ctx.tracer is not None:
             return False
+        ufunc = self.ufunc
         a, b = v.array, other.array
+        if ufunc is None:
+            return False
         if type(a) is not np.ndarray:
             a = v.memory()
-        if a.dtype is not b.dtype or a.dtype.kind != "f" or a.shape != b.shape or not a.flags.writeable:
+        dtype = a.dtype
+        if b.dtype is not dtype or dtype.kind != "f" or a.shape != b.shape or not a.flags.writeable:
             return False
         if ctx.savepoint is not None:
             ctx.savepoint.keep(a)

@@ -226,12 +226,21 @@ class Op(Pullback):
             return self.operator(a, b)
         x: Any = a.array if type(a) is Value else a
         z: Any = b.array if type(b) is Value else b
-        if type(x) is ndarray is type(z):
+        s, t = type(x), type(z)
+        if s is ndarray and t is ndarray:
             dtype = x.dtype
             if z.dtype is not dtype or (dtype is not f4 and dtype is not f8):
                 return self.operator(a, b)
             if x.size * z.size > 1 << 24 and x.shape != z.shape:
                 return self.operator(a, b)
+        elif t is ndarray and s is float and (z.dtype is f4 or z.dtype is f8):
+            x = SCALARS[z.dtype].get(x)
+            if x is None:
+                x = scalar(a, z.dtype)
+        elif s is ndarray and t is float and (x.dtype is f4 or x.dtype is f8):
+            z = SCALARS[x.dtype].get(z)
+            if z is None:
+                z = scalar(b, x.dtype)
         else:
             alike = self._alike(x, z)
             if alike is None:
@@ -259,12 +268,10 @@ class Op(Pullback):
             dtype = x.dtype if s is ndarray else z.dtype
             if dtype is not f4 and dtype is not f8:
                 return None
-            if t is float or t is int:
-                found = SCALARS[dtype].get(z)
-                return self.ufunc, x, scalar(z, dtype) if found is None else found
-            if s is float or s is int:
-                found = SCALARS[dtype].get(x)
-                return self.ufunc, scalar(x, dtype) if found is None else found, z
+            if t is int:
+                return self.ufunc, x, scalar(z, dtype)
+            if s is int:
+                return self.ufunc, scalar(x, dtype), z
             return (self.ufunc, x, z) if _like(s, x, dtype) and _like(t, z, dtype) else None
         if not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
             return None

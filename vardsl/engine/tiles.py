@@ -92,7 +92,7 @@ def add_up(x: Any, axes: Axes, dtype: Any, keepdims: bool) -> Any:
     if x.ndim > 1 and not x.flags.c_contiguous:
         x = np.ascontiguousarray(x)  # NumPy would add up in the order of the memory
     if axes == (0,) and x.ndim == 2 and x.dtype is dtype and dtype.kind == "f":
-        y = np.dot(ones(x.shape[0], dtype), x)
+        y = ones(x.shape[0], dtype).dot(x)
         return y.reshape(1, -1) if keepdims else y
     reduce: Any = np.add.reduce
     return reduce(x, axes, dtype, None, keepdims)
@@ -102,7 +102,7 @@ def add_columns(x: Any) -> Any:
     """`add_up` of a matrix over its rows."""
     dtype = x.dtype
     if x.size < LARGE and dtype.kind == "f" and x.flags.c_contiguous:
-        return np.dot(ones(len(x), dtype), x)
+        return ones(len(x), dtype).dot(x)
     return add_up(x, (0,), dtype, False)
 
 

@@ -22,6 +22,8 @@ C_NAMES = {
     "Char": "signed char", "Byte": "unsigned char", "Bool": "bool",
 }  # fmt: skip
 
+_dot = np.ndarray.dot  # what np.dot comes to
+
 
 def laid_out(a: Array) -> Array:
     """`a`, copied where BLAS could not read it as it lies, and NumPy would multiply slowly by itself."""
@@ -291,7 +293,7 @@ def _turned(x):
 def _times(a, b):
     if type(a) is not np.ndarray or type(b) is not np.ndarray:
         return op.mm(a, b)
-    return np.dot(a, b) if a.size < LARGE else mm.kernel(a, b)
+    return _dot(a, b) if a.size < LARGE else mm.kernel(a, b)
 
 
 @general(
@@ -321,7 +323,7 @@ def mm(input: Tensor, mat2: Tensor):
     ):
         if input.size >= LARGE and in_tiles(input, mat2):
             return product_in_tiles(input, mat2)
-        return np.dot(input, mat2)
+        return _dot(input, mat2)
     for a, which in ((input, "self"), (mat2, "mat2")):
         if a.ndim != 2:
             raise ShapeError(f"{which} must be a matrix", operands=operands(input, mat2))
@@ -496,7 +498,7 @@ class _Product(Op):
         if type(a) is Value and type(b) is Value:
             x, z = a.array, b.array
             if x.ndim == 2 == z.ndim:
-                return mm.pair(a, b, np.dot if x.size < LARGE else mm.kernel)
+                return mm.pair(a, b, _dot if x.size < LARGE else mm.kernel)
         return self.operator(a, b)
 
 
