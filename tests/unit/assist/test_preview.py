@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from vardsl.assist.preview import Previews, Worker
+from vardsl.assist.preview import DEADLINE, Preview, Previews, Worker
 from vardsl.session import Session
 
 
@@ -95,6 +98,44 @@ def test_the_worker_answers_the_latest_wish(previews: Previews) -> None:
     found = worker.answer("a * 7")
     assert found is not None and found.text == "14" and ready
     assert worker.answer("a * 8") is None
+
+
+class _Slow:
+    """Previews that are there after so many tries, each of which takes longer than the deadline."""
+
+    def __init__(self, tries: int, pass_time: Callable[[], None]) -> None:
+        self.tries = tries
+        self.pass_time = pass_time
+        self.tried = 0
+
+    def compute(self, text: str) -> Preview | None:
+        self.tried += 1
+        self.pass_time()
+        return Preview(text) if self.tried >= self.tries else None
+
+
+def _answer(previews: Any) -> Preview | None:
+    done = threading.Event()
+    worker = Worker(previews, done.set)
+    worker.request("a")
+    assert done.wait(10)
+    return worker.answer("a")
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_preview_is_tried_again_when_others_had_the_machine(tries: int) -> None:
+    slow = _Slow(tries, lambda: time.sleep(2 * DEADLINE))
+    assert _answer(slow) == Preview("a") and slow.tried == tries
+
+
+def test_a_preview_that_takes_long_itself_is_not_shown() -> None:
+    def compute() -> None:
+        end = time.thread_time() + 2 * DEADLINE
+        while time.thread_time() < end:
+            pass
+
+    slow = _Slow(1, compute)
+    assert _answer(slow) is None and slow.tried == 1
 
 
 def test_most_previews_take_less_than_the_deadline(previews: Previews) -> None:
