@@ -132,7 +132,11 @@ CASES = [
     Case("limit of time", ["--max-time", "0.2", "endless.vd"], err=["error[limit]", "--max-time"], status=3),
     Case("limit of output", ["--max-output", "10", "-c", 'print "a" * 100'], err=["--max-output"], status=3),
     Case("limit of memory", ["--max-memory", "1M", "-c", "zeros(1000000)"], err=["--max-memory"], status=3),
-    Case("sandbox", ["--sandbox", "endless.vd"], err=["error[limit]"], status=3, env={}),
+    Case("sandbox", ["--sandbox", "-c", 'print "a" * 2000000'], err=["error[limit]", "--max-output"], status=3),
+    Case(
+        "sandbox with a limit of one's own",
+        ["--sandbox", "--max-steps", "1000", "endless.vd"], err=["error[limit]", "--max-steps"], status=3,
+    ),
     Case("no colour on a pipe", ["fails.vd"], out="before\n", err=["\nerror[shape]: "], status=1),
     Case("colour where asked", ["--color", "always", "-c", "nope"], err=["\x1b["], status=1),
     Case("colour by environment", ["-c", "nope"], err=["\x1b["], status=1, env={"FORCE_COLOR": "1"}),

@@ -16,17 +16,21 @@ from vardsl.lang import literals, members
 from vardsl.lang.members import kind_of
 
 MAX_BITS = 1 << 20
-MAX_TEXT = 1 << 28
+MAX_LENGTH = {str: 1 << 28, tuple: 1 << 25}  # a quarter of a gigabyte
 
 
 def add(a: Any, b: Any) -> Any:
     """`a + b`, with a bound on how long strings and tuples may become."""
     t = type(a)
-    if (t is str or t is tuple) and type(b) is t and len(a) + len(b) > MAX_TEXT:
-        raise LimitError(
-            f"{kind_of(a)} of {len(a) + len(b):,} elements is longer than {MAX_TEXT:,}, the limit"
-        )
+    if (t is str or t is tuple) and type(b) is t:
+        _check_length(a, len(a) + len(b))
     return a + b
+
+
+def _check_length(x: str | tuple[Any, ...], length: int) -> None:
+    limit = MAX_LENGTH[str if isinstance(x, str) else tuple]
+    if length > limit:
+        raise LimitError(f"{kind_of(x)} of {length:,} elements is longer than {limit:,}, the limit")
 
 
 def mul(a: Any, b: Any) -> Any:
@@ -42,10 +46,8 @@ def mul(a: Any, b: Any) -> Any:
             raise _too_large(a.bit_length() + b.bit_length())
         return a * b
     for x, n in ((a, b), (b, a)):
-        if isinstance(x, (str, tuple)) and isinstance(n, int) and len(x) * n > MAX_TEXT:
-            raise LimitError(
-                f"{kind_of(x)} of {len(x) * n:,} elements is longer than {MAX_TEXT:,}, the limit"
-            )
+        if isinstance(x, (str, tuple)) and isinstance(n, int):
+            _check_length(x, len(x) * n)
     return a * b
 
 

@@ -353,7 +353,7 @@ def test_old_or_new_and_no_litter(
     session["x"] = np.zeros(2)
     session.run(f'save("{path.name}", x)')
     old = path.read_bytes()
-    session["x"] = np.linspace(0, 1, 400_000)  # more than one write
+    session["x"] = np.linspace(0, 1, 70_000 if ending == "csv" else 200_000)
     session.run(f'save("new.{ending}", x)')
     new = (tmp_path / f"new.{ending}").read_bytes()
     (tmp_path / f"new.{ending}").unlink()
@@ -371,6 +371,7 @@ def test_old_or_new_and_no_litter(
         if count[0] < nth:
             break
     assert path.read_bytes() == new
+    assert name != "write" or nth > 2, "one write shows nothing of the middle of a file"
 
 
 def test_an_interrupt_leaves_no_litter(
