@@ -14,8 +14,9 @@ OPERATIONS = ["a * b", "a / b", "a - b", "a ** b", "maximum(a, b)"]
 TOTALS = ["sum(E)", "mean(E)", "sum(exp(E))"]
 
 
-def gradients(text: str, live: str, a: np.ndarray, b: np.ndarray) -> list[np.ndarray | None]:
-    s = vardsl.Session(plan=False)
+def gradients(
+    s: vardsl.Session, text: str, live: str, a: np.ndarray, b: np.ndarray
+) -> list[np.ndarray | None]:
     s["a"], s["b"] = a, b
     given = "; ".join(f"let {n} = {n}.detach().requires_grad_({'true' if n in live else 'false'})" for n in "ab")
     s.run(f"{given}\nbackward {text}")
@@ -31,12 +32,13 @@ def summed(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operand_that_is_smaller_leaves_gradients_their_size(operation: str, live: str) -> None:
     rng = np.random.default_rng(0)
+    session = vardsl.Session(plan=False)
     for (m, n), total in product(product(SHAPES, SHAPES), TOTALS):
         a, b = rng.uniform(0.5, 2.0, m), rng.uniform(0.5, 2.0, n)
         shape = np.broadcast_shapes(m, n)
         text = total.replace("E", f"({operation})")
-        found = gradients(text, live, a, b)
-        whole = gradients(text, live, *[np.ascontiguousarray(np.broadcast_to(x, shape)) for x in (a, b)])
+        found = gradients(session, text, live, a, b)
+        whole = gradients(session, text, live, *[np.ascontiguousarray(np.broadcast_to(x, shape)) for x in (a, b)])
         for g, w, x in zip(found, whole, (a, b), strict=True):
             if g is not None and w is not None:
                 assert g.shape == x.shape, (text, m, n)

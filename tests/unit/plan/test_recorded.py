@@ -253,7 +253,7 @@ def test_an_interrupted_minimize_keeps_its_finished_turns() -> None:
 def test_an_interrupt_finds_a_minimize_that_has_run_ahead_with_whole_turns() -> None:
     session = vardsl.Session()
     session.run(SETUP)
-    Timer(0.3, session.interrupt).start()
+    Timer(0.1, session.interrupt).start()
     with pytest.raises(vardsl.Error) as caught:
         session.run("minimize mse_loss(model(X), Y) over W, b using adam(lr=1e-5) steps 1000000000")
     turn = re.search(r"in turn ([\d,]+) of", str(caught.value))
