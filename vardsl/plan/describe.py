@@ -116,7 +116,7 @@ class _Plan:
             self.names[slot] = f"{self._leaf(leaf)}.grad"
         self.bound: dict[Slot, str] = {}
         for (what, _, _), name in zip(plan.outputs, binds):
-            if type(what) is Slot:
+            if type(what) is Slot and name:
                 self.bound.setdefault(what, name)
 
     def _leaf(self, leaf: Value) -> str:

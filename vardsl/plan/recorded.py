@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import is_
 from typing import Any
 
-import numpy as np
-
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import DType
-from vardsl.engine.value import OPS, Tracked, Value
+from vardsl.engine.value import Tracked, Value
+from vardsl.plan import bound
 from vardsl.plan.execute import Plan
 from vardsl.plan.layout import Unplannable
 from vardsl.plan.numbers import Changed
 from vardsl.plan.reach import Reach, Unfollowed
-from vardsl.plan.trace import Key, Slot, Step, Tracer, Write
+from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 
 Facts = tuple[tuple[int, ...], Any, bool]
 
@@ -74,7 +73,8 @@ class Recorded:
         self.blank = [*recording.followed, *reach.tuples]
         given = list(reach.given)
         self._results: list[Any] = []
-        self._own_of: dict[int, Value] = {}
+        self._parts: dict[int, Any] = {}
+        self.sharing: list[bound.Sharing] = []  # in an order in which each comes behind its source
         every = list(_values(results))
         self.made = [self._part(r, tracer, given, every) for r in results]
         self.random = bool(tracer.random)
@@ -90,13 +90,15 @@ class Recorded:
         for k in self.blank:
             given[k] = None
         self.plan = Plan(tracer, [*given, *operands], [*self._results, *items])
+        for k, part in enumerate(self.sharing):
+            part.place = len(self._results) + len(items) + k
         self._forget()
 
     def _forget(self) -> None:
         """Lets go of what only the recording needed."""
         self.numbers.tracer = None
         self.numbers.items = [(entry, None, kind) for entry, _, kind in self.numbers.items]
-        self._results, self._own_of = [], {}
+        self._results, self._parts = [], {}
 
     def simplest(self) -> Any:
         """The plan itself where nothing surrounds it."""
@@ -130,43 +132,55 @@ class Recorded:
     def _part(self, r: Any, tracer: Tracer, given: Sequence[Any], every: Sequence[Value]) -> Any:
         """How one result is made: the place of a plan's result, or what to do with such."""
         if isinstance(r, Tracked):
-            return _Number(r.entry)  # type: ignore[attr-defined]
+            return bound.Number(r.entry)  # type: ignore[attr-defined]
         if isinstance(r, (int, float, str, type(None), DType)):
-            return _Constant(r)
+            return bound.Constant(r)
         for k, v in enumerate(given):
             if v is r and not (type(r) is Value and k < self.reach.shown):
-                return _Same(k)
+                return bound.Same(k)
             if type(v) is Value and v._grad is r:
-                return _Gradient(k)
+                return bound.Gradient(k)
         if isinstance(r, tuple):
-            return _Several(type(r), [self._part(x, tracer, given, every) for x in r])
+            return bound.Several(type(r), [self._part(x, tracer, given, every) for x in r])
         if type(r) is not Value:
             raise Unplannable("a function is made" if callable(r) else f"a {type(r).__name__} is made")
-        shown = any(v is r for v in given[: self.reach.shown])
-        if r.base is not None and not shown:
-            for k, v in enumerate(given):
-                if r.base is v and r.chain and r._node is None:
-                    return _View(k, r.chain, tracer.parts.get(id(r)))
-        if r.base is not None and not shown:
-            if id(r) not in self._own_of:
-                self._own_of[id(r)] = self._own(r, tracer, every)
-            r = self._own_of[id(r)]
+        known = self._parts.get(id(r))
+        if type(known) is int:
+            return self._result(self._results[known])  # the plan itself knows of names of one value
+        if known is None:
+            shown = any(v is r for v in given[: self.reach.shown])
+            self._parts[id(r)] = self._result(r) if shown else self._tensor(r, tracer, given, every)
+        return self._parts[id(r)]
+
+    def _result(self, r: Value) -> int:
         self._results.append(r)
         return len(self._results) - 1
 
-    def _own(self, r: Value, tracer: Tracer, every: Sequence[Value]) -> Value:
-        """A value of its own instead of a view whose base nobody can see after the run."""
-        base = r.base
-        assert base is not None
-        slot = tracer.slots.get(id(base))
-        if slot is None or slot.kind != "temp" or r._requires:
-            return r
-        if any(o is not r and np.may_share_memory(o.array, r.array) for o in every):
-            return r
-        own = Value(r.array)
-        own._node, own.index = r._node, r.index
-        tracer.alias(r, own)
-        return own
+    def _tensor(self, r: Value, tracer: Tracer, given: Sequence[Any], every: Sequence[Value]) -> Any:
+        """How a tensor is made that is not read under a name of the text."""
+        if r.base is None and id(r) not in tracer.aliases:
+            return self._result(r)
+        if r.base is not None and r.chain and r._node is None:
+            for k, v in enumerate(given):
+                if r.base is v:
+                    return self._sharing(bound.View(bound.Same(k), r, tracer.parts.get(id(r))))
+        if unfinished(r):
+            raise Unplannable("a graph is still needed after the run")
+        if bound.stands_alone(r, tracer, every):
+            return self._result(bound.of_its_own(r, tracer))
+        source = bound.source_of(r, tracer)
+        if source is None:
+            return self._result(r)
+        part = self._part(source, tracer, given, every)
+        if r.base is None:
+            return self._sharing(bound.Data(part))
+        if r.chain is None:
+            return self._sharing(bound.Detached(part))
+        return self._sharing(bound.View(part, r, tracer.parts.get(id(r))))
+
+    def _sharing(self, part: bound.Sharing) -> bound.Sharing:
+        self.sharing.append(part)
+        return part
 
     # ---- running -------------------------------------------------------------------------------------------
     def run(self, reads: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -188,7 +202,10 @@ class Recorded:
             action()
         if self.numbers.items:
             self.numbers.finish(values, found[self.first_item : self.first_item + len(self.numbers.items)])
-        return tuple([found[m] if type(m) is int else m.made(found, values, given) for m in self.made])
+        results = list(found)
+        for part in self.sharing:
+            results.append(part.make(results, values, given))
+        return tuple([results[m] if type(m) is int else m.made(results, values, given) for m in self.made])
 
     def repeat(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
         """As a plan's, where one turn is like another in all that is read."""
@@ -232,76 +249,8 @@ class Recorded:
 
     def named(self, binds: Sequence[str]) -> Sequence[str]:
         """The names of the plan's results, of the names that the run binds."""
-        return [name for name, m in zip(binds, self.made) if type(m) is int]
-
-
-class _Same:
-    """What was read, as it is."""
-
-    def __init__(self, place: int) -> None:
-        self.place = place
-
-    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
-        return given[self.place]
-
-
-class _Number:
-    """A number of the table."""
-
-    def __init__(self, entry: int) -> None:
-        self.entry = entry
-
-    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
-        return values[self.entry]
-
-
-class _Constant:
-    """A plain value that is the same each time."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
-        return self.value
-
-
-class _Several:
-    """A tuple of parts."""
-
-    def __init__(self, kind: type, parts: list[Any]) -> None:
-        self.kind = kind
-        self.parts = parts
-
-    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
-        parts = [found[m] if type(m) is int else m.made(found, values, given) for m in self.parts]
-        return self.kind(*parts) if hasattr(self.kind, "_fields") else self.kind(parts)
-
-
-class _Gradient:
-    """The gradient that a leaf has after the run."""
-
-    def __init__(self, place: int) -> None:
-        self.place = place
-
-    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
-        return given[self.place]._grad
-
-
-class _View:
-    """A view of what was read: by the operations of `chain`, or the part that `key` names this time."""
-
-    def __init__(self, place: int, chain: Any, key: Key | None) -> None:
-        self.place = place
-        self.chain = chain
-        self.key = key
-
-    def made(self, found: Sequence[Any], values: Sequence[Any], given: Sequence[Any]) -> Any:
-        v = given[self.place]
-        if self.key is not None:
-            return OPS["getitem"](v, self.key.now if len(self.key.now) > 1 else self.key.now[0])
-        for op, args in self.chain:
-            v = op.apply_view(v, args)
-        return v
+        names = {m: name for name, m in zip(binds, self.made) if type(m) is int}
+        return [names.get(k, "") for k in range(self.first_item)]
 
 
 def _values(results: Any) -> Iterator[Value]:
