@@ -5,9 +5,13 @@ array lies in memory. All sizes that it is made of are powers of two, so that a 
 of smaller ones.
 
     all elements        parts of about a thousand neighbours, and then the parts
-    the first dimension tiles of about `BLOCK` elements one after another, `TILES` of them to a part, and then
-                        the parts
+    the first dimension pieces of some thousand elements, which one call adds up or multiplies for many of
+                        them; those of `TILES` tiles of about `BLOCK` elements one after another to a part;
+                        and then the parts
     other dimensions    each row by itself
+
+A piece is so small that the matrix library uses no threads of its own for it: its threads wait for each other
+and for ours, which costs more than they bring, many times as much on a busy machine.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ LARGE = 200_000
 NEIGHBOURS = 1024  # elements that are added up at once
 WIDEST = 8192  # elements up to which a dot product adds them up as exactly as the pairwise sum
 TILES = 8
+ALONE = 8192  # elements of a matrix up to which its product with a vector is made without more threads
+SHORT = 256  # elements of a row from which a piece is a part of the columns of a tile, not of its rows
 LINE = 64  # bytes of a cache line
 LITTLE = 1 << 15  # bytes below which it does not matter where an array starts
 
@@ -108,28 +114,30 @@ def add_columns(x: Any) -> Any:
 
 def _add_up_large(x: Any, axes: Axes, dtype: Any) -> Any:
     rows = x.shape[0]
-    if axes is None or len(axes) == x.ndim:
+    if axes is None or sums_to_one(x.shape, axes):
         n = rows_per_part(x.shape)
         parts = np.empty(-(-rows // n), dtype)
         for i, block in _tiles(x):
             perform(add_neighbours(block, parts[i // n : -(-(i + len(block)) // n)]))
-        return np.add.reduce(parts)
+        total = np.add.reduce(parts)
+        return total if axes is None or len(axes) == x.ndim else total.reshape((1,) * (x.ndim - len(axes)))
     kept = tuple(n for k, n in enumerate(x.shape) if k not in axes)
     if 0 not in axes:
         y = np.empty(kept, dtype)
         for i, block in _tiles(x):
             perform(add_rows(block, axes, y[i : i + len(block)]))
         return y
-    parts, spare = np.empty((parts_over_rows(x.shape), *kept), dtype), np.empty(kept, dtype)
-    n = rows_per_block(x.shape)
-    for i, block in _tiles(x):
-        perform(add_tile(block, axes, i // n, parts, spare))
+    parts = np.empty((parts_over_rows(x.shape), *kept), dtype)
+    n, piece = rows_per_block(x.shape) * TILES, rows_per_piece(x.shape)
+    spare = np.empty((n // piece + 1, *kept), dtype)
+    for i, block in _tiles(x, TILES):
+        perform(add_pieces(block, axes, i // piece, parts, spare))
     return np.add.reduce(parts, 0)
 
 
-def _tiles(x: Any) -> Iterator[tuple[int, Any]]:
-    """The tiles of an array, each with its first row."""
-    n = rows_per_block(x.shape)
+def _tiles(x: Any, several: int = 1) -> Iterator[tuple[int, Any]]:
+    """The tiles of an array, or several at once, with their first row."""
+    n = rows_per_block(x.shape) * several
     whole = x.flags.c_contiguous
     for i in range(0, x.shape[0], n):
         yield i, x[i : i + n] if whole else np.ascontiguousarray(x[i : i + n])
@@ -207,15 +215,73 @@ def parts_over_rows(shape: tuple[int, ...]) -> int:
     return -(-shape[0] // (rows_per_block(shape) * TILES))
 
 
-def add_tile(x: Any, axes: tuple[int, ...], k: int, parts: Any, spare: Any) -> Calls:
-    """Adds tile number `k` to its part of a sum over the first dimension (and maybe others)."""
-    part = parts[k // TILES]
-    out = part if k % TILES == 0 else spare
-    if axes == (0,) and x.ndim > 1 and x.dtype == out.dtype and x.dtype.char in "fd":
-        calls: Calls = [(np.dot, (ones(len(x), x.dtype), x.reshape(len(x), -1), out.reshape(-1)))]
+def rows_per_piece(shape: tuple[int, ...]) -> int:
+    """How many rows of a tile a sum over the first dimension adds up at once."""
+    inner = inner_size(shape)
+    return rows_per_block(shape) if inner >= SHORT else power_below(ALONE // max(1, inner))
+
+
+def add_pieces(x: Any, axes: tuple[int, ...], k: int, parts: Any, spare: Any) -> Calls:
+    """Adds rows, of whose pieces the first is number `k`, to their parts of a sum over the first dimension
+    (and maybe others). `spare` has room for the pieces and one more."""
+    n = rows_per_piece(x.shape)
+    whole, rest = len(x) // n, len(x) % n
+    calls: Calls = []
+    if whole:
+        calls += _sums_of_pieces(x[: whole * n].reshape(whole, n, *x.shape[1:]), axes, spare[1 : whole + 1])
+    if rest:
+        calls += _sums_of_pieces(x[None, whole * n :], axes, spare[whole + 1 : whole + 2])
+    each = rows_per_block(x.shape) * TILES // n
+    return calls + add_in_order(spare, whole + bool(rest), k, each, parts)
+
+
+def _sums_of_pieces(x: Any, axes: tuple[int, ...], out: Any) -> Calls:
+    """The sum of each piece over its rows (and maybe other dimensions)."""
+    if axes != (0,) or x.ndim < 3 or x.dtype != out.dtype or x.dtype.char not in "fd":
+        return [(np.add.reduce, (x, tuple(k + 1 for k in axes), out.dtype, out))]
+    pieces, rows, inner = len(x), x.shape[1], inner_size(x.shape[1:])
+    x, out, one = x.reshape(pieces, rows, inner), out.reshape(pieces, inner), ones(rows, x.dtype)
+    several = -(-rows * inner // ALONE)  # groups of columns
+    several = next((n for n in range(several, 2 * several) if inner % n == 0), several)
+    width = -(-inner // several)
+    several = inner // width
+    if several == 1:
+        calls: Calls = [(np.matmul, (one, x[..., :width], out[:, :width]))]
     else:
-        calls = [(np.add.reduce, (x, axes, out.dtype, out))]
-    return calls if out is part else [*calls, (np.add, (part, out, part))]
+        cut = several * width
+        columns = x[..., :cut].reshape(pieces, rows, several, width).swapaxes(1, 2)
+        calls = [(np.matmul, (one, columns, out[:, :cut].reshape(pieces, several, width)))]
+    if several * width < inner:
+        calls.append((np.matmul, (one, x[..., several * width :], out[:, several * width :])))
+    return calls
+
+
+def add_in_order(spare: Any, count: int, k: int, each: int, parts: Any) -> Calls:
+    """Adds the sums of `count` pieces, the first of which is number `k`, to their parts one after another.
+
+    They are in `spare` from its second place on; a part is made of `each`.
+    """
+    calls: Calls = []
+    at, end = 1, count + 1
+    while at < end:
+        part, before = divmod(k + at - 1, each)
+        several = 0 if before else (end - at) // each
+        if several:
+            pieces = spare[at : at + several * each].reshape(several, each, *parts.shape[1:])
+            calls.append((np.add.reduce, (pieces, 1, None, parts[part : part + several])))
+            at += several * each
+            continue
+        n = min(end - at, each - before)
+        if before:  # only at the beginning
+            calls.append((np.copyto, (spare[0], parts[part])))
+        calls.append((np.add.reduce, (spare[at - bool(before) : at + n], 0, None, parts[part])))
+        at += n
+    return calls
+
+
+def sums_to_one(shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
+    """Whether a sum over these dimensions is one over all elements."""
+    return all(k in axes or n == 1 for k, n in enumerate(shape))
 
 
 def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:

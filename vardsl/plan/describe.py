@@ -198,7 +198,7 @@ def calls(program: Iterable[tuple[Any, tuple[Any, ...]]]) -> int:
     total = 0
     for fn, _ in program:
         runs = getattr(fn, "runs", None)
-        total += 1 if runs is None else sum(len(run) for run in runs) + len(fn.finish)
+        total += 1 if runs is None else sum(map(len, runs[0])) + len(fn.finish)
     return total
 
 
@@ -207,7 +207,7 @@ def memory(layout: Layout) -> list[Any]:
     owned = [*layout.buffers.values(), *layout.scratches.values()]
     for fn, _ in layout.program:
         for run in getattr(fn, "runs", ()):
-            owned += [a for _, args in run for a in args if isinstance(a, np.ndarray)]
+            owned += [a for part in run for _, args in part for a in args if isinstance(a, np.ndarray)]
     found: dict[int, Any] = {}
     foreign = {id(_root(a)) for a in layout.given.values()}
     for a in owned:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.tall import multiply_rows, multiply_tile
+from vardsl.engine.tall import multiply_pieces, multiply_rows, rows_of_piece
 from vardsl.engine.tiles import (
     TILES,
     WIDEST,
     add_neighbours,
+    add_pieces,
     add_rows,
-    add_tile,
     aligned,
     in_blocks,
     inner_size,
@@ -27,6 +27,8 @@ from vardsl.engine.tiles import (
     power_below,
     rows_per_block,
     rows_per_part,
+    rows_per_piece,
+    sums_to_one,
 )
 from vardsl.plan.blocks import PRODUCT, ROW_DOT, VIEWS, Blocked, dims_of
 from vardsl.plan.pointwise import Calls, overwrites, pointwise_calls
@@ -48,15 +50,14 @@ def instruction(region: Blocked, array: Find, allocate: Callable[[Slot], Any], n
     places = _Places(region, whole)
     rows = places.rows_at_once()
     folds = {step: _Fold(step, allocate(step.outs[0])) for step in region.steps if step in region.folds}
-    halves = _halves(region, folds)
+    # a part of a sum is never shared between threads
+    each = max([rows, *(f.rows_of_part for f in folds.values())])
+    threads = _threads(region, folds, each)
     runs = []
-    for i, j in halves:
+    for _ in range(threads):
         block = _Block(region, places, array, folds, rows)
-        calls: Calls = []
-        for k in range(i, j, rows):
-            calls.extend(block.calls(k, min(k + rows, j)))
-        runs.append(calls)
-    region.laid_out = _laid_out(-(-region.rows // rows), rows, len(places.widths), len(halves))
+        runs.append([block.several(i, min(i + each, region.rows)) for i in range(0, region.rows, each)])
+    region.laid_out = _laid_out(-(-region.rows // rows), rows, len(places.widths), threads)
     return Runner(runs, [f.finish for f in folds.values()]), ()
 
 
@@ -65,16 +66,13 @@ def _laid_out(blocks: int, rows: int, buffers: int, threads: int) -> str:
     return text + (" for each of two threads" if threads > 1 else "")
 
 
-def _halves(region: Blocked, folds: dict[Step, _Fold]) -> list[tuple[int, int]]:
-    """The rows of each thread; a part of a sum is never shared."""
-    # not what products read: a tile of theirs is one call, and between short calls threads wait in turn
-    worked = [*region.made, *(f.source for f in folds.values() if not f.product)]
+def _threads(region: Blocked, folds: dict[Step, _Fold], each: int) -> int:
+    """How many threads work on the region, which is handed out in so many rows."""
+    worked = {*region.made, *(s for step in folds for s in step.slots())}
+    worked |= {s for step in region.steps for s in step.slots() if region.cut(s)}
     widest = max((inner_size(s.shape) for s in worked), default=1)
-    if region.rows * widest < THREADED or processors() < 2:
-        return [(0, region.rows)]
-    unit = max((f.rows_of_part for f in folds.values()), default=1)
-    half = (region.rows // 2 + unit - 1) // unit * unit
-    return [(0, half), (half, region.rows)] if 0 < half < region.rows else [(0, region.rows)]
+    much = region.rows * widest >= THREADED and region.rows > each
+    return 2 if much and processors() > 1 else 1
 
 
 def _row_bytes(s: Slot) -> int:
@@ -151,6 +149,7 @@ class _Places:
         outer = {s for step in self.region.steps for s in step.slots()} - self.region.made
         streams = [s for s in (*outer, *self.whole) if self.region.cut(s)]
         per_row = sum(self.widths) + sum(map(_row_bytes, streams))
+        per_row += sum(step.outs[0].array.nbytes // _piece(step) for step in self.region.folds)
         unit = max(map(_unit, self.region.steps))
         return max(power_below(CACHE // max(per_row, 1)), unit)
 
@@ -166,6 +165,14 @@ def _unit(step: Step) -> int:
     return 1
 
 
+def _piece(step: Step) -> int:
+    """How many rows a sum over the rows takes at once."""
+    shapes = [s.shape for s in step.slots()]
+    if step.op.facts.get("stream") == PRODUCT:
+        return rows_of_piece(shapes[0], shapes[1], True)
+    return rows_per_part(shapes[0]) if step.outs[0].array.size == 1 else rows_per_piece(shapes[0])
+
+
 class _Fold:
     """A sum over the rows on its way: the parts that the blocks give."""
 
@@ -176,13 +183,13 @@ class _Fold:
         self.source = step.slots()[0]
         shape = self.source.shape
         self.dims = () if self.product else dims_of(step) or ()
-        self.total = len(self.dims) == len(shape)
+        self.total = not self.product and sums_to_one(shape, self.dims)
         if self.total:
             self.rows_of_part = rows_per_part(shape)
             self.parts = np.empty(-(-shape[0] // self.rows_of_part), out.dtype)
         else:
-            self.tile = rows_per_block(shape)
-            self.rows_of_part = self.tile * TILES
+            self.piece = _piece(step)
+            self.rows_of_part = rows_per_block(shape) * TILES
             kept = out.shape if self.product else _without(shape, self.dims)
             self.parts = np.empty((parts_over_rows(shape), *kept), out.dtype)
 
@@ -192,14 +199,15 @@ class _Fold:
         if self.total:
             n = self.rows_of_part
             return add_neighbours(x, self.parts[i // n : -(-(i + len(x)) // n)])
-        calls: Calls = []
-        for k in range(0, len(x), self.tile):
-            number, piece = (i + k) // self.tile, x[k : k + self.tile]
-            if self.product:
-                calls += multiply_tile(piece, sources[1][k : k + self.tile], number, self.parts, spare)
-            else:
-                calls += add_tile(piece, self.dims, number, self.parts, spare)
-        return calls
+        if self.product:
+            return multiply_pieces(x, sources[1], i // self.piece, self.parts, spare)
+        return add_pieces(x, self.dims, i // self.piece, self.parts, spare)
+
+    def spare(self, rows: int) -> Any:
+        """Room for the sums of the pieces of so many rows."""
+        if self.total:
+            return None
+        return aligned((rows // self.piece + 2, *self.parts.shape[1:]), self.out.dtype)
 
     def finish(self) -> None:
         """Puts the parts together."""
@@ -230,8 +238,15 @@ class _Block:
         self.buffers = [aligned((rows * width,), np.uint8) for width in places.widths]
         self.scratches: dict[Any, Any] = {}
         self.views: dict[Any, Any] = {}
-        self.spares = {f: aligned(f.parts.shape[1:], f.parts.dtype) for f in folds.values() if not f.total}
+        self.spares = {f: f.spare(rows) for f in folds.values()}
         self.repeated: dict[int, Calls] = {}
+
+    def several(self, i: int, j: int) -> Calls:
+        """The calls for rows `i:j`, block by block."""
+        calls: Calls = []
+        for k in range(i, j, self.rows):
+            calls += self.calls(k, min(k + self.rows, j))
+        return calls
 
     def calls(self, i: int, j: int) -> Calls:
         """The calls for rows `i:j`."""
@@ -258,7 +273,7 @@ class _Block:
             before: Calls = []
             fold = self.folds[step]
             sources = [self._contiguous(s, before) for s in step.slots()]
-            return before + fold.calls(self.i, sources, self.spares.get(fold))
+            return before + fold.calls(self.i, sources, self.spares[fold])
         if stream in VIEWS:
             return self._view(step, stream == "expand")
         result = self.local[out] = self._result(out)
@@ -268,10 +283,7 @@ class _Block:
         before = []
         source = self._contiguous(step.args[0], before)
         if stream == PRODUCT:
-            n, other = rows_per_block(step.args[0].shape), self.array(step.args[1])
-            for k in range(0, len(source), n):
-                before += multiply_rows(source[k : k + n], other, result[k : k + n])
-            return before
+            return before + multiply_rows(source, self.array(step.args[1]), result)
         if stream == ROW_DOT:
             return before + self._row_dot(step, source, result, before)
         if stream == "rows":

@@ -1,9 +1,9 @@
-"""Two lists of calls at the same time: one here, one on a thread that waits for work."""
+"""Calls that this thread and one that waits for work make at the same time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -30,39 +30,46 @@ if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
 
 
 class Runner:
-    """The calls of all blocks, the first half here and the second on another thread; then what puts the parts
-    of sums together."""
+    """The calls of all blocks, and then what puts the parts of sums together.
 
-    def __init__(self, runs: Sequence[Run], finish: Sequence[Callable[[], None]]) -> None:
+    runs  for each thread the same pieces of work, as calls that use its own buffers; whoever is free takes
+          the next one, so that a thread that comes late or is held up holds up nobody
+    """
+
+    def __init__(self, runs: Sequence[Sequence[Run]], finish: Sequence[Callable[[], None]]) -> None:
         self.runs = runs
         self.finish = finish
 
     def __call__(self) -> None:
+        left = iter(range(len(self.runs[0])))
         if len(self.runs) > 1:
-            self._both()
+            self._both(left)
         else:
-            _run(self.runs[0])
+            _take(self.runs[0], left)
         for f in self.finish:
             f()
 
-    def _both(self) -> None:
+    def _both(self, left: Iterator[int]) -> None:
         try:
-            other = _pool().submit(_run_quietly, self.runs[1])
+            other = _pool().submit(_take_quietly, self.runs[1], left)
         except RuntimeError:  # the interpreter is about to end, and starts no more threads
-            _run(self.runs[1])
-            _run(self.runs[0])
+            _take(self.runs[0], left)
             return
         try:
-            _run(self.runs[0])
+            _take(self.runs[0], left)
         finally:  # whatever happens here, nobody may use the buffers before the other is done
-            other.result()
+            for _ in left:
+                pass
+            if not other.cancel():
+                other.result()
 
 
-def _run(calls: Run) -> None:
-    for fn, args in calls:
-        fn(*args)
+def _take(run: Sequence[Run], left: Iterator[int]) -> None:
+    for k in left:
+        for fn, args in run[k]:
+            fn(*args)
 
 
-def _run_quietly(calls: Run) -> None:
+def _take_quietly(run: Sequence[Run], left: Iterator[int]) -> None:
     with np.errstate(all="ignore"):
-        _run(calls)
+        _take(run, left)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -197,17 +199,31 @@ def test_a_child_process_has_threads_of_its_own() -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_what_fails_here_waits_for_the_other_half() -> None:
+def test_what_fails_here_waits_for_the_other_thread() -> None:
     order: list[str] = []
+    begun = Event()
 
     def fail() -> None:
+        assert begun.wait(10)
         raise KeyboardInterrupt
 
     def late() -> None:
+        begun.set()
         np.tanh(np.ones(500_000))
         order.append("other")
 
-    runner = together.Runner([[(fail, ())], [(late, ())]], [])
+    runs = [[[(fail, ())]] * 100, [[(late, ())]] * 100]
     with pytest.raises(KeyboardInterrupt):
-        runner()
-    assert order == ["other"]
+        together.Runner(runs, [])()
+    done = len(order)
+    assert 0 < done < 99  # what nobody has begun is left
+    time.sleep(0.05)
+    assert len(order) == done
+
+
+def test_each_piece_of_work_is_done_once_by_whoever_is_free() -> None:
+    done: list[int] = []
+    pieces: list[together.Run] = [[(done.append, (k,))] for k in range(100)]
+    finished: list[int] = []
+    together.Runner([pieces, pieces], [lambda: finished.extend(done)])()
+    assert sorted(done) == list(range(100)) and len(finished) == 100
