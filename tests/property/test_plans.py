@@ -96,6 +96,11 @@ FOUND = {
         let f = var randn(20, 9) grad
         for i in range(9) { zero_grad w, f; loss = sum(elu(f / w)); backward loss }
     """,
+    "a power with a wider number": """
+        let w = var 1.7 float64 grad
+        let f = var rand(20, 9) grad
+        for i in range(9) { zero_grad w, f; loss = sum(f ** w + w ** f); backward loss }
+    """,
     "large comparisons with numbers": """
         let x = randn(210000)
         let k = arange(210000) % 7

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,17 @@ def plannable(case: Case) -> bool:
     return not (case.error or case.random or case.name.startswith("bernoulli"))
 
 
+def mixed(case: Case) -> Iterator[Case]:
+    """The call with one real input as a 0-d float64 and the others as float32, for each of the inputs."""
+    reals = [k for k, t in enumerate(case.inputs) if t.array.dtype.kind == "f" and t.array.size]
+    for wide in reals if len(reals) > 1 else []:
+        other = deepcopy(case)
+        for k in reals:
+            t = other.inputs[k]
+            t.array = np.array(t.array.flat[0], np.float64) if k == wide else t.array.astype(np.float32)
+        yield other
+
+
 def problems(case: Case) -> tuple[list[str], bool]:
     """What differs, and whether there was a plan at all."""
     planned, plain = Call(case), Call(case)
@@ -68,7 +81,7 @@ def problems(case: Case) -> tuple[list[str], bool]:
         for turn in range(TURNS):
             try:
                 b = plain.statements()
-            except Error:
+            except (Error, IndexError):  # the language has words for what Python finds of shapes
                 return [], False
             try:
                 a = planned.turn(region)

@@ -12,6 +12,7 @@ from vardsl.engine.dtypes import f4
 from vardsl.engine.node import Like, Node, step
 from vardsl.engine.rule import Rule
 from vardsl.engine.value import Value
+from vardsl.engine.widths import mixes, on_values
 
 ndarray = np.ndarray
 
@@ -56,6 +57,8 @@ class Recording(Declared):
         _note_versions(node)
         if self.keeps_likes or self.family == "fused" or (self.sums and self._mixed(bound, node)):
             node.likes = [like(b) if i in self.arrays else None for i, b in enumerate(bound)]
+        if self.promote is not None and len(edges) > 1 and mixes(self, bound, node.dtype):
+            node.op = on_values(self)
         return node
 
     def _saved_for(self, edges: list[Any]) -> frozenset[int]:

@@ -9,6 +9,7 @@ import numpy as np
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op, mismatch
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
+from vardsl.ops.define import array
 
 
 def is_number(x: Any) -> bool:
@@ -87,3 +88,12 @@ class Overloads(Op):
 def overload(of: Op, *, number: Op, tensor: Op, reverse: Op) -> None:
     """Names the operations behind an infix one: a number on the right, no number, one on the left."""
     of.facts["overloads"] = (number, tensor, reverse)
+
+
+def check_one_dtype(input: Any, *parameters: Any) -> None:
+    """Refuses parameters of a normalization that are not of its input's dtype."""
+    dtype = array(input).dtype
+    if any(p is not None and array(p).dtype != dtype for p in parameters):
+        if dtype == np.float32:
+            raise ScriptTypeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
+        raise ScriptTypeError("mixed dtype (CPU): all inputs must share same datatype.")

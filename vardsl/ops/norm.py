@@ -13,6 +13,7 @@ from vardsl.engine.value import Value
 from vardsl.errors import ScriptValueError, ShapeError
 from vardsl.ops.define import Bool, Int, Ints, Number, Tensor, array, composite, general, looked_at, op
 from vardsl.ops.dims import wrap_dim
+from vardsl.ops.kinds import check_one_dtype
 
 
 def _standard(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
@@ -166,6 +167,7 @@ def layer_norm(
     tensor([-1.2247,  0.0000,  1.2247])
     """
     _check_normalized(input, tuple(normalized_shape), weight=weight, bias=bias)
+    check_one_dtype(input, weight, bias)
     return op._layer_norm(input, weight, bias, len(normalized_shape), eps)[0]
 
 
@@ -327,6 +329,7 @@ def _batch(input, running_mean, running_var, weight, bias, training, momentum, e
     _check_channels(
         input.shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
     )
+    check_one_dtype(input, weight, bias, running_mean, running_var)
     if not training and (running_mean is None or running_var is None):
         which = "running_mean" if running_mean is None else "running_var"
         raise ScriptValueError(f"{which} must be defined in evaluation mode")
@@ -462,6 +465,7 @@ def group_norm(
                 f"{name} of "
                 f"shape {list(x.shape)} and input of shape {list(shape)}"
             )
+    check_one_dtype(input, weight, bias)
     return op._group_norm(input, weight, bias, num_groups, eps)[0]
 
 

@@ -57,7 +57,7 @@ def _power_slope(g, input, exponent):
         if exponent == 0:
             return op.zeros_like(input)
         return g * (exponent * (input if exponent == 2 else op._pow_number(input, exponent - 1)))
-    return op._where(exponent == 0, 0.0, g * (exponent * op._pow_tensor(input, exponent - 1)))
+    return op._where(exponent == 0, 0.0, g * (exponent * op._pow_tensor(input, op.sub(exponent, 1))))
 
 
 def _exponent_slope(g, input, exponent, y):
