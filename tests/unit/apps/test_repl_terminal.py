@@ -216,6 +216,7 @@ def test_going_on_after_a_script_that_fails(terminal: Open, tmp_path: Path) -> N
 
 def test_keys_typed_before_the_editor_is_there_are_not_lost(terminal: Open) -> None:
     t = terminal()
+    t.wait_for("vd>")  # drawn before there is an editor; what came even earlier the terminal itself echoes
     t.type("let early = 1")
     t.type("23\rearly\r")
     screen = t.wait_for("\n123")
