@@ -328,6 +328,7 @@ class Session:
                 self.ctx.cancel = False
                 self.ctx.grad_enabled = True
                 state.ctx = before
+                self.ctx.budget.pool.end_run()
                 if any(region.plans for region in self.regions.values()):
                     import_module("vardsl.plan.memory").look_after(self.regions.values())
 

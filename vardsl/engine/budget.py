@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from vardsl.engine.pool import Pool, free_memory
 from vardsl.errors import LimitError
 
 SMALL = 1 << 24  # bytes that are granted without a look at the machine
@@ -19,22 +20,15 @@ def show_bytes(n: float) -> str:
     return f"{n:.1f} {_UNITS[-1]}"
 
 
-def free_memory() -> int:
-    """Bytes that the machine can still give without swapping; a terabyte where it does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as f:
-            for line in f:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return 1 << 40
-
-
 class Budget:
-    """What a session may use. None is no limit; memory is always limited by what the machine has free."""
+    """What a session may use. None is no limit; memory is always limited by what the machine has free.
 
-    __slots__ = ("deadline", "max_memory", "max_output", "max_steps", "max_time", "out_bytes", "steps")
+    `pool` keeps memory at hand for large results; where memory is short it gives that back.
+    """
+
+    __slots__ = (
+        "deadline", "max_memory", "max_output", "max_steps", "max_time", "out_bytes", "pool", "steps",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +45,7 @@ class Budget:
         self.deadline = None if max_time is None else time.monotonic() + max_time
         self.steps = 0
         self.out_bytes = 0
+        self.pool = Pool()
 
     def reserve(self, nbytes: int, what: str) -> None:
         """Refuses an allocation of `nbytes` for `what` that the limit or the machine cannot hold.
@@ -66,6 +61,9 @@ class Budget:
             )
         if nbytes > SMALL:
             free = free_memory()
+            if nbytes > free * 0.9 and self.pool.nbytes:
+                self.pool.clear()
+                free = free_memory()
             if nbytes > free * 0.9:
                 raise LimitError(
                     f"{what} needs {show_bytes(nbytes)}; the machine has {show_bytes(free)} of memory free",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.casting import SCALARS
+from vardsl.engine.large import LARGE, pointwise
 from vardsl.engine.node import Like, Node
 from vardsl.engine.rule import Rule, bare, check_versions, fetch
 from vardsl.engine.tiles import add_columns, add_up, folded_axes
@@ -118,22 +119,24 @@ def _saved(node: Node, i: int) -> Any:
 
 def _by_pair(rule: Rule) -> Way:
     """A rule of the cotangent and one argument."""
-    kept = rule.with_g
+    kept, masked = rule.with_g, type(rule) is Unbroadcast
 
     def found(node: Node, g: Any) -> Any:
         if g.shape != node.shape:
             g = spread(g, node.shape)
         a = node.args[kept]
         if type(a) is Value and (a.vc is None or not a.vc[0] or node.versions is not None):
-            return rule.fn(g, a.array)
-        return rule.fn(g, _saved(node, kept))
+            a = a.array
+        else:
+            a = _saved(node, kept)
+        return pointwise(rule.fn, (g, a)) if masked and g.size >= LARGE else rule.fn(g, a)
 
     return found
 
 
 def _by_rule(rule: Rule) -> Way:
     """Any other rule: what it names is fetched in order."""
-    steps = rule.arguments
+    steps, masked = rule.arguments, type(rule) is Unbroadcast and not rule.likes
 
     def found(node: Node, g: Any) -> Any:
         if g.shape != node.shape:
@@ -150,7 +153,7 @@ def _by_rule(rule: Rule) -> Way:
                 given.append(node.likes[i])
             else:
                 given.append(fetch(kind, i, node, g, False))
-        return rule.fn(*given)
+        return pointwise(rule.fn, given) if masked and g.size >= LARGE else rule.fn(*given)
 
     return found
 
@@ -187,7 +190,11 @@ def _by_argument(rule: Rule, kept: int, i: int) -> Way:
             g = _whole(node, g)  # the other input may be the one that is smaller
         a = node.args[kept]
         if type(a) is Value and (a.vc is None or not a.vc[0] or node.versions is not None):
-            r = g * (a.array if itself else rule.fn(a.array))
+            x = a.array
+            if x.size >= LARGE and type(g) is not Value:
+                r = _scaled(g, None if itself else rule.fn, x)
+            else:
+                r = g * (x if itself else rule.fn(x))
         else:
             a = _saved(node, kept)
             r = times(g, a if itself else rule.fn(a))
@@ -202,7 +209,10 @@ def _by_output(rule: Rule, i: int) -> Way:
     def found(node: Node, g: Any) -> Any:
         likes = node.likes
         if likes is None:
-            return times(g, rule.fn(node.y))
+            y = node.y
+            if y.size >= LARGE and type(g) is not Value:
+                return _scaled(g, rule.fn, y)
+            return times(g, rule.fn(y))
         return _fitted(times(_whole(node, g), rule.fn(node.y)), likes[i])
 
     return found
@@ -229,10 +239,20 @@ def _fitted(r: Any, like: Like | None) -> Any:
     return r if like is None else unbroadcast(r, like)
 
 
+def _scaled(g: Any, fn: Callable[..., Any] | None, x: Any) -> Any:
+    """A cotangent times a large array, or times a function of that: a local derivative."""
+    if fn is None:
+        return pointwise(multiply, (g, x))
+    return pointwise(lambda g, x: times(g, fn(x)), (g, x))
+
+
 def times(g: Any, factor: Any) -> Any:
     """A cotangent times a local derivative, which may be a plain number."""
     if type(factor) is int and (factor == 1 or factor == -1):
-        return g if factor == 1 else -g
+        if factor == 1:
+            return g
+        return -g if type(g) is not ndarray or g.size < LARGE else pointwise(np.negative, (g,))
     if type(factor) is float and type(g) is ndarray:
-        return multiply(g, SCALARS[g.dtype].get(factor, factor))
+        factor = SCALARS[g.dtype].get(factor, factor)
+        return multiply(g, factor) if g.size < LARGE else pointwise(multiply, (g, factor))
     return g * factor

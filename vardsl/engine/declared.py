@@ -55,6 +55,7 @@ class Declared:
         self.by_number: dict[float, tuple[None, float]] = {}  # those of one that keeps a common number
         self.statics = [None]  # and of one with a single parameter that keeps nothing
         self.on_scalars: Any = None
+        self.keeps_dtype = False  # whether `ufunc` makes reals of reals of one dtype
         # the cotangents of the left and the right edge, of nodes that have no others
         self.ways: tuple[Way, ...] | None = None
         # whether nodes keep anything that a pass frees

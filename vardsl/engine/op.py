@@ -17,9 +17,11 @@ import numpy as np
 from vardsl.engine.casting import SCALARS, cast, scalar
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
+from vardsl.engine.large import LARGE, pointwise, room
 from vardsl.engine.node import Like, step
 from vardsl.engine.pullback import Pullback
 from vardsl.engine.signature import wrong_kind
+from vardsl.engine.temporaries import BY_CALL, Path, spare
 from vardsl.engine.value import Tracked, Value, make_view
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 
@@ -120,7 +122,12 @@ class Op(Pullback):
         if type(x) is not ndarray and self.family != "elementwise":
             x = np.asarray(x)
         try:
-            y = self.kernel(*[x, *bound[1:]]) if len(bound) > 1 else self.kernel(x)
+            if x.size >= LARGE and self.pointwise and type(x) is ndarray:
+                kept = 0 in self.saved and state.ctx.grad_enabled and (a._requires or a._node is not None)
+                out = None if kept else spare(a, BY_CALL)
+                y = pointwise(self.kernel, [x, *bound[1:]], out)
+            else:
+                y = self.kernel(*[x, *bound[1:]]) if len(bound) > 1 else self.kernel(x)
         except ValueError:
             return self._general(bound)
         if type(y) is not ndarray and type(y) not in _SCALAR:
@@ -218,36 +225,52 @@ class Op(Pullback):
         if isinstance(ufunc, np.ufunc):
             # IEEE 754 leaves no choice in these: what NumPy's scalars give is what its loops give
             self.on_scalars = _ON_SCALARS.get(ufunc, ufunc)
+            self.keeps_dtype = "ff->f" in ufunc.types
 
-    def binary(self, a: Any, b: Any) -> Any:
-        """The infix operator on values and numbers of one real dtype, without the general way's questions."""
+    def binary(self, a: Any, b: Any, path: Path | None = None) -> Any:
+        """The infix operator on values and numbers of one real dtype, without the general way's questions.
+
+        `path` is how a script's expression comes here, where one may have done so.
+        """
         ufunc = self.ufunc
         if ufunc is None:
             return self.operator(a, b)
         x: Any = a.array if type(a) is Value else a
         z: Any = b.array if type(b) is Value else b
         s, t = type(x), type(z)
+        out = None
         if s is ndarray and t is ndarray:
             dtype = x.dtype
             if z.dtype is not dtype or (dtype is not f4 and dtype is not f8):
                 return self.operator(a, b)
-            if x.size * z.size > 1 << 24 and x.shape != z.shape:
-                return self.operator(a, b)
-        elif t is ndarray and s is float and (z.dtype is f4 or z.dtype is f8):
+            n = x.size * z.size
+            if n > 1 << 24:
+                if x.shape != z.shape:
+                    return self.operator(a, b)
+                if self.keeps_dtype and x.size >= LARGE:
+                    out = self._spare(a, b, path)
+                    out = room(x) if out is None else out
+        elif t is ndarray and (s is float or s is int) and (z.dtype is f4 or z.dtype is f8):
             x = SCALARS[z.dtype].get(x)
             if x is None:
                 x = scalar(a, z.dtype)
-        elif s is ndarray and t is float and (x.dtype is f4 or x.dtype is f8):
+            if z.size >= LARGE and self.keeps_dtype:
+                out = self._spare(a, b, path)
+                out = room(z) if out is None else out
+        elif s is ndarray and (t is float or t is int) and (x.dtype is f4 or x.dtype is f8):
             z = SCALARS[x.dtype].get(z)
             if z is None:
                 z = scalar(b, x.dtype)
+            if x.size >= LARGE and self.keeps_dtype:
+                out = self._spare(a, b, path)
+                out = room(x) if out is None else out
         else:
             alike = self._alike(x, z)
             if alike is None:
                 return self.operator(a, b)
             ufunc, x, z = alike
         try:
-            y = ufunc(x, z)
+            y = ufunc(x, z) if out is None else ufunc(x, z, out)
         except ValueError:
             return self.operator(a, b)
         if type(y) is not ndarray and type(y) not in _SCALAR:
@@ -260,6 +283,22 @@ class Op(Pullback):
             self.record_pair(a, b, x, z, v)
         return v
 
+    def _spare(self, a: Any, b: Any, path: Path | None) -> Any:
+        """The memory of an operand that neither the graph nor anything else needs after this, or None."""
+        if path is None:
+            return None
+        live_a = type(a) is Value and (a._requires or a._node is not None)
+        live_b = type(b) is Value and (b._requires or b._node is not None)
+        kept = (False, False)
+        if state.ctx.grad_enabled and (live_a or live_b):
+            kept = self.for_both if live_a and live_b else self.for_left if live_a else self.for_right
+        out = None
+        if type(a) is Value and not kept[0]:
+            out = spare(a, path)
+        if out is None and type(b) is Value and not kept[1]:
+            out = spare(b, path)
+        return out
+
     def _alike(self, x: Any, z: Any) -> tuple[Any, Any, Any] | None:
         """What computes with an array and a number, or two numbers, and those in one real dtype; None where
         the general way must be asked."""
@@ -268,10 +307,6 @@ class Op(Pullback):
             dtype = x.dtype if s is ndarray else z.dtype
             if dtype is not f4 and dtype is not f8:
                 return None
-            if t is int:
-                return self.ufunc, x, scalar(z, dtype)
-            if s is int:
-                return self.ufunc, scalar(x, dtype), z
             return (self.ufunc, x, z) if _like(s, x, dtype) and _like(t, z, dtype) else None
         if not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
             return None
@@ -347,9 +382,12 @@ class Op(Pullback):
         if self.promote is not None:
             self._promote(arrays)
         try:
-            if self.family == "elementwise" and len(self.arrays) > 1:
-                self._reserve(arrays)
-            y = self.kernel(*arrays)
+            if self.family == "elementwise":
+                if len(self.arrays) > 1:
+                    self._reserve(arrays)
+                y = pointwise(self.kernel, arrays)
+            else:
+                y = self.kernel(*arrays)
         except ValueError as error:
             raise self._broadcasting(error, bound, arrays) from None
         if not has_value and (has_array or not self.facts.get("creates")):

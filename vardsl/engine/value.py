@@ -11,6 +11,7 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array, DType
 from vardsl.engine.node import Like as Like
 from vardsl.engine.node import Node as Node
+from vardsl.engine.temporaries import BY_OPERATOR
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 
 
@@ -186,6 +187,9 @@ class Value:
     def numel(self) -> int:
         return self.array.size
 
+    size = numel
+    """As arrays have it: rules run on both."""
+
     @property
     def type_name(self) -> str:
         """`torch.FloatTensor`, as PyTorch's sentences call it."""
@@ -352,25 +356,25 @@ class Value:
 
     # ---- operators ----------------------------------------------------------------------------------------
     def __add__(self, other: Any) -> Any:
-        return OPS["add"].binary(self, other)
+        return OPS["add"].binary(self, other, BY_OPERATOR)
 
     def __radd__(self, other: Any) -> Any:
-        return OPS["add"].binary(other, self)
+        return OPS["add"].binary(other, self, BY_OPERATOR)
 
     def __sub__(self, other: Any) -> Any:
-        return OPS["sub"].binary(self, other)
+        return OPS["sub"].binary(self, other, BY_OPERATOR)
 
     def __rsub__(self, other: Any) -> Any:
-        return OPS["rsub"].binary(self, other)
+        return OPS["rsub"].binary(self, other, BY_OPERATOR)
 
     def __mul__(self, other: Any) -> Any:
-        return OPS["mul"].binary(self, other)
+        return OPS["mul"].binary(self, other, BY_OPERATOR)
 
     def __rmul__(self, other: Any) -> Any:
-        return OPS["mul"].binary(other, self)
+        return OPS["mul"].binary(other, self, BY_OPERATOR)
 
     def __truediv__(self, other: Any) -> Any:
-        return OPS["div"].binary(self, other)
+        return OPS["div"].binary(self, other, BY_OPERATOR)
 
     def __rtruediv__(self, other: Any) -> Any:
         return OPS["_rdiv"].binary(self, other)
@@ -394,10 +398,10 @@ class Value:
         return OPS["pow"].binary(other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return OPS["matmul"].binary(self, other)
+        return OPS["matmul"].binary(self, other, BY_OPERATOR)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return OPS["matmul"].binary(other, self)
+        return OPS["matmul"].binary(other, self, BY_OPERATOR)
 
     def __neg__(self) -> Any:
         return OPS["neg"](self)

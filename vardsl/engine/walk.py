@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from vardsl.engine.context import state
+from vardsl.engine.large import LARGE, total
 from vardsl.engine.node import Node
 from vardsl.engine.rule import check_versions
 from vardsl.engine.value import Value
@@ -38,19 +39,19 @@ def _wait(
     if sofar is None:
         heappush(heap, (-target.seq, target))
     if target.rare is None or target.rare.outputs is None:
-        pending[target] = r if sofar is None else sofar + r
+        pending[target] = r if sofar is None else total(sofar, r)
         return
     if sofar is None:
         sofar = pending[target] = [None] * len(target.rare.outputs)
     index = 0 if node.indices is None else node.indices[k]
-    sofar[index] = r if sofar[index] is None else sofar[index] + r
+    sofar[index] = r if sofar[index] is None else total(sofar[index], r)
 
 
 def _receive(leaves: dict[Value, Any], leaf: Value, r: Any, node: Node, g: Any) -> None:
     """Adds a cotangent to what a leaf has received so far."""
     sofar = leaves.get(leaf)
     if sofar is not None:
-        leaves[leaf] = sofar + r
+        leaves[leaf] = sofar + r if r.size < LARGE else total(sofar, r)
     else:
         # what a rule passes on unchanged must not become two leaves' gradient
         leaves[leaf] = +r if r is g or r is node.y else r
@@ -125,7 +126,7 @@ def walk(
                                 _wait(target, node, 0, r, heap, pending)
                                 target, r, k = other, q, 1
                             else:
-                                r = r + q
+                                r = r + q if r.size < LARGE else total(r, q)
                         else:
                             _wait(other, node, 1, q, heap, pending)
                 if r is None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op, mismatch
+from vardsl.engine.temporaries import BY_OVERLOAD, Path
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import array
 
@@ -79,10 +80,11 @@ class TensorFirst(Op):
 class Overloads(Op):
     """An infix operation whose overloads (a number on the right, on the left, none) are operations."""
 
-    def binary(self, a: Any, b: Any) -> Any:
+    def binary(self, a: Any, b: Any, path: Path | None = None) -> Any:
         """The overload for these operands, called as an infix operator is."""
         number, tensor, reverse = self.facts["overloads"]
-        return (number if is_number(b) else reverse if is_number(a) else tensor).binary(a, b)
+        chosen = number if is_number(b) else reverse if is_number(a) else tensor
+        return chosen.binary(a, b, None if path is None else BY_OVERLOAD)
 
 
 def overload(of: Op, *, number: Op, tensor: Op, reverse: Op) -> None:

@@ -12,6 +12,7 @@ from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.op import Op
 from vardsl.engine.signature import type_name
 from vardsl.engine.tall import in_tiles, product_in_tiles, product_into
+from vardsl.engine.temporaries import Path
 from vardsl.engine.tiles import LARGE
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ShapeError
@@ -494,7 +495,7 @@ def _vector_matrix(input: Tensor, mat2: Tensor):
 class _Product(Op):
     """The infix product of two tensors: that of two matrices, much the commonest, needs no questions."""
 
-    def binary(self, a: Any, b: Any) -> Any:
+    def binary(self, a: Any, b: Any, path: Path | None = None) -> Any:
         if type(a) is Value and type(b) is Value:
             x, z = a.array, b.array
             if x.ndim == 2 == z.ndim:

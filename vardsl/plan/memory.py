@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
-from vardsl.engine.budget import free_memory
+from vardsl.engine.pool import free_memory
 from vardsl.plan.region import Region
 
 SMALL = 1 << 20  # bytes of a region's plans that are not worth a thought

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from vardsl.apps.repl.pages import Entry
-from vardsl.engine.budget import free_memory
+from vardsl.engine.pool import free_memory
 from vardsl.lang.undo import Undo
 
 # What may be held only for taking back: copies, and values that no name leads to any more.

@@ -1,0 +1,112 @@
+"""Memory for large results: that of the last ones, as soon as nothing holds those any more.
+
+Fresh memory comes from the system page by page, as it is first written to, which takes longer than most of
+what is computed in it. A pool knows the blocks that it has given lately; one that only the pool refers to is
+given again. What a pool holds is a small share of the memory that is free, and what no run needs goes back.
+"""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+LARGE = 1 << 18  # bytes below which the allocator keeps memory at hand by itself
+SHARE = 8  # of the memory that is free, one part in so many is kept
+LINE = 64  # bytes of a cache line
+IDLE = 2  # runs after which a block that none of them needed goes back
+
+
+def free_memory() -> int:
+    """Bytes that the machine can still give without swapping; a terabyte where it does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            for line in f:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return 1 << 40
+
+
+class _Block:
+    """A piece of memory; all arrays in it refer to that one."""
+
+    __slots__ = ("memory", "run", "size")
+
+    def __init__(self, size: int, run: int) -> None:
+        self.size = size
+        self.run = run
+        self.memory: Any = np.empty(size + LINE, np.uint8)
+
+
+_PROBE = _Block(0, 0)
+_UNUSED = getrefcount(_PROBE.memory)  # references to the memory of a block that no array is in
+
+
+class Pool:
+    """The blocks that one session has given for its results."""
+
+    __slots__ = ("_blocks", "_run")
+
+    def __init__(self) -> None:
+        self._blocks: list[_Block] = []
+        self._run = 0
+
+    def array(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Uninitialised memory of its own for an array."""
+        size = dtype.itemsize
+        for n in shape:
+            size *= n
+        if size < LARGE:
+            return np.empty(shape, dtype)
+        block = self._block(size)
+        block.run = self._run
+        start = -block.memory.ctypes.data % LINE
+        return block.memory[start : start + size].view(dtype).reshape(shape)
+
+    def _block(self, size: int) -> _Block:
+        for block in self._blocks:
+            if block.size == size and getrefcount(block.memory) == _UNUSED:
+                return block
+        try:
+            made = _Block(size, self._run)
+        except MemoryError:
+            self.clear()
+            made = _Block(size, self._run)
+        self._blocks.append(made)
+        self._bound()
+        return made
+
+    def _bound(self) -> None:
+        """Forgets the oldest blocks where all are more than the pool's share."""
+        total = sum(block.size for block in self._blocks)
+        most = (free_memory() + total) // SHARE
+        while total > most and self._blocks:
+            total -= self._blocks.pop(0).size
+
+    def owns(self, a: Any) -> bool:
+        """Whether an array is the only one in a block of this pool."""
+        memory = a.base
+        for block in self._blocks:
+            if block.memory is memory:
+                return getrefcount(memory) == _UNUSED + 2  # that of the array, and `memory`
+        return False
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory is held for results to come."""
+        return sum(b.size for b in self._blocks if getrefcount(b.memory) == _UNUSED)
+
+    def clear(self) -> None:
+        """Gives everything back that nothing refers to."""
+        self._blocks.clear()
+
+    def end_run(self) -> None:
+        """Gives back what the last runs have not needed."""
+        if self._blocks:
+            self._run += 1
+            self._blocks = [
+                b for b in self._blocks if self._run - b.run <= IDLE or getrefcount(b.memory) != _UNUSED
+            ]
