@@ -81,22 +81,22 @@ class Unbroadcast(Rule):
 
 
 # ---- one input ---------------------------------------------------------------------------------------------
-def way(rule: Any, i: int, factor: bool) -> Way:
+def way(rule: Any, i: int, factor: bool, arrays: tuple[int, ...]) -> Way:
     """The cotangent of the input that is parameter `i`, by its rule; `factor`: that is what the cotangent is
-    multiplied with.
+    multiplied with. The parameters `arrays` are arrays.
 
     Whoever calls has looked at the versions of a node that notes some.
     """
     if rule is None:
         return _nothing
     if not factor:
-        found = _by_pair(rule) if rule.with_g >= 0 else _by_rule(rule)
+        found = _by_pair(rule) if rule.with_g >= 0 else _by_rule(rule, arrays)
         return _summed(found, rule.parameter) if type(rule) is Unbroadcast else found
     if type(rule) is not Rule:
         return _by_number(rule, i)
     if rule.only >= 0:
         return _by_argument(rule, rule.only, i)
-    return _by_output(rule, i) if rule.only == -1 else _by_product(_by_rule(rule), i)
+    return _by_output(rule, i) if rule.only == -1 else _by_product(_by_rule(rule, arrays), i)
 
 
 def _nothing(node: Node, g: Any) -> None:
@@ -134,9 +134,10 @@ def _by_pair(rule: Rule) -> Way:
     return found
 
 
-def _by_rule(rule: Rule) -> Way:
+def _by_rule(rule: Rule, arrays: tuple[int, ...]) -> Way:
     """Any other rule: what it names is fetched in order."""
-    steps, masked = rule.arguments, type(rule) is Unbroadcast and not rule.likes
+    masked = type(rule) is Unbroadcast and not rule.likes
+    steps = [("static" if kind == "arg" and i not in arrays else kind, i) for kind, i in rule.arguments]
 
     def found(node: Node, g: Any) -> Any:
         if g.shape != node.shape:
@@ -145,6 +146,8 @@ def _by_rule(rule: Rule) -> Way:
         for kind, i in steps:
             if kind == "g":
                 given.append(g)
+            elif kind == "static":
+                given.append(node.args[i])
             elif kind == "arg":
                 given.append(_saved(node, i))
             elif kind == "y":

@@ -108,7 +108,7 @@ class Declared:
         few = len(self.inputs) <= 2 or all(r is None for _, r in self.inputs[1:])
         self.ways = None
         if self.inputs and own and few:
-            self.ways = tuple([way(r, i, self.factor) for i, r in self.inputs[:2]])
+            self.ways = tuple([way(r, i, self.factor, self.arrays) for i, r in self.inputs[:2]])
         if len(self.inputs) == 2:
             first, second = [
                 {j for kind, j in r.arguments if kind == "arg"} if isinstance(r, Rule) else set()

@@ -13,6 +13,7 @@ from vardsl.engine.dtypes import Array
 _sequence = next_sequence = count(1).__next__
 
 Where = tuple[CodeType, int]
+_REACH = range(25)
 
 
 def script_place(depth: int = 3) -> Where | None:
@@ -21,16 +22,13 @@ def script_place(depth: int = 3) -> Where | None:
     return None if f is None else (f.f_code, f.f_lasti)
 
 
-def script_frame(f: FrameType) -> FrameType | None:
+def script_frame(f: FrameType | None) -> FrameType | None:
     """The first frame of a script's code from `f` outwards, within reach of an operation."""
-    reach = 25
-    while "__vardsl__" not in f.f_globals:
-        outer = f.f_back
-        reach -= 1
-        if outer is None or not reach:
-            return None
-        f = outer
-    return f
+    for _ in _REACH:
+        if f is None or "__vardsl__" in f.f_globals:
+            return f
+        f = f.f_back
+    return None
 
 
 class Rare:
@@ -191,7 +189,7 @@ def step(op: Any, left: Any, right: Any, args: Any, y: Any, likes: Any, made: Ar
     node.rare = node.versions = None
     f: FrameType | None = _getframe(depth)
     if "__vardsl__" not in f.f_globals:  # type: ignore[union-attr]
-        f = script_frame(f)  # type: ignore[arg-type]
+        f = script_frame(f)
         if f is None:
             node.code = None
             node.lasti = 0

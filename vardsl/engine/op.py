@@ -201,7 +201,6 @@ class Op(Pullback):
             node = v._node = step(self, edge, None, [None, *bound[1:]], None, likes, y)
             if index:
                 node.indices = (index,)
-            node.vc, node.y_version = v.vc, v.seen
         return v
 
     def operator(self, a: Any, b: Any) -> Any:
@@ -502,7 +501,7 @@ class Op(Pullback):
             node = self.record(bound, arrays, v.array)
             if node is not None:
                 v._node = node
-                if v.vc is not None:
+                if v.vc is not None and node.y is not None:
                     node.vc, node.y_version = v.vc, v.vc[0]
         return v
 
