@@ -60,8 +60,8 @@ class Declared:
         self.ways: tuple[Way, ...] | None = None
         # whether nodes keep anything that a pass frees
         self.holds = False
-        # what nodes keep, by which inputs want a gradient
-        self.saved_for: dict[tuple[bool, ...], frozenset[int]] = {}
+        # which arguments nodes keep, by the inputs that want a gradient; empty where they keep all
+        self.kept_for: dict[int, tuple[bool, ...]] = {}
         # whether both inputs have the same cotangent where they are the same, as in a product
         self.mirrored = False
         # a call with one array and nothing else needs no binding: `tail` are the other parameters' defaults
@@ -100,7 +100,7 @@ class Declared:
         self.keeps_y = any(r.takes_y for r in every)
         self.keeps_likes = any(r.likes for r in every)
         self.sums = self.factor or any(type(r) is Unbroadcast for r in every)
-        self.saved_for = {}
+        self.kept_for = {}
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
         self.holds = bool(self.saved) or self.keeps_y or self.family == "fused"
         plain = shared is None and not self.signature.has_lists and self.family != "fused"

@@ -218,7 +218,7 @@ class InPlace:
         if type(v) is not Value:
             raise ScriptTypeError(f"{self.name}() changes a tensor in place; this is {type(v).__name__}")
         check_may_change(v)
-        if len(args) == 1 and not keywords and self._outside(v, args[0]):
+        if len(args) == 1 and not keywords and self.outside(v, args[0]):
             return v
         result: Value = self.base(v, *args, **keywords)
         if result is v:
@@ -243,10 +243,6 @@ class InPlace:
             node.name = self.naming(args[0] if args else next(iter(keywords.values()), None))
         return change(v, result)
 
-    def augment(self, v: Value, other: Any) -> Value:
-        """`v op= other`"""
-        return v if self._outside(v, other) else self(v, other)
-
     def _refusal(self) -> str | None:
         """PyTorch's sentence where it has no derivative of the in-place form."""
         own = self.base.facts.get("inplace_refuses")
@@ -258,7 +254,7 @@ class InPlace:
                 return f"derivative for aten::{self.name} is not implemented"
         return None
 
-    def _outside(self, v: Value, other: Any) -> bool:
+    def outside(self, v: Value, other: Any) -> bool:
         """The change of a tensor by a like one where nothing is recorded: straight into its memory."""
         ctx = state.ctx
         if ctx.grad_enabled or type(other) is not Value or ctx.journal is not None or ctx.tracer is not None:

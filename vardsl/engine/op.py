@@ -339,7 +339,7 @@ class Op(Pullback):
         if ctx.tracer is not None or ctx.anomaly:
             self._watched(v, a, b)
         if ctx.grad_enabled:
-            self.record_pair(a, b, x, z, v)
+            self.record_pair(a, b, x, z, v, 5)
         return v
 
     def run(self, bound: list[Any]) -> Any:

@@ -25,56 +25,69 @@ class Recording(Declared):
         if self.family == "nondiff" or not state.ctx.grad_enabled:
             return None
         edges: list[Any] = []
-        indices: list[int] = []
-        live = False
+        indices: list[int] | None = None
+        live, bit = 0, 1
         for i in self.arrays:
             a = bound[i]
             for x in a if type(a) is list else (a,):
                 edge: Any = None
-                index = 0
                 if type(x) is Value:
                     edge = x._node if x.base is None else x.node
                     if edge is not None:
-                        live, index = True, x.index
+                        live |= bit
+                        if x.index:
+                            indices = indices or []
+                            indices += [0] * (len(edges) - len(indices)) + [x.index]
                     elif x._requires:
-                        edge, live = x, True
+                        edge = x
+                        live |= bit
                 edges.append(edge)
-                indices.append(index)
+            bit += bit
         if not live:
             return None
-        saved = self._saved_for(edges) if self.rules and len(edges) > 1 else self.saved
-        args = bound if self.family == "fused" else [b if i in saved else None for i, b in enumerate(bound)]
+        return self._node(bound, edges, indices, self._kept_of(bound, live), y)
+
+    def _node(self, bound: list[Any], edges: list[Any], indices: list[int] | None, args: Any, y: Any) -> Node:
         several = type(y) is tuple
-        node = step(self, edges[0], None, args, y if self.keeps_y else None, None, y[0] if several else y, 5)
+        node = step(self, edges[0], None, args, y if self.keeps_y else None, None, y[0] if several else y, 6)
         if self.ways is None or (len(edges) > 2 and any(e is not None for e in edges[1:])):
             node.left, node.many = None, tuple(edges)
         elif len(edges) == 2:
             node.right = edges[1]
-        if any(indices):
-            node.indices = tuple(indices)
+        if indices is not None:
+            node.indices = (*indices, *[0] * (len(edges) - len(indices)))
         if several:
             node.outputs = tuple([Like(a.shape, a.dtype) for a in y])
-        _note_versions(node)
+        for i in self.arrays:
+            a = args[i]
+            if type(a) is list or (type(a) is Value and a.vc is not None):
+                _note_versions(node)
+                break
         if self.keeps_likes or self.family == "fused" or (self.sums and self._mixed(bound, node)):
             node.likes = [like(b) if i in self.arrays else None for i, b in enumerate(bound)]
         if self.promote is not None and len(edges) > 1 and mixes(self, bound, node.dtype):
             node.op = on_values(self)
         return node
 
-    def _saved_for(self, edges: list[Any]) -> frozenset[int]:
-        """Which arguments the rules of those inputs need that want a gradient."""
-        if self.shared is not None or self.signature.has_lists:
-            return self.saved
-        live = tuple([e is not None for e in edges])
-        found = self.saved_for.get(live)
-        if found is None:
-            wanted: set[int] = set()
-            for on, i in zip(live, self.arrays, strict=True):
-                rule = self.rules.get(self.signature.parameters[i].name)
-                if on and isinstance(rule, Rule):
-                    wanted.update(j for kind, j in rule.arguments if kind == "arg")
-            found = self.saved_for[live] = frozenset(wanted)
-        return found
+    def _kept_of(self, bound: list[Any], live: int) -> list[Any]:
+        """Those of a call's arguments that the rules of the inputs need whose bit is set in `live`."""
+        kept = self.kept_for.get(live)
+        if kept is None:
+            saved = self.saved
+            if self.rules and self.shared is None and not self.signature.has_lists:
+                saved = frozenset().union(*[n for k, n in enumerate(self._needed()) if live >> k & 1])
+            whole = self.family == "fused" or len(saved) == len(bound)
+            kept = () if whole else tuple([i in saved for i in range(len(bound))])
+            self.kept_for[live] = kept
+        return [b if k else None for b, k in zip(bound, kept)] if kept else bound
+
+    def _needed(self) -> list[frozenset[int]]:
+        """Which arguments the rule of each input names."""
+        rules = [rule for _, rule in self.inputs]
+        return [
+            frozenset(i for kind, i in r.arguments if kind == "arg") if isinstance(r, Rule) else frozenset()
+            for r in rules
+        ]
 
     def _mixed(self, bound: list[Any], node: Node) -> bool:
         for i in self.arrays:
@@ -83,9 +96,9 @@ class Recording(Declared):
                 return True
         return False
 
-    def record_pair(self, a: Any, b: Any, x: Any, z: Any, v: Value) -> None:
+    def record_pair(self, a: Any, b: Any, x: Any, z: Any, v: Value, depth: int = 4) -> None:
         """Gives `v`, made of the operands `a` and `b` with the arrays `x` and `z`, its node where one takes
-        part in the graph."""
+        part in the graph; the script's expression is `depth` calls away from `step`."""
         left: Any = None
         right: Any = None
         indexed = 0
@@ -119,7 +132,7 @@ class Recording(Declared):
             if short_a or short_b:
                 likes = (like(a) if short_a else None, like(b) if short_b else None)
         args = self._kept(a if keep_a else None, b if keep_b else None) if keep_a or keep_b else self.nothing
-        node = v._node = step(self, left, right, args, y if self.keeps_y else None, likes, y, 4)
+        node = v._node = step(self, left, right, args, y if self.keeps_y else None, likes, y, depth)
         if indexed:
             node.indices = (_index(a, left), _index(b, right))
         va = a.vc[0] if keep_a and type(a) is Value and a.vc is not None else 0
@@ -142,11 +155,6 @@ class Recording(Declared):
 
 def _note_versions(node: Node) -> None:
     """The versions of what a node keeps, where one is not 0."""
-    for a in node.args:
-        if type(a) is list or (type(a) is Value and a.vc is not None):
-            break
-    else:
-        return
     versions = [x.version for a in node.args for x in (a if type(a) is list else (a,)) if type(x) is Value]
     if any(versions):
         node.versions = tuple(versions)

@@ -137,7 +137,8 @@ def _in_place(name: str, plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any
         if type(a) is Value:
             if type(b) is not Value and isinstance(b, Tracked):
                 b = b.beside(name, a)
-            return OPS[name].augment(a, b)
+            change = OPS[name]
+            return a if change.outside(a, b) else change(a, b)
         return plain(a, b)
 
     return augmented

@@ -360,15 +360,16 @@ class Runtime:
     def zero_grad(self, *targets: Any) -> None:
         """Sets the gradients of these variables to none; an optimizer or a tuple stands for its variables."""
         for t in targets:
-            if type(t) is not Value and not isinstance(t, tuple) and not hasattr(type(t), "zero_grad"):
+            if type(t) is Value:
+                continue
+            if not isinstance(t, tuple) and not hasattr(type(t), "zero_grad"):
                 raise ScriptTypeError(f"zero_grad is for variables, and this is {kind_of(t)}")
         bare = self.ctx.journal is None and self.ctx.tracer is None
         for t in targets:
-            if type(t) is Value:
-                if bare:
-                    t._grad = None
-                else:
-                    members.clear_grad(t)
+            if type(t) is Value and bare:
+                t._grad = None
+            elif type(t) is Value:
+                members.clear_grad(t)
             elif isinstance(t, tuple):
                 self.zero_grad(*t)
             else:
