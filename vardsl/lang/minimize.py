@@ -159,6 +159,8 @@ class _Turn:
         self.only = frozenset(variables)
         self.several = isinstance(optimizer, Lbfgs)
         self.region = region
+        if region is not None:
+            region.whole = True
         self.reads = (objective, optimizer, *variables)
 
     def __call__(self) -> float:

@@ -16,9 +16,11 @@ class RegionLike(Protocol):
               `changed` are variables that the run changes in place, read at `places`
     ahead     runs turns of a loop whose body the run is, where another follows: with the values read, how
               many at most, and what tells it to stop; how many it has run
+    whole     whether the run is one statement, so that its gradients must be as before where it is stopped
     """
 
     mode: int
+    whole: bool
 
     @property
     def ask(self) -> Callable[[Sequence[Any]], tuple[Any, ...] | None]: ...

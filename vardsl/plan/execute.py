@@ -15,7 +15,7 @@ import numpy as np
 
 from vardsl.engine.context import Context, state
 from vardsl.engine.value import EPOCH, Node, Value, shared_counter
-from vardsl.errors import Error
+from vardsl.errors import Error, Interrupted
 from vardsl.plan.layout import Layout, Unplannable
 from vardsl.plan.numbers import same
 from vardsl.plan.passes import final, forget, optimise
@@ -67,6 +67,10 @@ class Plan:
         first = next((k for k, s in enumerate(tracer.steps) if type(s) is Step and s.fallible), None)
         self.restores = first is not None and tracer.last_clear > first
         self.copied: dict[int, Any] = {}
+        # whether a turn that has begun is made: the gradients that it clears are not kept, their memory is used
+        self.whole = tracer.last_clear > 0
+        # whether turns were made without names and gradients: the next one must bring them, whatever happens
+        self.behind = False
         self._check_order()
         if not all(self._separate(k, self.reads[k]) for k in self.inputs):
             raise Unplannable("memory that is changed has two names")
@@ -152,7 +156,7 @@ class Plan:
         given = {slot: self._input_array(k) for k, slot in self.inputs.items()}
         for slot in self.grads_in.values():
             given[slot] = np.empty_like(slot.array)
-        self.layout = Layout(self.steps, self._kept(), given)
+        self.layout = Layout(self.steps, self._kept(), given, stops=True)
         self.quiet: Quiet | None = None
         self.handed: dict[Slot, int] = {}
         self.given_grads = [(leaf, s, self._small(s, COPY_GRADIENTS)) for leaf, s in self.grads_out]
@@ -184,13 +188,18 @@ class Plan:
         self._tell(ctx)
         if self.handed:
             self._renew()
+        for region in self.layout.stopping:
+            region.stops = not (self.behind or self.whole)
         try:
             self.layout.run()
-        except Error:
+        except Error as error:
             # the statements find it once more, where it belongs; nothing has been written yet
             for leaf, before in zip(self.first_clear, cleared):
                 leaf._grad = before
+            if isinstance(error, Interrupted):
+                raise
             return None
+        self.behind = False
         return self._finish(reads)
 
     def repeat(self, reads: Sequence[Any], turns: int, stopping: Callable[[], bool]) -> int:
@@ -210,6 +219,7 @@ class Plan:
             done = self.quiet.run(turns, stopping)
         except Error:
             return 0
+        self.behind = done > 0
         for v, n in self.writes:
             shared_counter(v)[0] += n * done
         return done

@@ -11,7 +11,8 @@ from vardsl.engine.op import Op
 from vardsl.engine.tiles import aligned
 from vardsl.plan.blocks import Blocked, cluster
 from vardsl.plan.pointwise import operands, pointwise_ufunc, positional
-from vardsl.plan.sweep import instruction
+from vardsl.plan.sweep import runner
+from vardsl.plan.together import Runner
 from vardsl.plan.trace import Slot, Step, Write, alike, order_of
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -30,6 +31,7 @@ class Layout:
     kept    slots whose buffers must last: nothing else is put there later
     spare   buffers that may be used freely while these steps run
     places  where the results of some slots must be put
+    stops   whether regions may be left by an interrupt, up to the first step that does something that lasts
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Layout:
         given: Mapping[Slot, Any],
         spare: Iterable[Any] = (),
         places: Mapping[Slot, Any] | None = None,
+        *,
+        stops: bool = False,
     ) -> None:
         self.places = places or {}
         self.kept = set(kept)
@@ -48,6 +52,7 @@ class Layout:
         self.scratches: dict[Any, Any] = {}
         self.program: list[Instruction] = []
         self.notes: list[str] = []
+        self.stopping: list[Runner] = []  # what an interrupt may leave
         self.pool: Pool = {}
         for buffer in spare:
             self._release(buffer)
@@ -61,14 +66,26 @@ class Layout:
         for k, item in enumerate(ordered):
             if type(item) is Blocked:
                 needed = self.kept | _read_after(ordered[k + 1 :])
-                self.program.append(instruction(item, self.array, self._allocate, needed))
+                run = runner(item, self.array, self._allocate, needed)
+                run.stops = stops
+                if stops:
+                    self.stopping.append(run)
+                self.program.append((run, ()))
                 self.notes.append(str(item))
             else:
+                stops = stops and not self._lasts(item)
                 self._instruct(item)
             for step in item.steps if type(item) is Blocked else [item]:
                 for slot in last.get(id(step), ()):
                     if slot in self.own:
                         self._release(self.buffers[slot])
+
+    def _lasts(self, item: Step | Write) -> bool:
+        """Whether a step changes memory that is not the plan's, or the stream of random numbers."""
+        if type(item) is Write:
+            return True
+        assert type(item) is Step
+        return bool(item.op.facts.get("random")) or any(s in self.direct for s in item.outs)
 
     def run(self) -> None:
         for fn, args in self.program:

@@ -30,7 +30,7 @@ class Region:
     __slots__ = (
         "ask", "before", "binds", "given_up", "label", "mode", "moving", "names", "plain", "plan", "plans",
         "recording", "recordings", "replays", "seen", "stopped", "turns",
-        "used",
+        "used", "whole",
     )  # fmt: skip
 
     def __init__(self, label: str = "", names: Sequence[str] = (), binds: Sequence[str] = ()) -> None:
@@ -43,6 +43,7 @@ class Region:
         self.plain = 0  # that were executed as they stand
         self.given_up = 0  # plans that did not apply any more
         self.mode = 0
+        self.whole = False
         # what records and plans is loaded where something repeats
         self.plan: Any = None
         self.plans: list[Any] = []
@@ -155,6 +156,7 @@ class Region:
         except unplannable as reason:
             self._stop(str(reason))
             return bare
+        planned.plan.whole |= self.whole
         self.plans.insert(0, planned)
         del self.plans[RECORDINGS:]
         self.plan = planned.plan

@@ -41,8 +41,8 @@ THREADED = 1_000_000  # elements from which a second thread pays
 Find = Callable[[Any], Any]
 
 
-def instruction(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed: set[Slot]) -> Any:
-    """The call that runs the region.
+def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed: set[Slot]) -> Runner:
+    """What runs the region when it is called.
 
     `array(x)` finds buffers made before, `allocate` makes those that are needed later.
     """
@@ -58,7 +58,7 @@ def instruction(region: Blocked, array: Find, allocate: Callable[[Slot], Any], n
         block = _Block(region, places, array, folds, rows)
         runs.append([block.several(i, min(i + each, region.rows)) for i in range(0, region.rows, each)])
     region.laid_out = _laid_out(-(-region.rows // rows), rows, len(places.widths), threads)
-    return Runner(runs, [f.finish for f in folds.values()]), ()
+    return Runner(runs, [f.finish for f in folds.values()])
 
 
 def _laid_out(blocks: int, rows: int, buffers: int, threads: int) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+
+from vardsl.engine.context import state
+from vardsl.errors import Interrupted
 
 Run = list[tuple[Any, tuple[Any, ...]]]
 
@@ -32,9 +35,12 @@ if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
 class Runner:
     """The calls of all blocks, and then what puts the parts of sums together.
 
-    runs  for each thread the same pieces of work, as calls that use its own buffers; whoever is free takes
-          the next one, so that a thread that comes late or is held up holds up nobody
+    runs   for each thread the same pieces of work, as calls that use its own buffers; whoever is free takes
+           the next one, so that a thread that comes late or is held up holds up nobody
+    stops  whether it may end between two pieces with Interrupted, since nothing has happened yet that lasts
     """
+
+    stops = False
 
     def __init__(self, runs: Sequence[Sequence[Run]], finish: Sequence[Callable[[], None]]) -> None:
         self.runs = runs
@@ -45,7 +51,7 @@ class Runner:
         if len(self.runs) > 1:
             self._both(left)
         else:
-            _take(self.runs[0], left)
+            self._here(left)
         for f in self.finish:
             f()
 
@@ -53,18 +59,28 @@ class Runner:
         try:
             other = _pool().submit(_take_quietly, self.runs[1], left)
         except RuntimeError:  # the interpreter is about to end, and starts no more threads
-            _take(self.runs[0], left)
+            self._here(left)
             return
         try:
-            _take(self.runs[0], left)
+            self._here(left)
         finally:  # whatever happens here, nobody may use the buffers before the other is done
             for _ in left:
                 pass
             if not other.cancel():
                 other.result()
 
+    def _here(self, left: Iterator[int]) -> None:
+        if not self.stops:
+            _take(self.runs[0], left)
+            return
+        ctx = state.ctx
+        for k in left:
+            if ctx.cancel:
+                raise Interrupted("interrupted")
+            _take(self.runs[0], (k,))
 
-def _take(run: Sequence[Run], left: Iterator[int]) -> None:
+
+def _take(run: Sequence[Run], left: Iterable[int]) -> None:
     for k in left:
         for fn, args in run[k]:
             fn(*args)

@@ -248,9 +248,16 @@ def test_a_long_statement_stops_between_its_operations(
 ) -> None:
     c = conversation
     c.submit("let a = ones(600, 600); let v = var ones(3) grad; fn slow(x) { v.data.add_(1); return x @ a }")
-    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    v = c.session.names()["v"]
+
+    def interrupt() -> None:
+        while v.array[0] == 1:  # until the statement has begun
+            time.sleep(0.01)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     began = time.thread_time()
-    timer.start()
     assert not c.submit("let x = slow(a)" + " @ a" * 3000)
     assert time.thread_time() - began < 1.2 and sys.getprofile() is None
     err = capsys.readouterr().err
