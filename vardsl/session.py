@@ -318,13 +318,15 @@ class Session:
             watch = self._watch()
             try:
                 with np.errstate(all="ignore"), rare_collections():
-                    yield
+                    try:
+                        yield
+                    finally:
+                        self.ctx.stop_tracing()
             finally:
                 if watch is not None:
                     watch.cancel()
                 self._running = 0
                 self.runtime.end()
-                self.ctx.tracer = None
                 self.ctx.cancel = False
                 self.ctx.grad_enabled = True
                 state.ctx = before

@@ -9,6 +9,7 @@ import numpy as np
 
 from vardsl.engine.context import enable_grad, state
 from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.engine.pending import pending
 from vardsl.engine.value import OPS, Value, shared_counter
 from vardsl.errors import InternalError
 
@@ -32,7 +33,7 @@ def accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
         elif before is None:
             with enable_grad(False):
                 g = _like(g, leaf)
-            leaf._grad = Value(owned(g.array, leaf).copy())
+            leaf._grad = _own(g, leaf)
         else:
             with enable_grad(create_graph):
                 total = before + g
@@ -41,6 +42,8 @@ def accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
             if create_graph or journal is not None or not _adds_in_place(leaf, before):
                 leaf._grad = total
             else:
+                if ctx.tracer is not None:
+                    ctx.tracer.settle()
                 _overwrite(before, total.array)
         if ctx.tracer is not None:
             ctx.tracer.accumulate(leaf, before, g if before is None else total)
@@ -51,9 +54,23 @@ def accumulate(leaf: Value, g: Cotangent, create_graph: bool) -> None:
         leaf._grad = Value(np.asarray(np.add(before.array, g)))
     else:
         if ctx.savepoint is not None:
-            ctx.savepoint.keep(before.array)
-        np.add(before.array, g, before.array)
+            ctx.savepoint.keep(before.memory())
+        array = before.memory()
+        np.add(array, g, array)
         shared_counter(before)[0] += 1
+
+
+def _own(g: Value, leaf: Value) -> Value:
+    """A gradient that nothing else shares."""
+    tracer = state.ctx.tracer
+    if tracer is not None and tracer.defers and _waits_as(g, leaf):
+        twin: Value = tracer.twin(g)
+        return twin
+    return Value(owned(np.asarray(g.array), leaf).copy())
+
+
+def _waits_as(g: Value, leaf: Value) -> bool:
+    return pending(g.array) is not None and g.array.shape == leaf.array.shape
 
 
 def _like(g: Value, v: Value) -> Value:
@@ -70,10 +87,10 @@ def _adds_in_place(leaf: Value, before: Value) -> bool:
 
 
 def _overwrite(before: Value, total: Array) -> None:
-    savepoint = state.ctx.savepoint
+    savepoint, array = state.ctx.savepoint, before.memory()
     if savepoint is not None:
-        savepoint.keep(before.array)
-    np.copyto(before.array, total, "same_kind")
+        savepoint.keep(array)
+    np.copyto(array, total, "same_kind")
     shared_counter(before)[0] += 1
 
 

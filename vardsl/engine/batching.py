@@ -80,6 +80,7 @@ class Follower:
     """
 
     records = False  # a plan
+    defers = False
 
     def __init__(self, outer: Any, same: Iterable[Value] | None = None) -> None:
         self.outer = outer
@@ -98,6 +99,10 @@ class Follower:
         part = self.known[id(v)] = self.memory[id(v.array)] = Part(v.array)
         self.kept += (v, v.array)
         return part
+
+    def settle(self) -> None:
+        if self.outer is not None:
+            self.outer.settle()
 
     def fail(self, why: str) -> None:
         self.failed = True

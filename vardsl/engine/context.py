@@ -64,6 +64,13 @@ class Context:
         return self._generator
 
 
+    def stop_tracing(self) -> None:
+        """Nobody listens any more, and nothing waits."""
+        tracer, self.tracer = self.tracer, None
+        if tracer is not None:
+            tracer.settle()
+
+
 class _State(threading.local):
     def __init__(self) -> None:
         self.ctx = Context()

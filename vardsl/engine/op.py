@@ -19,6 +19,7 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.large import LARGE, pointwise, room
 from vardsl.engine.node import Like, step
+from vardsl.engine.pending import Pending
 from vardsl.engine.pullback import Pullback
 from vardsl.engine.signature import wrong_kind
 from vardsl.engine.temporaries import BY_CALL, Path, spare
@@ -119,8 +120,13 @@ class Op(Pullback):
         dtype = x.dtype
         if dtype is not f4 and dtype is not f8:
             return self._general(bound)
+        if type(x) is not ndarray and type(x) not in _SCALAR:
+            return self._general(bound)
         if type(x) is not ndarray and self.family != "elementwise":
             x = np.asarray(x)
+        ctx = state.ctx
+        if ctx.tracer is not None and ctx.tracer.defers:
+            return self._general(bound)
         try:
             if x.size >= LARGE and self.pointwise and type(x) is ndarray:
                 kept = 0 in self.saved and state.ctx.grad_enabled and (a._requires or a._node is not None)
@@ -135,7 +141,6 @@ class Op(Pullback):
                 return self._finished(self._wrap(y, bound, [x, *bound[1:]]), bound)
             y = np.asarray(y)
         v = Value(y)
-        ctx = state.ctx
         if ctx.tracer is not None:
             v.array = y = np.asarray(y)
             ctx.tracer.operation(self, bound, v)
@@ -172,6 +177,8 @@ class Op(Pullback):
         a = bound[0]
         x = a.array
         if type(x) is not ndarray:
+            if type(x) is Pending:
+                return self._general(bound)
             x = a.memory()
         try:
             y = self.kernel(x, *bound[1:])
@@ -231,6 +238,9 @@ class Op(Pullback):
 
         `path` is how a script's expression comes here, where one may have done so.
         """
+        ctx = state.ctx
+        if ctx.tracer is not None and ctx.tracer.defers:
+            return self.operator(a, b)
         ufunc = self.ufunc
         if ufunc is None:
             return self.operator(a, b)
@@ -275,7 +285,6 @@ class Op(Pullback):
         if type(y) is not ndarray and type(y) not in _SCALAR:
             y = np.asarray(y)
         v = Value(y)
-        ctx = state.ctx
         if ctx.tracer is not None or ctx.anomaly:
             self._watched(v, a, b)
         if ctx.grad_enabled and self.rules:
@@ -326,6 +335,9 @@ class Op(Pullback):
     def pair(self, a: Value, b: Value, kernel: Callable[..., Any]) -> Any:
         """A call with two tensors of one real dtype and nothing else, of an operation that makes new memory
         of them; `kernel` gives its result, or a ValueError where the operation has its own to say."""
+        ctx = state.ctx
+        if ctx.tracer is not None and ctx.tracer.defers:
+            return self.run([a, b])
         x, z = a.array, b.array
         dtype = x.dtype
         if (dtype is not f4 and dtype is not f8) or z.dtype is not dtype:
@@ -335,7 +347,6 @@ class Op(Pullback):
         except ValueError:
             return self.run([a, b])
         v = Value(y)
-        ctx = state.ctx
         if ctx.tracer is not None or ctx.anomaly:
             self._watched(v, a, b)
         if ctx.grad_enabled:
@@ -356,6 +367,11 @@ class Op(Pullback):
         return self._general(bound)
 
     def _general(self, bound: list[Any]) -> Any:
+        tracer = state.ctx.tracer
+        if tracer is not None and tracer.defers and self.family != "composite":
+            found = tracer.defer(self, bound)
+            if found is not None:
+                return found
         arrays = bound.copy()
         has_value = has_array = False
         for i in self.arrays:
@@ -365,6 +381,9 @@ class Op(Pullback):
                 x = a.array
                 arrays[i] = x if type(x) is ndarray else a.memory() if self.family == "view" else np.array(x)
                 has_value = True
+            elif t is Pending:
+                bound[i] = arrays[i] = a.real()
+                has_array = True
             elif t is list:
                 has_value |= any(type(x) is Value for x in a)
                 has_array = True
@@ -506,7 +525,7 @@ class Op(Pullback):
         return v
 
     def _value(self, a: Any, bound: list[Any], k: int | None = None) -> Value:
-        if type(a) is not ndarray:
+        if type(a) is not ndarray and type(a) is not Pending:
             a = np.asarray(a)
         if self.family == "view":
             source = bound[self.arrays[0]]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.node import Like, Node
+from vardsl.engine.pending import held
 from vardsl.engine.signature import Signature
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, InternalError
@@ -136,7 +137,7 @@ def _output(node: Node) -> Any:
 
 
 def _on_graph(array: Any, node: Node, index: int) -> Value:
-    v = Value(np.asarray(array))
+    v = Value(held(array))
     if array.dtype.kind == "f":
         v._node, v.index = node, index
     return v

@@ -11,6 +11,7 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array, DType
 from vardsl.engine.node import Like as Like
 from vardsl.engine.node import Node as Node
+from vardsl.engine.pending import pending
 from vardsl.engine.temporaries import BY_OPERATOR
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 
@@ -228,7 +229,8 @@ class Value:
         """The array to share or to change; what was a number so far gets memory of its own."""
         a = self.array
         if type(a) is not np.ndarray:
-            a = self.array = np.array(a)
+            waiting = pending(a)
+            a = self.array = np.array(a) if waiting is None else waiting.real()
             EPOCH[0] += 1
         return a
 

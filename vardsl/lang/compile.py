@@ -85,11 +85,26 @@ class Compiler(Loops):
     def _file_statement(self, s: ast.Stmt, *, is_last: bool) -> Stmts:
         p = self.at(s.span)
         tick = do(helper("tick", [], p), p)
+        if self.plan and isinstance(s, (ast.Print, ast.ExprStmt)):
+            run = self.splitter.shown(s)
+            if run is not None:
+                return [tick, *self._deferred(s, run, is_last=is_last)]
         if isinstance(s, (ast.If, ast.While, ast.For, ast.NoGrad)):
             return [tick, *self._compound(s)]
         if isinstance(s, (ast.ExprStmt, ast.Minimize)):
             return [tick, *self._valued(s, keep=is_last)]
         return [tick, *self.statement(s)]
+
+    def _deferred(self, s: ast.Print | ast.ExprStmt, run: Run, *, is_last: bool) -> Stmts:
+        """A statement that shows what it computes: its region may let the numbers come last."""
+        p = self.at(s.span)
+        found = self.fresh("r")
+        name = self._new_region(s.span, [n.id for n in run.reads])
+        reads = tuple_of([self.expr(n) for n in run.reads], p)
+        defer = py.Call(py.Attribute(load(name, p), "defer", LOAD, **p), [load(found, p)], [], **p)
+        end = py.Call(py.Attribute(load(name, p), "end", LOAD, **p), [tuple_of([], p)], [], **p)
+        body = self.statement(s) if isinstance(s, ast.Print) else self._valued(s, keep=is_last)
+        return [self._if_bound(found, reads, p, do(defer, p)), *body, do(end, p)]
 
     def _runs(self, body: Sequence[ast.Stmt], *, nested: bool) -> Iterable[ast.Stmt | Run]:
         return self.splitter.split(body, nested=nested) if self.plan else body
@@ -120,16 +135,14 @@ class Compiler(Loops):
         self.followed |= run.parts
         self.elements |= run.elements
         self.pins |= run.pins
-        answer = self.fresh("t")
-        before, reads = self._reads_of(run, p)
-        ask: py.expr = py.Call(py.Attribute(load(name, p), "ask", LOAD, **p), [reads], [], **p)
-        if run.nested:
-            known = py.Compare(reads, [py.IsNot()], [const(None, p)], **p)
-            ask = py.IfExp(known, ask, const(None, p), **p)
+        answer, found = self.fresh("t"), self.fresh("r")
+        reads = tuple_of([self.expr(n) for n in run.reads], p)
+        ask = py.Call(py.Attribute(load(name, p), "ask", LOAD, **p), [load(found, p)], [], **p)
+        asked = self._if_bound(found, reads, p, put(answer, ask, p))
         take: Stmts = [put_several(self._stores(run.binds), load(answer, p), p)] if run.binds else []
         return [
-            *before,
-            put(answer, py.IfExp(_mode(name, py.Eq(), 1, p), ask, const(None, p), **p), p),
+            put(answer, const(None, p), p),
+            py.If(_mode(name, py.Eq(), 1, p), [asked], [], **p),
             py.If(
                 py.Compare(load(answer, p), [py.Is()], [const(None, p)], **p),
                 self._executed(run, name, p),
@@ -141,17 +154,10 @@ class Compiler(Loops):
     def _stores(self, names: Iterable[ast.Name]) -> list[py.expr]:
         return [store(self._bind(n.id, n.span.start), self.at(n.span)) for n in names]
 
-    def _reads_of(self, run: Run, p: P) -> tuple[Stmts, py.expr]:
-        """What a run reads; None where it may read a name, on some way through it, that is not bound."""
-        reads = tuple_of([self.expr(n) for n in run.reads], p)
-        if not run.nested:
-            return [], reads
-        found = self.fresh("r")
-        return [self._if_bound(found, reads, p)], load(found, p)
-
-    def _if_bound(self, name: str, value: py.expr, p: P) -> py.stmt:
+    def _if_bound(self, name: str, value: py.expr, p: P, *then: py.stmt) -> py.stmt:
+        """Takes the value of names; None where one of them is not bound, and otherwise goes on."""
         missing = py.ExceptHandler(load(".unbound", p), None, [put(name, const(None, p), p)], **p)
-        return py.Try([put(name, value, p)], [missing], [], [], **p)
+        return py.Try([put(name, value, p)], [missing], list(then), [], **p)
 
     def _executed(self, run: Run, name: str, p: P) -> Stmts:
         """The statements of a run, which its region may be recording."""

@@ -84,9 +84,9 @@ def sure(s: ast.Stmt, is_builtin: IsBuiltin) -> bool:
     if needs_journal(s, is_builtin):
         return False
     if isinstance(s, (ast.Let, ast.Assign)):
-        return isinstance(s.target, ast.Name) and _pure(s.value, is_builtin)
+        return isinstance(s.target, ast.Name) and pure(s.value, is_builtin)
     if isinstance(s, ast.Backward):
-        return _plain_backward(s) and all(isinstance(r, ast.Name) or _pure(r, is_builtin) for r in s.roots)
+        return _plain_backward(s) and all(isinstance(r, ast.Name) or pure(r, is_builtin) for r in s.roots)
     if isinstance(s, ast.ZeroGrad):
         return bool(s.targets) and all(isinstance(t, ast.Name) for t in s.targets)
     return False
@@ -102,11 +102,11 @@ def _updates(s: ast.AugAssign | ast.Update, is_builtin: IsBuiltin) -> bool:
         and not is_builtin(s.target)
         and s.op in ("+", "-", "*", "/")
         and not needs_journal(s, is_builtin)
-        and _pure(s.value, is_builtin)
+        and pure(s.value, is_builtin)
     )
 
 
-def _pure(e: ast.Expr, is_builtin: IsBuiltin) -> bool:
+def pure(e: ast.Expr, is_builtin: IsBuiltin) -> bool:
     """Whether an expression only computes, with operations that a recording can follow."""
     stack: list[ast.Node] = [e]
     while stack:
@@ -244,11 +244,15 @@ def works_on_tensors(s: ast.Node, is_builtin: IsBuiltin) -> bool:
         b = s.otherwise
         other: Sequence[ast.Stmt] = () if b is None else b.body if isinstance(b, ast.Block) else (b,)
         return any(works_on_tensors(k, is_builtin) for k in (*s.body.body, *other))
-    if isinstance(s, (ast.Let, ast.Assign, ast.ExprStmt)):
-        stack: list[ast.Node] = [s.value]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, (ast.Call, ast.Pipe)) or (isinstance(node, ast.Chain) and "@" in node.ops):
-                return True
-            stack.extend(parts(node))
+    return isinstance(s, (ast.Let, ast.Assign, ast.ExprStmt)) and calls_operations(s.value)
+
+
+def calls_operations(e: ast.Expr) -> bool:
+    """Whether something is called in an expression, or matrices are multiplied."""
+    stack: list[ast.Node] = [e]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.Call, ast.Pipe)) or (isinstance(node, ast.Chain) and "@" in node.ops):
+            return True
+        stack.extend(parts(node))
     return False

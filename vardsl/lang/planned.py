@@ -9,8 +9,9 @@ from typing import Any, Protocol
 class RegionLike(Protocol):
     """One run in the running program.
 
-    mode      0 before its first passing, 1 while it may be planned, 2 when it is left alone
+    mode      1 while it may be planned, 2 when it is left alone
     ask       with the values read: the values bound, or None where the statements are to be executed
+    defer     with the values read, before statements that are executed: whether their numbers come last
     numbers   while the run is recorded: what is read at some places, the numbers that change followed
     end       with the values bound, after the statements were executed; gives them back as bare values.
               `changed` are variables that the run changes in place, read at `places`
@@ -27,6 +28,8 @@ class RegionLike(Protocol):
 
     @property
     def tracing(self) -> bool: ...
+
+    def defer(self, reads: Sequence[Any]) -> tuple[Any, ...] | None: ...
 
     def numbers(self, places: Sequence[int]) -> tuple[Any, ...]: ...
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vardsl.lang.flow import Flow, IsBuiltin, Key
-from vardsl.lang.plannable import loose, parts, sure, works_on_tensors
+from vardsl.lang.plannable import calls_operations, loose, parts, pure, sure, works_on_tensors
 from vardsl.lang.scope import sub_nodes, target_names
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -82,6 +82,15 @@ class Splitter:
             run = []
             yield s
         yield from self._closed(run, () if nested else None)
+
+    def shown(self, s: ast.Print | ast.ExprStmt) -> Run | None:
+        """A statement of the file that shows what it computes with operations alone, as a run; else None."""
+        values = s.values if isinstance(s, ast.Print) else (s.value,)
+        if not all(pure(e, self.is_builtin) for e in values):
+            return None
+        if not any(calls_operations(e) for e in values):
+            return None
+        return self._run([s])
 
     def _closed(self, run: list[ast.Stmt], after: Sequence[ast.Stmt] | None) -> Iterator[Run | ast.Stmt]:
         """A run that is over, if it is worth one; `after` are the statements that follow it in its block."""
@@ -175,6 +184,9 @@ class _Names:
                 self._expression(t)
         elif isinstance(s, ast.ExprStmt):
             self._expression(s.value)
+        elif isinstance(s, ast.Print):
+            for e in s.values:
+                self._expression(e)
         elif isinstance(s, ast.For):
             self._expression(s.iterable)
             self._block(s.body, s.target)

@@ -217,8 +217,12 @@ class Runtime:
         ctx = self.ctx
         if type(piece) is not range or self.limited or ctx.cancel:
             return None
-        if ctx.tracer is not None or ctx.anomaly or ctx.journal is not None or ctx.savepoint is not None:
+        if ctx.anomaly or ctx.journal is not None or ctx.savepoint is not None:
             return None
+        if ctx.tracer is not None:
+            if ctx.tracer.records or not ctx.tracer.defers:
+                return None
+            ctx.stop_tracing()  # numbers that come last are not worth as much
         found = self.recurrences.get(loop)
         if found is None:
             if len(self.recurrences) == MAX_RECURRENCES:

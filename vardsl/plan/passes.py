@@ -108,6 +108,19 @@ def optimise(
     return dead(steps, outputs(same)), same
 
 
+def merged(steps: list[Step], wanted: Iterable[Slot]) -> tuple[list[Step], dict[Slot, Slot]]:
+    """Steps of which nothing is folded, without what is computed twice or for nobody; and what was
+    merged."""
+    same: dict[Slot, Slot] = {}
+    left: Steps = list(steps)
+    models(left)
+    for merge in (units, common):
+        left = merge(left, same)
+    doubled(left)
+    left = dead(left, [final(s, same) for s in wanted])
+    return [s for s in left if type(s) is Step], same
+
+
 def forget(steps: Steps) -> None:
     """Lets go of the memory that the recorded run's results had; their shapes and dtypes stay known."""
     for step in steps:

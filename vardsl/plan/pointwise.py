@@ -74,7 +74,16 @@ def pointwise_calls(step: Step, args: list[Any], out: Any, scratch: Callable[...
         return [(positional(ufunc), (*given, out))]
     into = step.op.facts.get("into")
     calls: Calls | None = None if into is None else into(out, scratch, *args)
-    return calls if calls is not None else [(_Pointwise(step.op), (out, *args))]
+    if calls is not None:
+        return calls
+    return [(_Pointwise(step.op), (out, *map(_with_dimensions, step.args, args)))]
+
+
+def _with_dimensions(was: Any, a: Any) -> Any:
+    """An operand in as many dimensions as it had, since what dtype a result has depends on that."""
+    if type(was) is Slot and was.shape and type(a) is np.ndarray and not a.ndim:
+        return a.reshape((1,) * len(was.shape))
+    return a
 
 
 class _Pointwise:

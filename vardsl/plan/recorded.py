@@ -23,12 +23,23 @@ from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 Facts = tuple[tuple[int, ...], Any, bool]
 
 
+class Unplanned:
+    """One time of a run whose numbers come last, without a plan for another time."""
+
+    repeats = handed = False
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+
+
 class Recording:
     """One time that a run is recorded. `numbers(places)` gives what it reads there, as followed numbers."""
 
-    def __init__(self, reads: Sequence[Any]) -> None:
+    repeats = True
+
+    def __init__(self, reads: Sequence[Any], tracer: Callable[[Sequence[Any]], Tracer] = Tracer) -> None:
         self.reach = Reach(reads)
-        self.tracer = Tracer(self.reach.given)
+        self.tracer = tracer(self.reach.given)
         self.reads = reads
         self.followed: list[int] = []
         self.handed = False

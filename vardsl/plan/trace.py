@@ -182,6 +182,7 @@ class Tracer:
     """Listens to the engine while the run's statements are executed once more as they are."""
 
     records = True
+    defers = False
 
     def __init__(self, reads: Sequence[Any]) -> None:
         self.steps: list[Step | Write] = []
@@ -259,6 +260,9 @@ class Tracer:
             )
             found = self._new("const", v, v.array)
         return found
+
+    def settle(self) -> None:
+        """Memory is about to change, or the run is over: what waits has to be computed."""
 
     def draws(self) -> None:
         """Random numbers are drawn; the operation that does it is told next."""
