@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import state
-from vardsl.engine.tiles import BLOCK
+from vardsl.engine.tiles import BLOCK, rows_per_block
 
 LARGE = 1 << 16  # elements from which on this pays
 ndarray = np.ndarray
@@ -53,7 +53,7 @@ def _by_ufunc(fn: np.ufunc, given: Sequence[Any], spare: Any = None) -> Any:
             shapes = {x.shape for x in given if type(x) is ndarray and x.ndim}
             reals = all(x.dtype is a.dtype for x in given if isinstance(x, (ndarray, np.generic)))
             if len(shapes) == 1 and reals and f"{a.dtype.char * fn.nin}->{a.dtype.char}" in fn.types:
-                return fn(*given, room(a) if spare is None else spare)
+                return fn(*given, out=room(a) if spare is None else spare)
             break
     return fn(*given)
 
@@ -67,6 +67,20 @@ def _common_shape(given: Sequence[Any]) -> tuple[int, ...] | None:
                 return None
             shape = a.shape
     return shape
+
+
+def by_rows(fn: Callable[..., Any], first: Any, *others: Any) -> Any:
+    """What a function that goes row by row makes of arrays with as many rows."""
+    given = (first, *others)
+    if type(first) is not ndarray or first.size < LARGE or first.ndim < 2:
+        return fn(*given)
+    rows, n = len(first), rows_per_block(first.shape)
+    if n >= rows or not all(type(a) is ndarray and len(a) == rows and a.flags.c_contiguous for a in given):
+        return fn(*given)
+    out = room(first)
+    for i in range(0, rows, n):
+        out[i : i + n] = fn(*[a[i : i + n] for a in given])
+    return out
 
 
 def total(a: Any, b: Any) -> Any:

@@ -403,7 +403,8 @@ class Op(Pullback):
             if self.family == "elementwise":
                 if len(self.arrays) > 1:
                     self._reserve(arrays)
-                y = pointwise(self.kernel, arrays)
+                # in a rule NumPy itself computes in the memory of temporary arrays, if that is theirs
+                y = pointwise(self.kernel, arrays) if has_value else self.kernel(*arrays)
             else:
                 y = self.kernel(*arrays)
         except ValueError as error:

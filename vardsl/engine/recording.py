@@ -124,22 +124,27 @@ class Recording(Declared):
         likes = None
         if self.keeps_likes:
             likes = (like(a), like(b), *[None] * len(self.rest))
-        elif self.sums and type(y) is ndarray:
+        elif self.sums and y.shape:
             shape = y.shape
-            # also of an operand that takes no part: a 0-d cotangent times it has not the size of the other
-            short_a = (left is not None or type(x) is ndarray) and x.shape != shape
-            short_b = (right is not None or type(z) is ndarray) and z.shape != shape
+            # also of an operand that takes no part and has dimensions: a 0-d cotangent times it has not the
+            # size of the other
+            short_a = x.shape != shape and (left is not None or x.ndim)
+            short_b = z.shape != shape and (right is not None or z.ndim)
             if short_a or short_b:
                 likes = (like(a) if short_a else None, like(b) if short_b else None)
-        args = self._kept(a if keep_a else None, b if keep_b else None) if keep_a or keep_b else self.nothing
+        if not keep_a and not keep_b:
+            args = self.nothing
+        else:
+            args = self._kept(a if keep_a else None, b if keep_b else None)
         node = v._node = step(self, left, right, args, y if self.keeps_y else None, likes, y, depth)
         if indexed:
             node.indices = (_index(a, left), _index(b, right))
-        va = a.vc[0] if keep_a and type(a) is Value and a.vc is not None else 0
-        vb = b.vc[0] if keep_b and type(b) is Value and b.vc is not None else 0
-        if va or vb:
-            both = keep_a and keep_b and type(a) is type(b)
-            node.versions = (va, vb) if both else (va,) if keep_a and type(a) is Value else (vb,)
+        if keep_a or keep_b:
+            va = a.vc[0] if keep_a and type(a) is Value and a.vc is not None else 0
+            vb = b.vc[0] if keep_b and type(b) is Value and b.vc is not None else 0
+            if va or vb:
+                both = keep_a and keep_b and type(a) is type(b)
+                node.versions = (va, vb) if both else (va,) if keep_a and type(a) is Value else (vb,)
 
     def _kept(self, a: Any, b: Any) -> Any:
         """The arguments of a node that keeps these operands."""

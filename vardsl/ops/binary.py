@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vardsl.engine.large import pointwise
 from vardsl.errors import ScriptValueError
 from vardsl.ops.define import Bool, Str, Tensor, composite, general, op
 from vardsl.ops.loss import input_size, no_gradient, over, reduced, reduction_of, share, streams
@@ -27,8 +28,11 @@ def _bce(input: Tensor, target: Tensor, weight: Tensor | None, reduction: Str):
             "all elements of input should be between 0 and 1",
             hint="for scores without a sigmoid there is binary_cross_entropy_with_logits",
         )
+    def each(input, target):
+        return (target - 1) * np.maximum(np.log1p(-input), -100) - target * np.maximum(np.log(input), -100)
+
     with np.errstate(divide="ignore"):
-        loss = (target - 1) * np.maximum(np.log1p(-input), -100) - target * np.maximum(np.log(input), -100)
+        loss = pointwise(each, (input, target))
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
@@ -61,13 +65,14 @@ def binary_cross_entropy(
 
 
 def _logits_vjp(g, input, target, weight, pos_weight, reduction):
-    s = op.sigmoid(input)
-    if pos_weight is None:
-        slope = s - target
-    else:
+    def each(input, target, pos_weight, g):
+        s = op.sigmoid(input)
+        if pos_weight is None:
+            return (s - target) * g
         t = pos_weight * target
-        slope = (t + 1 - target) * s - t
-    slope = slope * share(g, input_size(input), reduction)
+        return ((t + 1 - target) * s - t) * g
+
+    slope = pointwise(each, (input, target, pos_weight, share(g, input_size(input), reduction)))
     return slope if weight is None else slope * weight
 
 
@@ -92,11 +97,15 @@ def _logits_steps(input, target, weight, pos_weight, reduction):
 def _bce_logits(
     input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: Str
 ):
-    # log(1 + exp(-x)) = log1p(exp(-|x|)) + max(-x, 0)
-    loss = np.log1p(np.exp(-np.abs(input))) - np.minimum(input, 0)
-    if pos_weight is not None:
-        loss = loss * ((pos_weight - 1) * target + 1)
-    loss += (1 - target) * input
+    def each(input, target, pos_weight):
+        # log(1 + exp(-x)) = log1p(exp(-|x|)) + max(-x, 0)
+        loss = np.log1p(np.exp(-np.abs(input))) - np.minimum(input, 0)
+        if pos_weight is not None:
+            loss = loss * ((pos_weight - 1) * target + 1)
+        loss += (1 - target) * input
+        return loss
+
+    loss = pointwise(each, (input, target, pos_weight))
     return reduced(loss if weight is None else loss * weight, reduction)
 
 

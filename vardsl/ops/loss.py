@@ -8,6 +8,7 @@ import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import Array
+from vardsl.engine.large import pointwise
 from vardsl.engine.tiles import add_up, in_blocks
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptValueError, ShapeError
@@ -97,7 +98,8 @@ def no_gradient(name, **given):
 
 def _mse_vjp(g, input, target, reduction):
     size = input_size(input)
-    return op.sub(input, target) * (g * (2.0 / size if reduction == "mean" and size else 2.0))
+    factor = g * (2.0 / size if reduction == "mean" and size else 2.0)
+    return pointwise(lambda input, target, factor: op.sub(input, target) * factor, (input, target, factor))
 
 
 def input_size(x):
@@ -125,9 +127,10 @@ def _mse_steps(input, target, reduction):
     grad_fn="MseLossBackward0",
 )
 def _mse(input: Tensor, target: Tensor, reduction: Str):
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    if reduction == "none" or in_blocks(shape):
+        return reduced(pointwise(lambda a, b: np.square(a - b), (input, target)), reduction)
     d = input - target
-    if reduction == "none" or in_blocks(d.shape):
-        return reduced(d * d, reduction)
     flat = d.reshape(-1)
     total = np.dot(flat, flat)
     with np.errstate(invalid="ignore"):
@@ -178,9 +181,12 @@ def l1_loss(
     return over(losses, reduction) if weight is None else weighed(losses, weight, input, reduction)
 
 
-def _huber_slope(input, target, delta):
-    d = op.sub(input, target)
-    return op.where(op.abs(d) < delta, d, op.sign(d) * delta)
+def _huber_slope(g, input, target, reduction, delta):
+    def each(input, target, g):
+        d = op.sub(input, target)
+        return op.where(op.abs(d) < delta, d, op.sign(d) * delta) * g
+
+    return pointwise(each, (input, target, share(g, input_size(input), reduction)))
 
 
 def _huber_steps(input, target, reduction, delta):
@@ -193,19 +199,18 @@ def _huber_steps(input, target, reduction, delta):
 @general(
     lowered=_huber_steps,
     vjp={
-        "input": lambda g, input, target, reduction, delta: (
-            _huber_slope(input, target, delta) * share(g, input_size(input), reduction)
-        ),
-        "target": lambda g, input, target, reduction, delta: (
-            _huber_slope(target, input, delta) * share(g, input_size(input), reduction)
-        ),
+        "input": _huber_slope,
+        "target": lambda g, input, target, reduction, delta: _huber_slope(g, target, input, reduction, delta),
     },
     promote="same",
     grad_fn="HuberLossBackward0",
 )
 def _huber(input: Tensor, target: Tensor, reduction: Str, delta: Number):
-    d = np.abs(input - target)
-    return reduced(np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    def each(input, target):
+        d = np.abs(input - target)
+        return np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+
+    return reduced(pointwise(each, (input, target)), reduction)
 
 
 @composite()
@@ -230,9 +235,12 @@ def huber_loss(
     return over(op._huber(input, target, "none", delta) * weight, reduction)
 
 
-def _smooth_slope(input, target, beta):
-    d = op.sub(input, target)
-    return op.where(op.abs(d) < beta, d / beta, op.sign(d))
+def _smooth_slope(g, input, target, reduction, beta):
+    def each(input, target, g):
+        d = op.sub(input, target)
+        return op.where(op.abs(d) < beta, d / beta, op.sign(d)) * g
+
+    return pointwise(each, (input, target, share(g, input_size(input), reduction)))
 
 
 def _smooth_steps(input, target, reduction, beta):
@@ -245,19 +253,18 @@ def _smooth_steps(input, target, reduction, beta):
 @general(
     lowered=_smooth_steps,
     vjp={
-        "input": lambda g, input, target, reduction, beta: (
-            _smooth_slope(input, target, beta) * share(g, input_size(input), reduction)
-        ),
-        "target": lambda g, input, target, reduction, beta: (
-            _smooth_slope(target, input, beta) * share(g, input_size(input), reduction)
-        ),
+        "input": _smooth_slope,
+        "target": lambda g, input, target, reduction, beta: _smooth_slope(g, target, input, reduction, beta),
     },
     promote="same",
     grad_fn="SmoothL1LossBackward0",
 )
 def _smooth_l1(input: Tensor, target: Tensor, reduction: Str, beta: Number):
-    d = np.abs(input - target)
-    return reduced(np.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
+    def each(input, target):
+        d = np.abs(input - target)
+        return np.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta)
+
+    return reduced(pointwise(each, (input, target)), reduction)
 
 
 @composite()

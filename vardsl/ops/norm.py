@@ -8,6 +8,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import bump, write
+from vardsl.engine.large import by_rows
 from vardsl.engine.tiles import add_up
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptValueError, ShapeError
@@ -91,8 +92,12 @@ def _rows_back(g, standard, rstd, weight, dims, needs):
         along = op.sum(products, axes, True) if weight is None else _along(products, weight, axes)
         mean = op.sum(g, axes, True) if weight is None else _along(g, weight, axes)
         h = g if weight is None else g * weight
-        dx = (h - mean / n - standard * (along / n)) * rstd
+        dx = by_rows(_rows_slope, h, standard, mean / n, along / n, rstd)
     return dx, dw, db
+
+
+def _rows_slope(h, standard, mean, along, rstd):
+    return (h - mean - standard * along) * rstd
 
 
 def _layer_norm_vjp(g, y, input, weight, needs, dims, eps):
@@ -102,7 +107,7 @@ def _layer_norm_vjp(g, y, input, weight, needs, dims, eps):
         standard, rstd = _restandard(input, tuple(range(input.ndim - dims, input.ndim)), eps)
     else:
         rstd = y[1]
-        standard = (input - y[2]) * rstd
+        standard = by_rows(lambda input, mean, rstd: (input - mean) * rstd, input, y[2], rstd)
     return _rows_back(g, standard, rstd, weight, dims, needs)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.large import by_rows, room
 from vardsl.engine.tiles import LARGE, add_along, add_up, rows_per_block, sums_along
 from vardsl.ops.define import Dtype, Int, Tensor, composite, general, op
 from vardsl.ops.dims import wrap_dim, wrap_dims
@@ -47,7 +48,7 @@ def _by_rows(rows: Any, x: Any, axis: int | None) -> Any:
     """`rows(x, axis)`; of a large matrix block by block, so that what is in the making stays in the cache."""
     if x.ndim != 2 or axis != 1 or not x.flags.c_contiguous:
         return rows(x, axis)
-    y = np.empty(x.shape, x.dtype)
+    y = room(x)
     n = rows_per_block(x.shape)
     for i in range(0, x.shape[0], n):
         rows(x[i : i + n], axis, y[i : i + n])
@@ -56,7 +57,7 @@ def _by_rows(rows: Any, x: Any, axis: int | None) -> Any:
 
 def _softmax_vjp(g, y, dim):
     if y.ndim and dim in (-1, y.ndim - 1):
-        return y * (g - op._row_dot.run([g, y]))
+        return by_rows(lambda y, g, sums: y * (g - sums), y, g, op._row_dot.run([g, y]))
     return y * (g - op._sum_dim.run([g * y, (dim,), True, None]))
 
 
@@ -117,9 +118,15 @@ def _softmax(input: Tensor, dim: Int):
 def _log_softmax_vjp(g, y, dim):
     if type(g) is not np.ndarray or type(y) is not np.ndarray or not y.ndim:
         return g - op.exp(y) * op._sum_dim.run([g, (dim,), True, None])
-    # the same numbers in the memory of one of them
+    sums = add_up(g, wrap_dims((dim,), y.ndim), g.dtype, True)
+    if g.shape != y.shape or len(sums) != len(g):
+        return g - np.exp(y) * sums
+    return by_rows(_log_softmax_slope, g, y, sums)
+
+
+def _log_softmax_slope(g, y, sums):
     e = np.exp(y)
-    np.multiply(e, add_up(g, wrap_dims((dim,), y.ndim), g.dtype, True), e)
+    np.multiply(e, sums, e)
     return np.subtract(g, e, e)
 
 

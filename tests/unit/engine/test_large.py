@@ -9,7 +9,7 @@ import pytest
 
 import vardsl
 from vardsl.engine import large
-from vardsl.engine.large import LARGE, pointwise, total
+from vardsl.engine.large import LARGE, by_rows, pointwise, total
 
 N = 2 * LARGE + 4321
 
@@ -57,6 +57,10 @@ def test_what_is_given_stays_where_nothing_is_spare() -> None:
         "sum(relu(x) / (1 + x * x) - clamp(x, -1, 1) ** 2)",
         "sum(x / w) + mean(sqrt(abs(w) + 1))",
         "mse_loss(x * 2, w) + sum(x.view(3, -1)[:, 5:])",
+        "huber_loss(x, w) + smooth_l1_loss(x, w, beta=0.5) + soft_margin_loss(x, sign(w).detach())",
+        "binary_cross_entropy_with_logits(x, sigmoid(w)) + binary_cross_entropy(sigmoid(x), sigmoid(w))",
+        "sum(layer_norm(x.view(-1, 3), 3) ** 2 * w.view(-1, 3))",
+        "sum(log_softmax(x.view(3, -1).T, 1) * w.view(-1, 3)) + sum(softmax(x.view(-1, 3), 1) ** 2)",
     ],
 )
 def test_values_and_gradients(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +75,14 @@ def test_values_and_gradients(loss: str, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(f"vardsl.engine.{module}.LARGE", 1 << 40)
     monkeypatch.setattr(large, "LARGE", 1 << 40)
     assert blocks == found()
+
+
+def test_rows() -> None:
+    x, rows = numbers(0)[: 300 * 400].reshape(300, 400), numbers(1)[:300].reshape(300, 1)
+
+    def fn(a: Any, b: Any) -> Any:
+        return np.exp(a) * b - a
+
+    assert np.array_equal(by_rows(fn, x, rows), fn(x, rows))
+    assert np.array_equal(by_rows(fn, x, rows[:1]), fn(x, rows[:1]))
+    assert np.array_equal(by_rows(fn, x.T, x.T), fn(x.T, x.T))
