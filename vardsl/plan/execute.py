@@ -67,7 +67,7 @@ class Plan:
         first = next((k for k, s in enumerate(tracer.steps) if type(s) is Step and s.fallible), None)
         self.restores = first is not None and tracer.last_clear > first
         self.copied: dict[int, Any] = {}
-        # whether a turn that has begun is made: the gradients that it clears are not kept, their memory is used
+        # whether a turn that has begun is made: gradients that it clears are not kept, their memory is used
         self.whole = tracer.last_clear > 0
         # whether turns were made without names and gradients: the next one must bring them, whatever happens
         self.behind = False
