@@ -101,6 +101,10 @@ FOUND = {
         let f = var rand(20, 9) grad
         for i in range(9) { zero_grad w, f; loss = sum(f ** w + w ** f); backward loss }
     """,
+    "a loss of mixed widths in front of a product": """
+        let w = var [[1., 2.], [3., 4.]] grad
+        for i in range(6) { loss = smooth_l1_loss(tanh(w.to(float64)), w @ w); backward loss }
+    """,
     "large comparisons with numbers": """
         let x = randn(210000)
         let k = arange(210000) % 7

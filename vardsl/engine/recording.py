@@ -65,8 +65,12 @@ class Recording(Declared):
                 break
         if self.keeps_likes or self.family == "fused" or (self.sums and self._mixed(bound, node)):
             node.likes = [like(b) if i in self.arrays else None for i, b in enumerate(bound)]
-        if self.promote is not None and len(edges) > 1 and mixes(self, bound, node.dtype):
-            node.op = on_values(self)
+        if len(edges) > 1:
+            for i in self.arrays:
+                a = bound[i]
+                if type(a) is Value and a.array.dtype is not node.dtype and mixes(self, a.array.dtype):
+                    node.op = on_values(self)
+                    break
         return node
 
     def _kept_of(self, bound: list[Any], live: int) -> list[Any]:

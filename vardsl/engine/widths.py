@@ -15,7 +15,7 @@ import numpy as np
 from vardsl.engine.context import no_grad
 from vardsl.engine.cotangents import spread
 from vardsl.engine.node import Node
-from vardsl.engine.value import Value
+from vardsl.engine.value import OPS, Value
 
 
 class OnValues:
@@ -36,12 +36,29 @@ class OnValues:
         if node.outputs is None and g.shape != node.shape:
             g = spread(g, node.shape)
         with no_grad():
-            results = self.op.pullback(node, Value(np.asarray(g)), True)
+            results = self.pullback(node, Value(np.asarray(g)), True)
         return [r.array if type(r) is Value else r for r in results]
 
     def pullback(self, node: Node, g: Any, as_values: bool) -> Sequence[Any]:
-        """The pullback on values, or on arrays."""
-        return self.op.pullback(node, g, True) if as_values else self.pull(node, g)
+        """The pullback on values, or on arrays; each cotangent has the dtype of its input."""
+        if not as_values:
+            return self.pull(node, g)
+        results = self.op.pullback(node, g, True)
+        return [_fitting(r, node, k) for k, r in enumerate(results)]
+
+
+def _fitting(r: Any, node: Node, k: int) -> Any:
+    """The cotangent of input `k` in the dtype that the input had."""
+    source = node.edges[k]
+    if r is None or source is None:
+        return r
+    if type(source) is Value:
+        dtype = source.array.dtype
+    elif source.outputs is None:
+        dtype = source.dtype
+    else:
+        dtype = source.outputs[0 if node.indices is None else node.indices[k]].dtype
+    return r if r.array.dtype == dtype else OPS["_cast"](r, dtype)
 
 
 @cache
@@ -50,10 +67,6 @@ def on_values(op: Any) -> OnValues:
     return OnValues(op)
 
 
-def mixes(op: Any, bound: Sequence[Any], dtype: Any) -> bool:
-    """Whether a call whose result has this dtype had tensors of others, masks apart."""
-    for i in op.arrays:
-        a = bound[i]
-        if type(a) is Value and a.array.dtype is not dtype and a.array.dtype.kind != "b":
-            return True
-    return False
+def mixes(op: Any, dtype: Any) -> bool:
+    """Whether an input of another dtype than the result's makes a difference; masks and indices do not."""
+    return bool(dtype.kind == "f" or (dtype.kind != "b" and op.promote is not None))
