@@ -21,7 +21,7 @@ from vardsl.engine.value import Value
 from vardsl.errors import Error
 from vardsl.lang import builtins, members
 from vardsl.lang.modules import Module
-from vardsl.lang.optimizers import Optimizer
+from vardsl.lang.optimizer import Optimizer
 from vardsl.lang.schedules import Schedule
 from vardsl.ops import define
 from vardsl.source import Source

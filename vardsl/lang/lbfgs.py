@@ -13,7 +13,7 @@ from vardsl.engine.context import enable_grad, state, unfollowed
 from vardsl.engine.dtypes import Array
 from vardsl.engine.inplace import bump
 from vardsl.errors import ScriptTypeError, ScriptValueError
-from vardsl.lang.optimizers import Optimizer, Tensors, made, number
+from vardsl.lang.optimizer import Optimizer, Tensors, made, number
 
 Closure = Callable[[], Any]
 ARMIJO, CURVATURE = 1e-4, 0.9

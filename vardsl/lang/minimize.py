@@ -17,7 +17,8 @@ from vardsl.errors import GradError, Interrupted, LimitError, ScriptTypeError, S
 from vardsl.lang.journal import Journal
 from vardsl.lang.lbfgs import Lbfgs
 from vardsl.lang.operators import element
-from vardsl.lang.optimizers import Optimizer, Recipe, number, sgd
+from vardsl.lang.optimizer import Optimizer, Recipe, number
+from vardsl.lang.optimizers import sgd
 from vardsl.lang.planned import RegionLike
 
 Objective = Callable[[], Value]

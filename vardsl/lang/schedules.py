@@ -16,7 +16,7 @@ from vardsl.engine.context import state, unfollowed
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 from vardsl.lang.members import Bound, unknown
-from vardsl.lang.optimizers import Optimizer, Recipe, number
+from vardsl.lang.optimizer import Optimizer, Recipe, number
 
 Tensors = Any
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vardsl.engine.value import Value
+from vardsl.lang import optimizer as module
 from vardsl.lang import optimizers, rows
 
 MAKERS: list[Any] = [
@@ -45,7 +46,7 @@ def test_a_row_gives_the_bits_of_its_parameters_one_by_one(
         give_gradients(alone, turn)
         a.apply()
         with monkeypatch.context() as patch:
-            patch.setattr(optimizers, "members_of", lambda changed: [])
+            patch.setattr(module, "members_of", lambda changed: [])
             b.apply()
         for p, q in zip(together, alone, strict=True):
             np.testing.assert_array_equal(p.array, q.array)
