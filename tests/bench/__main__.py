@@ -35,7 +35,7 @@ from tests.bench.workloads import WORKLOADS, Work  # noqa: E402
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PEERS = ["vardsl", "numpy", "python", "torch", "torch.compile", "jax", "autograd", "mygrad"]
-EVERY = ["W0", *WORKLOADS, "W7", *OTHERS]
+EVERY = ["W0", *WORKLOADS, "W4once", "W7", *OTHERS]
 Measured = dict[tuple[str, str], float]
 Lines = list[str]
 
@@ -112,6 +112,20 @@ def chained(peers: Sequence[str], measured: Measured) -> Lines:
     return [*lines, ""]
 
 
+def once(peers: Sequence[str], measured: Measured) -> Lines:
+    """W4once: a large elementwise step that a process does for the first time."""
+    found = processes.once(set(peers))
+    data = processes.ELEMENTS * 4 / 1e6
+    lines = [f"### W4once: the first time, and the memory, of W4 in a process with {data:.0f} MB of data", ""]
+    lines += ["| variant | first step | memory of two steps, data included |", "| --- | --- | --- |"]
+    for name, (seconds, megabytes) in found.items():
+        lines.append(f"| {name} | {duration(seconds)} | {data + megabytes:,.0f} MB |")
+        measured["W4once", f"{name} / data and gradient, memory"] = (data + megabytes) / (2 * data)
+        if "torch eager" in found and name != "torch eager":
+            measured["W4once", f"{name} / torch eager"] = seconds / found["torch eager"][0]
+    return [*lines, ""]
+
+
 def targets(measured: Measured) -> Lines:
     """What was wanted, what was reached, and why not where not."""
     lines = ["| workload | ratio | wanted | reached | |", "| --- | --- | --- | --- | --- |"]
@@ -167,6 +181,8 @@ def run(names: Sequence[str], peers: Sequence[str], rounds: int) -> tuple[Lines,
         try:
             if name == "W0":
                 lines = started(2 * rounds + 1, measured)
+            elif name == "W4once":
+                lines = once(peers, measured)
             elif name == "W7":
                 lines = chained(peers, measured)
             else:

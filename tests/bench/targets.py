@@ -21,6 +21,7 @@ TARGETS: list[tuple[str, str, float]] = [
     ("W4d", "vardsl plan / torch eager", 0.10),
     ("W4d", "vardsl plan / torch.compile default", 0.5),
     ("W4d", "vardsl plan / jax jit", 0.4),
+    ("W4once", "vardsl plan / data and gradient, memory", 1.2),
     ("W5", "vardsl plan / torch eager", 0.35),
     ("W6", "vardsl plan / torch eager", 0.5),
     ("W6", "vardsl plan / jax jit", 1.0),

@@ -27,6 +27,7 @@ from vardsl.plan.trace import Slot, Step, Tracer
 
 LARGE = 200_000  # elements from which a result can wait
 MOST_WAITING = 1000  # steps that wait before they are computed
+MOST_TOLD = 10  # regions that are told of, each time that something is computed
 MOST_IDLE = 5000  # operations without anything large among them, after which nothing large is expected
 
 
@@ -43,6 +44,7 @@ class Deferring(Tracer):
         self.now = True  # whether the operation that is told of has been computed
         self.strong = False  # whether a plan may take its numbers for constants
         self.folded: set[Slot] = set()  # what constants alone have given
+        self.streamed: list[str] = []  # the regions that have streamed, in words
         super().__init__(reads)
 
     def fail(self, why: str) -> None:
@@ -227,6 +229,7 @@ class Deferring(Tracer):
         places = {slot: ps[0].memory for slot, ps in finals.items() if slot in made}
         layout = Layout(list(steps), finals, self.held, places=places)
         layout.run()
+        self.streamed += [note for note in layout.notes if note not in self.streamed][:MOST_TOLD]
         for slot, ps in finals.items():
             array = layout.array(slot)
             for p in ps:

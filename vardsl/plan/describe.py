@@ -19,6 +19,7 @@ from vardsl.plan.region import Region
 from vardsl.plan.trace import Slot, Step, Write
 
 NOTHING = "nothing was planned: no statements over tensors were repeated often enough"
+LAST = "not repeated; its numbers were computed at its end"
 _BETWEEN = {
     "add": "+", "sub": "-", "mul": "*", "true_divide": "/", "matmul": "@", "_pow_number": "**",
     "_pow_tensor": "**", "floor_divide": "//", "remainder": "%", "eq": "==", "ne": "!=", "lt": "<",
@@ -72,14 +73,18 @@ ADVICE = {
 
 
 def describe(regions: Iterable[Region]) -> str:
-    """What became of these runs of statements, those that were not repeated left out."""
-    parts = [_region(r) for r in regions if r.plan is not None or r.stopped is not None or r.given_up]
+    """What became of these runs of statements; those that were neither repeated nor streamed are left out."""
+    told = [r for r in regions if r.plan is not None or r.stopped is not None or r.given_up or r.streamed]
+    parts = [_region(r) for r in told]
     return "\n\n".join(parts) if parts else NOTHING
 
 
 def _region(region: Region) -> str:
+    streamed = "".join(f"\n  | {note}" for note in region.streamed)
     if region.stopped is not None:
-        return f"{region.label}: not planned: {region.stopped}" + _advice(region.stopped)
+        return f"{region.label}: not planned: {region.stopped}" + _advice(region.stopped) + streamed
+    if region.plan is None and not region.given_up:
+        return f"{region.label}: {LAST}{streamed}"
     times = f"{region.turns:,} of {region.turns + region.plain:,} turns ran as planned"
     if region.given_up:
         times += f"; it fell back {_times(region.given_up)}"

@@ -33,7 +33,7 @@ class Region:
 
     __slots__ = (
         "ask", "before", "binds", "given_up", "huge", "label", "mode", "moving", "names", "outer", "plain",
-        "plan", "plans", "recording", "recordings", "replays", "seen", "stopped", "turns",
+        "plan", "plans", "recording", "recordings", "replays", "seen", "stopped", "streamed", "turns",
         "used", "whole",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Region:
         self.plain = 0  # that were executed as they stand
         self.given_up = 0  # plans that did not apply any more
         self.huge = False  # whether it has worked on so much that its numbers come last
+        self.streamed: list[str] = []  # what streamed when its numbers came last
         self.outer: Any = None  # who listens to what is around the run
         self.mode = 1
         self.whole = False
@@ -187,6 +188,8 @@ class Region:
         if recording is None:
             return tuple(results or ())
         recording.tracer.settle()
+        if recording.tracer.defers:
+            self.streamed = recording.tracer.streamed
         if not recording.repeats:
             self._heard(recording)
             return tuple(results or ())

@@ -85,5 +85,13 @@ def test_what_was_not_repeated_is_left_out() -> None:
     assert Region("a:1").describe() == describe.NOTHING
 
 
+def test_what_streamed_without_a_plan_is_told() -> None:
+    session = vardsl.Session()
+    session.run("let x = var linspace(-1, 1, 1200000) grad\nout = mean(tanh(x * x)); backward out")
+    first, *rest = describe.describe(session.regions.values()).splitlines()
+    assert first == "<string>:2: not repeated; its numbers were computed at its end"
+    assert rest[0].startswith("  | streamed over 1200000 rows of [1200000]") and "mul tanh mean_all*" in rest[0]
+
+
 def test_sizes() -> None:
     assert [describe._bytes(n) for n in (0, 999, 1200, 76_000_000)] == ["0 bytes", "999 bytes", "1.2 kB", "76 MB"]
