@@ -35,7 +35,7 @@ def cast(x: Any, dtype: NpDType) -> Any:
         return x.astype(dtype, copy=False)
     key = (dtype, type(x), x)
     found = _INTERNED.get(key)
-    if found is not None and x:
+    if found is not None and (x or type(x) is not float):  # 0.0 and -0.0 are one key
         return found
     if isinstance(x, int) and (x >> 64 if x > 0 else x >> 63 != -1 and x):
         raise ScriptValueError("int too big to convert", hint="a tensor's integers have at most 64 bits")

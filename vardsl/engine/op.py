@@ -423,11 +423,13 @@ class Op(Pullback):
 
     def _reserve(self, arrays: list[Any]) -> None:
         """Asks for the memory of what several shapes broadcast to, where that may be much."""
-        given = [arrays[i] for i in self.arrays if arrays[i] is not None]
         pairs = 1
-        for a in given:
-            pairs *= a.size or 1
+        for i in self.arrays:
+            a = arrays[i]
+            if a is not None:
+                pairs *= a.size or 1
         if pairs > 1 << 24:
+            given = [arrays[i] for i in self.arrays if arrays[i] is not None]
             size = 1
             for n in np.broadcast_shapes(*[a.shape for a in given]):
                 size *= n
@@ -483,6 +485,8 @@ class Op(Pullback):
         return error
 
     def _promote(self, arrays: list[Any]) -> None:
+        if self._agree(arrays):
+            return
         ctx_default = state.ctx.default_dtype
         inputs = [arrays[i] for i in self.arrays if arrays[i] is not None]
         if len(inputs) == 1 and isinstance(inputs[0], ndarray):
@@ -504,6 +508,20 @@ class Op(Pullback):
                 ):
                     raise wrong_kind(self.name, i, self.signature.parameters[i], a)
                 arrays[i] = cast(a, dtype)
+
+    def _agree(self, arrays: list[Any]) -> bool:
+        """Whether all inputs are arrays of one dtype, and that is the one to compute in."""
+        dtype = None
+        for i in self.arrays:
+            a = arrays[i]
+            if type(a) is ndarray:
+                if dtype is None:
+                    dtype = a.dtype
+                elif a.dtype is not dtype:
+                    return False
+            elif a is not None:
+                return False
+        return dtype is not None and (self.promote != "float" or dtype.kind == "f")
 
     def _wrap(self, y: Any, bound: list[Any], arrays: list[Any]) -> Any:
         if type(y) is tuple:

@@ -28,10 +28,17 @@ SEQUENCE_KINDS = frozenset({"Tensors", "Ints", "Sizes", "Varargs"})
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 
 
-class Parameter:
-    """A parameter; `default` is REQUIRED where there is none, `optional` where `none` may be given."""
+# The types of what is taken as it is, by kind.
+EXACT: dict[str, type] = {
+    "Tensor": Value, "Index": Value, "Bool": bool, "Int": int, "Str": str, "Number": float,
+}  # fmt: skip
 
-    __slots__ = ("default", "keyword_only", "kind", "name", "optional", "tensor")
+
+class Parameter:
+    """A parameter; `default` is REQUIRED where there is none, `optional` where `none` may be given. What has
+    the type `exact` is taken as it is."""
+
+    __slots__ = ("default", "exact", "keyword_only", "kind", "name", "optional", "tensor")
 
     def __init__(self, name: str, kind: str, default: Any, optional: bool, keyword_only: bool) -> None:
         self.name = name
@@ -40,6 +47,7 @@ class Parameter:
         self.optional = optional
         self.keyword_only = keyword_only
         self.tensor = kind in ("Tensor", "Index")
+        self.exact = EXACT.get(kind)
 
     @property
     def takes_sequence(self) -> bool:
@@ -112,11 +120,7 @@ class Signature:
         looked_at = self.parameters if keywords or given < self.required else self.parameters[:given]
         for i, p in enumerate(looked_at):
             v = bound[i]
-            if type(v) is Value and p.tensor:
-                continue
-            if v is p.default and v is not REQUIRED:
-                continue
-            if p.kind == "Bool" and type(v) is bool:
+            if type(v) is p.exact or (v is p.default and v is not REQUIRED):
                 continue
             if v is REQUIRED:
                 raise ScriptTypeError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from vardsl.engine.casting import cast
 from vardsl.engine.context import state
-from vardsl.engine.dtypes import BY_NP, result_dtype
+from vardsl.engine.dtypes import BY_NP, b1, result_dtype
 from vardsl.engine.op import Op
 from vardsl.engine.signature import wrong_kind
 from vardsl.errors import ScriptTypeError, ScriptValueError
@@ -34,6 +34,9 @@ class _Choice(Op):
 
     def _promote(self, arrays: list[Any]) -> None:
         condition, a, b = arrays
+        alike = type(a) is type(b) is type(condition) is np.ndarray and a.dtype is b.dtype
+        if alike and condition.dtype is b1:
+            return
         dtype = result_dtype((a, b), state.ctx.default_dtype)
         arrays[:] = _condition(condition), cast(a, dtype), cast(b, dtype)
 

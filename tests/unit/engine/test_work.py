@@ -9,6 +9,7 @@ import tracemalloc
 from types import FrameType
 
 import numpy as np
+import pytest
 
 import vardsl
 
@@ -57,6 +58,28 @@ def test_a_training_step_of_a_small_network() -> None:
         no_grad { W1 -= lr * W1.grad; b1 -= lr * b1.grad; W2 -= lr * W2.grad; b2 -= lr * b2.grad }
     """
     assert calls_per_turn(s, turn) <= 290
+
+
+@pytest.mark.parametrize(
+    "turn, calls",
+    [
+        ("zero_grad c; out = mean(where(c > 0, c**2, abs(c))); backward out", 240),
+        ("zero_grad A; out = sum(softmax(layer_norm(A, 8), dim=1) * B); backward out", 336),
+        ("zero_grad A; out = sum(A[1:, 0] * A[:-1, 2]); backward out", 278),
+        (
+            "zero_grad R, Q, b; h = zeros(4, 8); for t in range(6) { h = tanh(S[t] @ R + h @ Q + b) }; "
+            "out = mse_loss(h, T); backward out",
+            855,
+        ),
+    ],
+    ids=["masks", "rows", "slices", "a recurrent network"],
+)
+def test_other_small_steps(turn: str, calls: int) -> None:
+    s = vardsl.Session(plan=False, seed=0)
+    s.run("let c = var randn(16) grad; let A = var randn(4, 8) grad; let B = randn(4, 8)")
+    s.run("let S = randn(6, 4, 5); let T = zeros(4, 8); let R = var randn(5, 8) grad")
+    s.run("let Q = var (0.1*randn(8, 8)) grad; let b = var zeros(8) grad")
+    assert calls_per_turn(s, turn) <= calls
 
 
 def test_a_long_chain_takes_little_memory() -> None:
