@@ -24,8 +24,6 @@ from vardsl.encoding import MAX_SOURCE, decode
 from vardsl.engine.budget import Budget
 from vardsl.engine.collect import rare_collections
 from vardsl.engine.context import Context, state, unfollowed
-from vardsl.engine.dtypes import BY_NP, DType
-from vardsl.engine.value import Value
 from vardsl.errors import (
     Error,
     InternalError,
@@ -33,14 +31,13 @@ from vardsl.errors import (
     ManyErrors,
     ScriptNameError,
     ScriptSyntaxError,
-    ScriptTypeError,
     ScriptValueError,
     Warning_,
 )
 from vardsl.lang import builtins, members
 from vardsl.lang.cache import ScriptCache
 from vardsl.lang.code import global_name
-from vardsl.lang.literals import tensor as literal_tensor
+from vardsl.lang.exchange import inward, outward
 from vardsl.lang.modules import FileSpace, Module
 from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Shown, Warned
 from vardsl.lang.permissions import Permissions
@@ -84,20 +81,6 @@ def _source_in(path: str, shown: str) -> Source:
 
 def _is_keyword(name: str) -> bool:
     return name in import_module("vardsl.syntax.words").HARD_KEYWORDS
-
-
-class ScriptFunction:
-    """A script's function as Python sees it: it may be called with arrays."""
-
-    def __init__(self, session: Session, function: Callable[..., Any]) -> None:
-        self.session = session
-        self.function = function
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        return self.session.call(self.function, args, keywords)
-
-    def __repr__(self) -> str:
-        return self.session.runtime.text(self.function)
 
 
 class Session:
@@ -244,7 +227,7 @@ class Session:
         with self._active():
             try:
                 found = function(
-                    *map(self._inward, args), **{k: self._inward(v) for k, v in keywords.items()}
+                    *map(inward, args), **{k: inward(v) for k, v in keywords.items()}
                 )
             except BaseException as error:
                 raise self._failure(error) from None
@@ -273,7 +256,7 @@ class Session:
             raise self._finished(ScriptNameError(f"{name!r} is no name of the language"))
         with self._active():
             try:
-                self.space.names[global_name(name)] = self._inward(value)
+                self.space.names[global_name(name)] = inward(value)
             except Error as error:
                 raise self._finished(error) from None
 
@@ -519,41 +502,8 @@ class Session:
         for name in module:
             names[global_name(name)] = module.get(name)
 
-    # ---- to and from Python ----------------------------------------------------------------------
-    def _inward(self, x: Any) -> Any:
-        """A Python value as a value of the language. Raises ScriptTypeError."""
-        if isinstance(x, np.generic):
-            x = x.item()
-        if x is None or isinstance(x, (bool, int, float, str, Value, DType, range)):
-            return x
-        if isinstance(x, np.ndarray):
-            if x.dtype not in BY_NP:
-                raise ScriptTypeError(
-                    f"arrays of {x.dtype} have no dtype here", hint="use x.astype(…) with another dtype"
-                )
-            return Value(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
-        if isinstance(x, tuple):
-            return tuple(self._inward(k) for k in x)
-        if isinstance(x, list):
-            return literal_tensor([self._inward_leaf(k) for k in x])
-        if isinstance(x, ScriptFunction):
-            return x.function
-        if callable(x):
-            return x
-        raise ScriptTypeError(
-            f"a {type(x).__name__} cannot be used in a script", hint="arrays, numbers, strings and tuples can"
-        )
-
-    def _inward_leaf(self, x: Any) -> Any:
-        return [self._inward_leaf(k) for k in x] if isinstance(x, list) else self._inward(x)
-
     def _outward(self, x: Any) -> Any:
-        """A value of the language as Python uses it."""
-        if type(x) is tuple:
-            return tuple(self._outward(k) for k in x)
-        if callable(x) and not isinstance(x, (Value, DType)) and hasattr(x, "__dict__"):
-            return ScriptFunction(self, x)
-        return x
+        return outward(x, self.call, self.runtime.text)
 
 
 def check(source: Source) -> None:

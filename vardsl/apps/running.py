@@ -12,9 +12,10 @@ from vardsl.apps.progress import ProgressLine
 from vardsl.apps.terminal import OK, SIGNALS, complain
 from vardsl.errors import Error, Warning_
 from vardsl.lang.cache import ScriptCache
+from vardsl.lang.exchange import ScriptFunction
 from vardsl.lang.outcome import Emit, Outcome, Printed, Progress, Warned
 from vardsl.lang.permissions import AnyPath, Permissions
-from vardsl.session import ScriptFunction, Session
+from vardsl.session import Session
 
 SANDBOX = {"max_memory": 256_000_000, "max_time": 10.0, "max_steps": 10_000_000, "max_output": 1_000_000}
 

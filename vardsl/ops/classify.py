@@ -1,4 +1,4 @@
-"""Losses of classification: cross entropy, negative log likelihood, margins between classes."""
+"""Losses of classification: cross entropy and negative log likelihood."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from vardsl.ops.define import (
     Bool,
     Index,
     Int,
-    NotImplementedRule,
     Number,
     Str,
     Tensor,
@@ -22,7 +21,7 @@ from vardsl.ops.define import (
     nondiff,
     op,
 )
-from vardsl.ops.loss import reduced, reduction_of
+from vardsl.ops.loss import reduction_of
 
 CLASSES = (np.dtype(np.int64), np.dtype(np.uint8))  # what targets may be
 
@@ -338,183 +337,3 @@ def _smoothed(input, target, weight, reduction, ignore_index, smoothing, dim):
             spread = spread / op.sum(op._weights_of(target, weight, ignore_index))
     classes = input.shape[dim]
     return nll * (1 - smoothing) + spread * (smoothing / classes)
-
-
-# ---- margins -----------------------------------------------------------------------------------------------
-
-
-def _as_rows(x: Array) -> Array:
-    return x if x.ndim == 2 else x.reshape(1, x.size)
-
-
-def _check_margin(name, input, target, matrix, weight=None):
-    """Raises what PyTorch says of scores and targets that do not fit."""
-    shape = list(input.shape)
-    if input.ndim > 2 or 0 in input.shape[1:] or (input.ndim == 1 and input.shape[0] == 0):
-        raise ShapeError(
-            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape}"
-        )
-    rows = input.shape[0] if input.ndim == 2 else 1
-    t = list(target.shape)
-    if matrix and t != shape:
-        raise ShapeError(f"inconsistent target size: {t} for input of size: {shape}")
-    if not matrix and (len(t) > 1 or (t[0] if t else 1) != rows):
-        raise ShapeError(
-            f"{name}: target tensor should be 1-D with size equal to the number of input samples (batch "
-            "size). "
-            f"Expected target size [{rows}], but got {t}. Input has shape {shape}."
-        )
-    if weight is not None and weight.shape[0] != (input.shape[-1] if input.ndim else 1):
-        raise ShapeError(
-            f"inconsistent weight size, expected {input.shape[-1] if input.ndim else 1} but got "
-            f"{list(weight.shape)}"
-        )
-    a = array(target)
-    if a.dtype != np.int64:
-        raise ScriptTypeError(
-            f"expected scalar type Long but found {BY_NP[a.dtype].type_name}",
-            hint="targets are classes: x.long()",
-        )
-
-
-def _margins(input: Array, target: Array, margin: float) -> tuple[Array, Array]:
-    """What each class lacks to `margin` below the right one (0 for that one), and the one-hot targets."""
-    rows = _as_rows(input)
-    t = target.reshape(-1)
-    if t.size and (t.min() < 0 or t.max() >= rows.shape[1]):
-        raise ScriptIndexError("target out of range")
-    right = t[:, None] == np.arange(rows.shape[1])
-    z = margin - rows[np.arange(t.size), t][:, None] + rows
-    return np.where(right | (z <= 0), rows.dtype.type(0), z), right
-
-
-@general(
-    vjp={
-        "input": lambda g, input, target, p, margin, weight, reduction: op._multi_margin_backward(
-            g, input, target, p, margin, weight, reduction
-        )
-    },
-    grad_fn="MultiMarginLossBackward0",
-)
-def _multi_margin(
-    input: Tensor, target: Index, p: Int, margin: Number, weight: Tensor | None, reduction: Str
-):
-    z, _ = _margins(input, target, margin)
-    z = z if p == 1 else z * z
-    if weight is not None:
-        z = z * weight[target.reshape(-1)][:, None]
-    losses = np.add.reduce(z, 1) / z.dtype.type(z.shape[1])
-    y = reduced(losses, reduction)
-    return y.reshape(target.shape) if reduction == "none" else y
-
-
-_MARGIN = NotImplementedRule("derivative for aten::multi_margin_loss_backward is not implemented")
-
-
-@general(vjp={"g": _MARGIN, "input": _MARGIN}, grad_fn="NotImplemented")
-def _multi_margin_backward(
-    g: Tensor, input: Tensor, target: Index, p: Int, margin: Number, weight: Tensor | None, reduction: Str
-):
-    z, right = _margins(input, target, margin)
-    slope = (z > 0).astype(z.dtype) if p == 1 else 2 * z
-    if weight is not None:
-        slope *= weight[target.reshape(-1)][:, None]
-    slope = np.where(right, -np.add.reduce(slope, 1, keepdims=True), slope) / z.dtype.type(z.shape[1])
-    if reduction == "mean":
-        slope /= z.dtype.type(z.shape[0])
-    made = slope * (g.reshape(-1, 1) if reduction == "none" else g)
-    return made.reshape(input.shape)
-
-
-@composite()
-def multi_margin_loss(
-    input: Tensor,
-    target: Index,
-    p: Int = 1,
-    margin: Number = 1.0,
-    weight: Tensor | None = None,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-):
-    """Hinge loss between the score of the right class and those of all others.
-
-    Value: Σⱼ weight[t] max(0, margin − input[t] + input[j])ᵖ / classes, over j ≠ t
-
-    >>> multi_margin_loss([[1., 2., 0.5]], [1])
-    tensor(0.)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    if p not in (1, 2):
-        raise ScriptValueError("only p == 1 and p == 2 supported")
-    if weight is not None and weight.ndim != 1:
-        raise ScriptValueError("weight must be one-dimensional")
-    _check_margin("multi_margin_loss", input, target, False, weight)
-    return op._multi_margin(input, target, p, margin, weight, reduction)
-
-
-def _label_terms(input: Array, target: Array) -> tuple[Array, Array, Array]:
-    """Rows of scores, which classes are targets, and max(0, 1 − x[t] + x[j]) by row, target and class."""
-    rows = _as_rows(input)
-    t = target.reshape(rows.shape)
-    counts = np.logical_and.accumulate(t >= 0, axis=1)
-    safe = np.where(counts, t, 0)
-    if t.size and (t.max() >= rows.shape[1] or t.min() < -1):
-        raise ScriptIndexError("argument #2 'target' is out of range")
-    chosen = np.zeros(rows.shape, bool)
-    np.logical_or.at(chosen, (np.nonzero(counts)[0], safe[counts]), True)
-    z = 1 - np.take_along_axis(rows, safe, 1)[:, :, None] + rows[:, None, :]
-    z = np.where(counts[:, :, None] & ~chosen[:, None, :] & (z > 0), z, rows.dtype.type(0))
-    return rows, safe, z
-
-
-@general(
-    vjp={
-        "input": lambda g, input, target, reduction: op._multilabel_margin_backward(
-            g, input, target, reduction
-        )
-    },
-    grad_fn="MultilabelMarginLossBackward0",
-)
-def _multilabel_margin(input: Tensor, target: Index, reduction: Str):
-    rows, _, z = _label_terms(input, target)
-    losses = np.add.reduce(z, (1, 2)) / rows.dtype.type(max(rows.shape[1], 1))
-    y = reduced(losses, reduction)
-    return y.reshape(input.shape[:-1]) if reduction == "none" else y
-
-
-_LABELS = NotImplementedRule("derivative for aten::multilabel_margin_loss_backward is not implemented")
-
-
-@general(vjp={"g": _LABELS, "input": _LABELS}, grad_fn="NotImplemented")
-def _multilabel_margin_backward(g: Tensor, input: Tensor, target: Index, reduction: Str):
-    rows, safe, z = _label_terms(input, target)
-    active = (z > 0).astype(rows.dtype)
-    slope = np.add.reduce(active, 1)
-    i = np.broadcast_to(np.arange(rows.shape[0])[:, None], safe.shape)
-    np.subtract.at(slope, (i, safe), np.add.reduce(active, 2))
-    slope /= rows.dtype.type(max(rows.shape[1], 1) * (rows.shape[0] if reduction == "mean" else 1))
-    made = slope * (g.reshape(-1, 1) if reduction == "none" else g)
-    return made.reshape(input.shape)
-
-
-@composite()
-def multilabel_margin_loss(
-    input: Tensor,
-    target: Index,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-):
-    """Hinge loss between the scores of several right classes and those of all others.
-
-    A row of `target` lists the right classes, ended by −1.
-
-    Value: Σₜⱼ max(0, 1 − input[t] + input[j]) / classes, over targets t and other classes j
-
-    >>> multilabel_margin_loss([[0.1, 0.2, 0.4, 0.8]], [[3, 0, -1, 1]])
-    tensor(0.8500)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    _check_margin("multilabel_margin_loss", input, target, True)
-    return op._multilabel_margin(input, target, reduction)

@@ -43,9 +43,7 @@ broadcast_tensors broadcast_to expand expand_as
 bool detach dim double float int is_floating_point item long numel short size to tolist type type_as
 """,
     "classify": """
-_by_samples _class_slopes _kept _multi_margin _multi_margin_backward _multilabel_margin
-_multilabel_margin_backward _nll_maps _nll_rows _nll_stacks _weights_of cross_entropy multi_margin_loss
-multilabel_margin_loss nll_loss
+_by_samples _class_slopes _kept _nll_maps _nll_rows _nll_stacks _weights_of cross_entropy nll_loss
 """,
     "compare": """
 _clamp_max_number _clamp_max_tensor _clamp_min_number _clamp_min_tensor _clamp_number _clamp_tensor _where
@@ -98,6 +96,9 @@ _index _index_backward _index_put getitem index_put
     "internal": """
 _cast _overwritten _row_dot _zeros sum_to_size
 """,
+    "inverses": """
+_cofactors _second_cofactors det inverse linalg.det linalg.inv linalg.slogdet logdet slogdet
+""",
     "join": """
 _block_diag block_diag cartesian_prod cat column_stack combinations concat concatenate dstack hstack
 meshgrid stack vstack
@@ -115,12 +116,15 @@ allclose bitwise_and bitwise_not bitwise_or bitwise_xor equal isclose isfinite i
 isreal logical_and logical_not logical_or logical_xor
 """,
     "loss": """
-_huber _mse _raised _smooth_l1 _soft_margin cosine_embedding_loss gaussian_nll_loss hinge_embedding_loss
-huber_loss kl_div l1_loss margin_ranking_loss mse_loss multilabel_soft_margin_loss poisson_nll_loss
-smooth_l1_loss soft_margin_loss triplet_margin_loss
+_huber _mse _raised _smooth_l1 _soft_margin gaussian_nll_loss huber_loss kl_div l1_loss mse_loss
+multilabel_soft_margin_loss poisson_nll_loss smooth_l1_loss soft_margin_loss
 """,
     "lu": """
 _infos _lu _lu_factor _permutation_matrix linalg.lu lu
+""",
+    "margins": """
+_multi_margin _multi_margin_backward _multilabel_margin _multilabel_margin_backward cosine_embedding_loss
+hinge_embedding_loss margin_ranking_loss multi_margin_loss multilabel_margin_loss triplet_margin_loss
 """,
     "masks": """
 _fill_number_at _fill_tensor_at _put_masked _put_number _put_sum masked_fill masked_scatter masked_select
@@ -195,9 +199,8 @@ _index_fill_number _index_fill_tensor _index_sum index_add index_copy index_fill
 _log_softmax _softmax log_softmax softmax softmin special.log_softmax special.softmax
 """,
     "solve": """
-_cofactors _lu_solve _realiased _second_cofactors _solve _triangular cholesky_inverse cholesky_solve det
-inverse linalg.det linalg.inv linalg.lu_solve linalg.slogdet linalg.solve linalg.solve_triangular
-linalg.tensorinv linalg.tensorsolve logdet lu_solve slogdet
+_lu_solve _realiased _solve _triangular cholesky_inverse cholesky_solve linalg.lu_solve linalg.solve
+linalg.solve_triangular linalg.tensorinv linalg.tensorsolve lu_solve
 """,
     "sorting": """
 _sort _sort_stable _unique_all _unique_dim _unique_runs argsort argwhere bucketize msort nonzero

@@ -11,7 +11,7 @@ from vardsl.engine.dtypes import Array
 from vardsl.engine.large import pointwise
 from vardsl.engine.tiles import add_up, in_blocks
 from vardsl.engine.value import Value
-from vardsl.errors import GradError, ScriptValueError, ShapeError
+from vardsl.errors import GradError, ScriptValueError
 from vardsl.ops.define import Bool, Number, Str, Tensor, composite, general, op
 
 # ---- reductions --------------------------------------------------------------------------------------------
@@ -424,133 +424,6 @@ def poisson_nll_loss(
         stirling = target * op.log(target) - target + 0.5 * op.log(target * (2 * math.pi))
         losses = losses + op.where(target > 1, stirling, op.zeros_like(target))
     return over(losses, reduction)
-
-
-@composite()
-def hinge_embedding_loss(
-    input: Tensor,
-    target: Tensor,
-    margin: Number = 1.0,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-):
-    """A distance for target 1, what it lacks to `margin` for target −1.
-
-    >>> hinge_embedding_loss([0.5, 0.2], [1., -1.])
-    tensor(0.6500)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    zeros = op.zeros_like(input)
-    apart = op.where(target != 1, op.clamp_min(margin - input, 0), zeros)
-    together = op.where(target != -1, input, zeros)
-    return over(apart + together, reduction)
-
-
-@composite()
-def cosine_embedding_loss(
-    input1: Tensor,
-    input2: Tensor,
-    target: Tensor,
-    margin: Number = 0,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-):
-    """One minus the cosine of two vectors for target 1, what the cosine exceeds `margin` by for target −1.
-
-    >>> cosine_embedding_loss([[1., 0.]], [[1., 1.]], [1])
-    tensor(0.2929)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    _check_cosine(input1, input2, target)
-    dim = target.ndim
-    magnitude1 = op.sum(input1 * input1, dim) + 1e-12
-    magnitude2 = op.sum(input2 * input2, dim) + 1e-12
-    cosine = op.sum(input1 * input2, dim) / op.sqrt(magnitude1 * magnitude2)
-    zeros = op.zeros_like(cosine)
-    together = op.where(target == 1, 1 - cosine, zeros)
-    apart = op.where(target == -1, op.clamp_min(cosine - margin, 0), zeros)
-    return over(together + apart, reduction)
-
-
-def _check_cosine(input1, input2, target):
-    sizes = f"input1 ({list(input1.shape)}), input2 ({list(input2.shape)}), target ({list(target.shape)})"
-    if target.ndim not in (0, 1):
-        raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
-    if target.ndim == 1 and (input1.ndim != 2 or input2.ndim != 2):
-        raise ShapeError(
-            "1D target tensor expects 2D input tensors, but found inputs with sizes "
-            f"{list(input1.shape)} and {list(input2.shape)}.",
-            notes=[sizes],
-        )
-    if target.ndim == 0 and (input1.ndim != 1 or input2.ndim != 1):
-        raise ShapeError(
-            "0D target tensor expects 1D input tensors, but found inputs with sizes "
-            f"{list(input1.shape)} and {list(input2.shape)}.",
-            notes=[sizes],
-        )
-
-
-@composite()
-def margin_ranking_loss(
-    input1: Tensor,
-    input2: Tensor,
-    target: Tensor,
-    margin: Number = 0,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-):
-    """Zero where the first is larger than the second by `margin` (target 1), or smaller (target −1).
-
-    Value: max(0, −target (input1 − input2) + margin)
-
-    >>> margin_ranking_loss([1.], [2.], [1.])
-    tensor(1.)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    if input1.ndim != input2.ndim or input1.ndim != target.ndim:
-        raise ShapeError(
-            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
-            f"input1: torch.Size({list(input1.shape)}), input2: torch.Size({list(input2.shape)}), "
-            f"target: torch.Size({list(target.shape)}) "
-        )
-    return over(op.clamp_min(-target * (input1 - input2) + margin, 0), reduction)
-
-
-@composite()
-def triplet_margin_loss(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    margin: Number = 1.0,
-    p: Number = 2,
-    eps: Number = 1e-06,
-    swap: Bool = False,
-    size_average: Bool | None = None,
-    reduce: Bool | None = None,
-    reduction: Str = "mean",
-):
-    """Zero where the anchor is nearer to the positive than to the negative example by `margin`.
-
-    >>> triplet_margin_loss([[0., 0.]], [[1., 0.]], [[3., 0.]])
-    tensor(0.)
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    if margin <= 0:
-        raise ScriptValueError(f"margin must be greater than 0, got {margin}")
-    if not anchor.ndim == positive.ndim == negative.ndim:
-        raise ShapeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, "
-            "but got: "
-            f"anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
-        )
-    near = op.pairwise_distance(anchor, positive, p, eps)
-    far = op.pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = op.minimum(far, op.pairwise_distance(positive, negative, p, eps))
-    return over(op.clamp_min(margin + near - far, 0), reduction)
 
 
 @composite()
