@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from vardsl.engine.batching import FEW, Follower, Part, Program, following
+from vardsl.engine.batching import FEW, Program
 from vardsl.engine.context import state
+from vardsl.engine.following import Follower, Part, following
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.lang.lift import function_name

@@ -14,6 +14,7 @@ from vardsl.engine.temporaries import BY_HELPER
 from vardsl.engine.value import OPS, Tracked, Value
 from vardsl.errors import LimitError, ScriptTypeError
 from vardsl.lang import literals, members
+from vardsl.lang.assignment import assign
 from vardsl.lang.members import kind_of
 
 MAX_BITS = 1 << 20
@@ -168,7 +169,7 @@ def augmented_member(x: Any, name: str, op: str, value: Any) -> None:
     before = members.get(x, name)
     after = AUGMENTED[op](before, value)
     if after is not before:
-        members.assign(x, name, after)
+        assign(x, name, after)
 
 
 def set_item(value: Any, x: Any, key: Any) -> None:
@@ -185,7 +186,7 @@ def set_item(value: Any, x: Any, key: Any) -> None:
 
 def set_member(value: Any, x: Any, name: str) -> None:
     """`x.name = value`"""
-    members.assign(x, name, value)
+    assign(x, name, value)
 
 
 def part(x: Any, key: Any) -> Any:

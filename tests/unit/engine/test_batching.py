@@ -1,4 +1,4 @@
-"""Rows at once: what a follower notes, which rows are done one by one, and how much is done."""
+"""Rows at once: which are done one by one, and how much is done."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from tests.table.rows import always
 from vardsl import errors
 from vardsl.engine import batching
 from vardsl.engine.backward import grad
-from vardsl.engine.batching import Follower, following, gradients
-from vardsl.engine.context import state
+from vardsl.engine.batching import gradients
 from vardsl.engine.value import OPS, Value, leaf
 from vardsl.lang.transforms import checkpoint, custom_grad, hessian, jacobian
 from vardsl.ops.define import op
@@ -124,41 +123,3 @@ def test_an_error_in_one_row_is_the_error_of_the_rows() -> None:
             return z
 
         jacobian(f, x)
-
-
-def test_the_tracer_around_a_follower_hears_of_what_is_the_same_in_every_row() -> None:
-    class Heard:
-        def __init__(self) -> None:
-            self.names: list[str] = []
-
-        def operation(self, op: Any, bound: Any, result: Any) -> None:
-            self.names.append(op.name)
-
-    x, same = leaf([1.0, 2.0], "float64"), leaf([3.0, 4.0], "float64")
-    before, heard = state.ctx.tracer, Heard()
-    state.ctx.tracer = heard
-    try:
-        follower = Follower(heard)
-        follower.add(x)
-        with following(follower):
-            y = x * op.exp(same)
-        assert state.ctx.tracer is heard
-    finally:
-        state.ctx.tracer = before
-    assert heard.names == ["exp"]
-    assert [c.op.name for c in follower.calls] == ["mul"]
-    assert follower.part(y) is follower.calls[0].outs[0] and follower.part(same) is None
-
-
-def test_what_a_follower_cannot_repeat_makes_it_fail() -> None:
-    for act in (
-        lambda v: op.sum(v).item(),
-        lambda v: OPS["add_"](v * 1.0, 1.0),
-        lambda v: bool(v[0] > 0),
-    ):
-        x = leaf([0.5, 0.5], "float64")
-        follower = Follower(None)
-        follower.add(x)
-        with following(follower):
-            act(x)
-        assert follower.failed
