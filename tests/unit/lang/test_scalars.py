@@ -97,6 +97,32 @@ def test_values_gradients_and_names_are_those_of_the_loop_as_written() -> None:
     both(CHAIN + "; backward x", "x.item()", "v.grad.item()", "x.grad_fn")
 
 
+ODD = {
+    "the loop's own name is bound anew": "for i in range(3000) { i = i + 1; x = x * 1.0001 + i * 1e-9 }",
+    "a break at the end": "for i in range(3000) { x = x * 1.0001; break }",
+    "a break behind other statements": "for i in range(3000) { x = x * 1.001; if x > 2 { y = x * 3; break } }",
+    "a break in the other branch": "for i in range(3000) { if x < 2 { x = x * 1.001 } else { y = x * 3; break } }",
+    "a name of one branch": "for i in range(3000) { if i % 2 == 0 { t = x * 2; x = t * 0.5001 } else { x = x * 1.0001 } }; y = t * 2",
+    "a number in one branch, a tensor in the other": "for i in range(3000) { if i % 2 == 0 { y = 1.5 } else { y = x * 1.0 }; x = x * 0.999 + y * 1e-3 }",
+    "two names of one value": "y = x * 2; for i in range(3000) { if i % 3 == 0 { x = y } else { y = y * 1.0001; x = x * 0.9999 + y * 1e-4 } }",
+    "a tensor decides": "for i in range(3000) { if x { x = x * 0.9999 } else { x = x + 1 } }",
+    "a tensor ends it": "n = 0; while x > 0.5 { x = x * 0.999; n = n + 1 }; y = x * n",
+    "a number by a tensor": "k = 2.5; for i in range(3000) { k = k * 0.9999; x = k / (x * x + 1) + x * 0.1 }",
+    "an integer that no real holds": "for i in range(3000) { x = x * 0.5 + 9007199254740993 }",
+    "a vector": "q = [1.0, 2.0]; for i in range(300) { x = x * q * 0.7 }; x = sum(x)",
+    "a string": 's = "a"; for i in range(300) { x = x * 1.001; s = "b" }',
+    "a name that is not there yet": "for i in range(300) { x = x * 1.001 + late; late = 0.5 }",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("start", ["let v = var 1.0 float64 grad", "let v = var 0.75 grad", "let v = 0.75"])
+def test_odd_loops_are_the_loops_as_written(name: str, start: str) -> None:
+    both(f"y = v; x = v * 1; {ODD[name]}", "x", "y", start=start)
+    if "grad" in start:
+        both(f"y = v; x = v * 1; {ODD[name]}; backward sum(x) + sum(y)", "x", "y", "v.grad", start=start)
+
+
 def test_the_graph_is_there_when_somebody_looks() -> None:
     source = CHAIN + "; a = x.grad_fn; n = 0; while a != none and n < 20000 { a = a.next_functions[0]; n = n + 1 }"
     both(source, "n", "a")
