@@ -11,10 +11,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import Int, Ints, Tensor, array, composite, general, op
-from vardsl.ops.windows import Sizes, convolved, scattered, weight_of
+from vardsl.ops.windows import (
+    Sizes,
+    convolved,
+    convolved_into,
+    scattered,
+    scattered_into,
+    weight_into,
+    weight_of,
+)
 
 # ---- the three maps ----------------------------------------------------------------------------------------
 
@@ -27,6 +37,20 @@ def _with_bias(y: Array, bias: Array | None) -> Array:
     if bias is not None:
         y += bias.reshape((-1,) + (1,) * (y.ndim - 2))
     return y
+
+
+def _bias_into(calls, y, bias):
+    if bias is not None:
+        calls.append((np.add, (y, bias.reshape((-1,) + (1,) * (y.ndim - 2)), y)))
+    return calls
+
+
+def _conv_into(out, scratch, input, weight, bias, size, *how):
+    return _bias_into(convolved_into(out, scratch, input, weight, *how), out, bias)
+
+
+def _adjoint_into(out, scratch, input, weight, bias, size, *how):
+    return _bias_into(scattered_into(out, scratch, input, weight, *how), out, bias)
 
 
 # ---- convolutions in rows ----------------------------------------------------------------------------------
@@ -75,6 +99,7 @@ def _kernel_rows(kernel, args, at, n):
     },
     grad_fn="ConvolutionBackward0",
     batch=_conv_rows,
+    into=_conv_into,
 )
 def _conv(
     input: Tensor, weight: Tensor, bias: Tensor | None, size: Ints, stride: Ints, padding: Ints,
@@ -96,6 +121,7 @@ def _conv(
     },
     grad_fn="ConvolutionBackward0",
     batch=_conv_rows,
+    into=_adjoint_into,
 )
 def _conv_adjoint(
     input: Tensor, weight: Tensor, bias: Tensor | None, size: Ints, stride: Ints, padding: Ints,
@@ -116,6 +142,7 @@ def _conv_adjoint(
     },
     grad_fn="ConvolutionBackwardBackward0",
     batch=_kernel_rows,
+    into=lambda out, scratch, input, grad, kernel, *how: weight_into(out, scratch, input, grad, *how),
 )
 def _conv_weight(
     input: Tensor, grad: Tensor, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: Int

@@ -147,7 +147,7 @@ class _Places:
     def rows_at_once(self) -> int:
         """How many rows make a block: a power of two, so that it is a whole number of tiles."""
         outer = {s for step in self.region.steps for s in step.slots()} - self.region.made
-        streams = [s for s in (*outer, *self.whole) if self.region.cut(s)]
+        streams = [s for s in (*outer, *self.whole) if self.region.cut(s) and any(s.array.strides)]
         per_row = sum(self.widths) + sum(map(_row_bytes, streams))
         per_row += sum(step.outs[0].array.nbytes // _piece(step) for step in self.region.folds)
         unit = max(map(_unit, self.region.steps))
