@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.casting import cast
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.inplace import InPlace
 from vardsl.engine.op import Op
@@ -25,7 +26,7 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.dims import wrap_dim
-from vardsl.ops.select import choose, kept
+from vardsl.ops.select import choose, choose_into, kept, kept_into, maximum_into
 
 
 class Activation(Op):
@@ -52,6 +53,14 @@ class Activation(Op):
 # PyTorch's backward functions take part in the graph of a second pass with a zero derivative in the input.
 
 
+def _threshold_into(out, scratch, grad_output, input, threshold):
+    if input.dtype != out.dtype or input.shape != out.shape:
+        return None
+    mask = scratch(out.shape, np.dtype(bool))
+    calls = kept_into(out, scratch, mask, grad_output, but=True)
+    return None if calls is None else [(np.less_equal, (input, cast(threshold, input.dtype), mask)), *calls]
+
+
 @general(
     vjp={
         "grad_output": lambda g, input, threshold: op._threshold_backward(g, input, threshold),
@@ -59,6 +68,9 @@ class Activation(Op):
     },
     grad_fn="ThresholdBackwardBackward0",
     batch="pointwise",
+    stream="pointwise",
+    overwrites=True,
+    into=_threshold_into,
 )
 def _threshold_backward(grad_output: Tensor, input: Tensor, threshold: Number):
     return kept(np.logical_not(input <= threshold), grad_output)
@@ -104,8 +116,15 @@ def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
 # ---- piecewise linear ----
 
 
+def _relu_into(out, scratch, input, inplace):
+    fits = input.dtype == out.dtype and out.dtype.kind == "f"
+    return [(maximum_into, (input, cast(0, out.dtype), out))] if fits else None
+
+
 @elementwise(
     vjp=lambda g, y: op._threshold_backward(g, y, 0),
+    overwrites=True,
+    into=_relu_into,
     plain=lambda input, inplace: max(input, 0 * input),
     kind=Activation,
 )
@@ -173,6 +192,23 @@ def relu6(input: Tensor, inplace: Bool = False):
     return op.hardtanh(input, 0.0, 6.0, inplace)
 
 
+def _leaky_slope_into(out, scratch, grad_output, input, negative_slope):
+    if input.dtype != out.dtype or grad_output.dtype != out.dtype or input.shape != out.shape:
+        return None
+    mask = scratch(out.shape, np.dtype(bool))
+    less = scratch((1, *out.shape), out.dtype)[0, ...]
+    calls = choose_into(out, scratch, mask, grad_output, less)
+    return None if calls is None else [
+        (np.greater, (input, cast(0, input.dtype), mask)),
+        (np.multiply, (grad_output, cast(negative_slope, out.dtype), less)),
+        *calls,
+    ]  # fmt: skip
+
+
+def _leaky_into(out, scratch, input, negative_slope, inplace):
+    return _leaky_slope_into(out, scratch, input, input, negative_slope)
+
+
 @general(
     vjp={
         "grad_output": lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope),
@@ -180,6 +216,8 @@ def relu6(input: Tensor, inplace: Bool = False):
     },
     grad_fn="LeakyReluBackwardBackward0",
     batch="pointwise",
+    stream="pointwise",
+    into=_leaky_slope_into,
 )
 def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Number):
     return choose(input > 0, grad_output, grad_output * negative_slope)
@@ -188,6 +226,8 @@ def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Num
 @elementwise(
     vjp=lambda g, input, negative_slope: op._leaky_relu_backward(g, input, negative_slope),
     kernel_name="leaky_relu_cpu",
+    overwrites=True,
+    into=_leaky_into,
     inplace_grad_fn="LeakyReluBackward1",
     promote="float",
     kind=Activation,
@@ -255,6 +295,7 @@ SIXTH = float(np.float32(1) / np.float32(6))  # PyTorch's constant has single pr
     vjp={"grad_output": _HARDSIGMOID_TWICE, "input": _HARDSIGMOID_TWICE},
     grad_fn="NotImplemented",
     batch="pointwise",
+    stream="pointwise",
 )
 def _hardsigmoid_backward(grad_output: Tensor, input: Tensor):
     return np.where(
@@ -286,9 +327,7 @@ def _hardswish_vjp(g, input):
     return op._where(input < 3, inner, g)
 
 
-@elementwise(
-    vjp=_hardswish_vjp, inplace=False, kernel_name="hardswish_cpu", promote="float", kind=Activation
-)
+@elementwise(vjp=_hardswish_vjp, inplace=False, kernel_name="hardswish_cpu", promote="float", kind=Activation)
 def hardswish(input: Tensor, inplace: Bool = False):
     """The element times its hard sigmoid.
 

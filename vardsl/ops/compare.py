@@ -22,7 +22,7 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.kinds import TensorFirst, check_fits, is_number, refuse
-from vardsl.ops.select import choose
+from vardsl.ops.select import choose, choose_into, maximum_into, minimum_into
 
 
 def _naming(stem: str) -> Callable[[Any], str]:
@@ -244,6 +244,8 @@ def _condition(c: Any) -> Any:
     inplace=False,
     grad_fn="WhereBackward0",
     plain=lambda condition, input, other: input if condition else other,
+    overwrites=True,
+    into=choose_into,
     kind=_Choice,
 )
 def _where(condition: Index, input: Tensor, other: Tensor): ...
@@ -285,9 +287,23 @@ def _inside(input: Any, min: Any, max: Any) -> Any:
     return input >= min if max is None else (input >= min) & (input <= max)
 
 
+def _clamp_into(out, scratch, input, min, max):
+    numbers = all(b is None or is_number(b) for b in (min, max))
+    if input.dtype != out.dtype or out.dtype.kind != "f" or not numbers:
+        return None
+    calls, y = [], input
+    for fn, bound in ((maximum_into, min), (minimum_into, max)):
+        if bound is not None:
+            calls.append((fn, (y, cast(bound, out.dtype), out)))
+            y = out
+    return calls
+
+
 @elementwise(
     vjp={"input": lambda g, input, min, max: op._where(_inside(input, min, max), g, 0)},
     grad_fn="ClampBackward1",
+    overwrites=True,
+    into=_clamp_into,
     kind=_Bounds,
 )
 def _clamp_number(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):

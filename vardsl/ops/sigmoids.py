@@ -178,6 +178,7 @@ def tanhshrink(input: Tensor):
     },
     grad_fn="EluBackwardBackward0",
     batch="pointwise",
+    stream="pointwise",
 )
 def _elu_backward(grad_output: Tensor, input: Tensor, positive: Number, negative: Number, rate: Number):
     """The cotangent times `positive` where input > 0, else times negative * exp(rate * input)."""
@@ -193,6 +194,7 @@ def _elu_backward(grad_output: Tensor, input: Tensor, positive: Number, negative
         ),
     },
     batch="pointwise",
+    stream="pointwise",
 )
 def _elu_curve(grad: Tensor, input: Tensor, negative: Number, rate: Number):
     """What higher derivatives multiply with: negative * exp(rate * input) below 0, and nothing from 0 on."""

@@ -35,7 +35,7 @@ from vardsl.plan.pointwise import Calls, overwrites, pointwise_calls
 from vardsl.plan.together import Runner, processors
 from vardsl.plan.trace import Slot, Step
 
-CACHE = 5 << 18  # bytes that one thread works on at a time: they stay in its second-level cache
+CACHE = 7 << 18  # bytes that one thread works on at a time: they stay in its second-level cache
 THREADED = 1_000_000  # elements from which a second thread pays
 
 Find = Callable[[Any], Any]
@@ -147,11 +147,16 @@ class _Places:
     def rows_at_once(self) -> int:
         """How many rows make a block: a power of two, so that it is a whole number of tiles."""
         outer = {s for step in self.region.steps for s in step.slots()} - self.region.made
-        streams = [s for s in (*outer, *self.whole) if self.region.cut(s) and any(s.array.strides)]
+        streams = [s for s in (*outer, *self.whole) if self.region.cut(s) and not _spread(s)]
         per_row = sum(self.widths) + sum(map(_row_bytes, streams))
         per_row += sum(step.outs[0].array.nbytes // _piece(step) for step in self.region.folds)
         unit = max(map(_unit, self.region.steps))
         return max(power_below(CACHE // max(per_row, 1)), unit)
+
+
+def _spread(s: Slot) -> bool:
+    """Whether a slot is one number for all elements."""
+    return s.kind == "const" and not any(s.array.strides)
 
 
 def _unit(step: Step) -> int:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from vardsl.engine.backward import grad
+from vardsl.engine.tiles import perform
 from vardsl.engine.value import Value, leaf
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import OPS
-from vardsl.ops.select import LARGE, choose, kept
+from vardsl.ops.select import LARGE, choose, choose_into, kept
 
 PLAIN = [
     ("sin", (1,), 0.8414709848078965),
@@ -136,7 +137,26 @@ def test_choosing_by_bits_is_choosing(size, dtype):
         chosen, expected = choose(mask, x, y), np.where(mask, x, y)
         assert chosen.dtype == dtype
         assert chosen.tobytes() == expected.tobytes()
+        for out in (np.empty(size, dtype), x.copy(), y.copy()):  # also in the place of an operand
+            if out.shape == mask.shape:
+                given = [out if out.tobytes() == v.tobytes() else v for v in (x, y)]
+                perform(choose_into(out, np.empty, mask, *given))
+                assert out.tobytes() == expected.tobytes()
     assert kept(mask, a).tobytes() == np.where(mask, a, dtype(0)).tobytes()
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_choosing_into_memory_without_dimensions(mask):
+    a, b, out = np.array(-2.0), np.array(3.0), np.empty(())
+    perform(choose_into(out, np.empty, np.array(mask), a, b))
+    assert out == (-2.0 if mask else 3.0)
+    perform(choose_into(out, np.empty, np.array(mask), a, 0))
+    assert out == (-2.0 if mask else 0.0)
+    b[...] = 0.0
+    calls = choose_into(out, np.empty, np.array(mask), a, b)
+    b[...] = 5.0  # what is in memory may be another number when the calls are made
+    perform(calls)
+    assert out == (-2.0 if mask else 5.0)
 
 
 def test_third_derivatives():
