@@ -14,6 +14,8 @@ import numpy as np
 
 LARGE = 1 << 18  # bytes below which the allocator keeps memory at hand by itself
 SHARE = 8  # of the memory that is free, one part in so many is kept
+SMALL = 1 << 26  # bytes that a pool may hold without a look at the machine
+MOST = 64  # blocks, so that a search is short
 LINE = 64  # bytes of a cache line
 IDLE = 2  # runs after which a block that none of them needed goes back
 
@@ -33,12 +35,13 @@ def free_memory() -> int:
 class _Block:
     """A piece of memory; all arrays in it refer to that one."""
 
-    __slots__ = ("memory", "run", "size")
+    __slots__ = ("memory", "run", "size", "start")
 
     def __init__(self, size: int, run: int) -> None:
         self.size = size
         self.run = run
         self.memory: Any = np.empty(size + LINE, np.uint8)
+        self.start: int = -self.memory.__array_interface__["data"][0] % LINE
 
 
 _PROBE = _Block(0, 0)
@@ -63,28 +66,33 @@ class Pool:
             return np.empty(shape, dtype)
         block = self._block(size)
         block.run = self._run
-        start = -block.memory.ctypes.data % LINE
-        return block.memory[start : start + size].view(dtype).reshape(shape)
+        return block.memory[block.start : block.start + size].view(dtype).reshape(shape)
 
     def _block(self, size: int) -> _Block:
-        for block in self._blocks:
+        blocks = self._blocks
+        for k, block in enumerate(blocks):
             if block.size == size and getrefcount(block.memory) == _UNUSED:
+                blocks.append(blocks.pop(k))
                 return block
         try:
             made = _Block(size, self._run)
         except MemoryError:
             self.clear()
             made = _Block(size, self._run)
-        self._blocks.append(made)
+        blocks.append(made)
         self._bound()
         return made
 
     def _bound(self) -> None:
-        """Forgets the oldest blocks where all are more than the pool's share."""
-        total = sum(block.size for block in self._blocks)
-        most = (free_memory() + total) // SHARE
-        while total > most and self._blocks:
-            total -= self._blocks.pop(0).size
+        """Forgets the blocks that were given longest ago where there are many, or all are more than the
+        pool's share."""
+        blocks = self._blocks
+        del blocks[:-MOST]
+        total = sum([block.size for block in blocks])
+        if total > SMALL:
+            most = max(SMALL, (free_memory() + total) // SHARE)
+            while total > most:
+                total -= blocks.pop(0).size
 
     def owns(self, a: Any) -> bool:
         """Whether an array is the only one in a block of this pool."""
@@ -101,7 +109,7 @@ class Pool:
 
     def clear(self) -> None:
         """Gives everything back that nothing refers to."""
-        self._blocks.clear()
+        self._blocks = []
 
     def end_run(self) -> None:
         """Gives back what the last runs have not needed."""

@@ -9,7 +9,7 @@ import pytest
 
 from vardsl.engine import budget, pool
 from vardsl.engine.budget import Budget
-from vardsl.engine.pool import IDLE, LARGE, Pool
+from vardsl.engine.pool import IDLE, LARGE, MOST, Pool
 
 F4 = np.dtype(np.float32)
 N = LARGE // 4
@@ -66,10 +66,21 @@ def test_what_no_run_needs_goes_back() -> None:
 
 def test_the_pool_is_a_share_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "free_memory", lambda: 0)
+    monkeypatch.setattr(pool, "SMALL", 2 * LARGE)
     p = Pool()
     arrays = [p.array((N,), F4) for _ in range(3)]
     del arrays
+    assert p.nbytes == 2 * LARGE
+
+
+def test_the_blocks_that_were_given_last_are_known() -> None:
+    p = Pool()
+    first = p.array((N,), F4)
+    kept = [p.array((N,), F4) for _ in range(MOST)]
+    del first
     assert p.nbytes == 0
+    place = kept.pop().ctypes.data
+    assert p.array((N,), F4).ctypes.data == place
 
 
 def test_a_short_machine_gets_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
