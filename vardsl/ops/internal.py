@@ -9,7 +9,13 @@ from vardsl.engine.tiles import WIDEST, multiply_along, perform, sum_to_into
 from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, nondiff, op
 
 
-@general(vjp=lambda g, input_like: op._cast(g, input_like.dtype), grad_fn="ToCopyBackward0", batch="leading")
+@general(
+    vjp=lambda g, input_like: op._cast(g, input_like.dtype),
+    grad_fn="ToCopyBackward0",
+    batch="leading",
+    stream="pointwise",
+    into=lambda out, scratch, input, dtype: [(np.copyto, (out, input, "unsafe"))],
+)
 def _cast(input: Tensor, dtype: Dtype):
     return input.astype(dtype)
 
