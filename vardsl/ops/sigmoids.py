@@ -289,8 +289,16 @@ def _gelu_slope(input, approximate):
     return 0.5 * (1 + t) + 0.5 * input * (1 - t * t) * inner
 
 
+def _gelu_steps(input, approximate):
+    if approximate != "none" or input.array.dtype.kind != "f":
+        return None
+    return input * (1 + op.erf(input * ROOT_HALF)) * 0.5
+
+
 @elementwise(
     vjp=lambda g, input, approximate: g * _gelu_slope(input, approximate),
+    lowered=_gelu_steps,
+    batch="pointwise",
     inplace=False,
     kernel_name="GeluKernelImpl",
     promote="float",

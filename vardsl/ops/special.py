@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.inplace import InPlace
+from vardsl.engine.tiles import perform
 from vardsl.errors import ScriptTypeError, ScriptValueError
 from vardsl.ops.define import (
     Int,
@@ -45,14 +46,58 @@ def of_scipy(name: str) -> Any:
     return kernel
 
 
-erf_of = of_scipy("erf")
-
-
 # ---- error function ----
+
+# erf(x) = tanh(x r(x²)), with this polynomial for r: the least relative error of erf up to where it is 1 in
+# float32, found by weighted least squares on atanh(erf(x)) / x. With float32's roundings the result is off by
+# three units in the last place at most, by half of one on average.
+_R = tuple(
+    np.array(c, np.float32)
+    for c in (
+        1.128379247226462, 0.10276986370833857, -1.9528705738864173e-4, -6.148393958546874e-4,
+        8.459714110155662e-5, -4.794736325720128e-6, 2.759046679343349e-8, 5.421022685381232e-9,
+    )
+)  # fmt: skip
+_WHERE_ONE = np.array(3.95, np.float32)
+_WHERE_MINUS_ONE = -_WHERE_ONE
+
+
+def _erf_calls(out: Any, square: Any, r: Any, input: Any) -> Any:
+    """The calls that put erf of float32 numbers into `out`, with memory for two intermediate results."""
+    yield np.clip, (input, _WHERE_MINUS_ONE, _WHERE_ONE, out)
+    yield np.multiply, (out, out, square)
+    yield np.multiply, (square, _R[-1], r)
+    for c in _R[-2:0:-1]:
+        yield np.add, (r, c, r)
+        yield np.multiply, (r, square, r)
+    yield np.add, (r, _R[0], r)
+    yield np.multiply, (out, r, out)
+    yield np.tanh, (out, out)
+
+
+_erf_of_scipy = of_scipy("erf")
+
+
+def erf_of(input: Any) -> Any:
+    """The error function of an array of reals."""
+    if input.dtype != np.float32:
+        return _erf_of_scipy(input)
+    out = np.empty(input.shape, np.float32)
+    perform(list(_erf_calls(out, np.empty_like(out), np.empty_like(out), input)))
+    return out
+
+
+def _erf_into(out: Any, scratch: Any, input: Any) -> Any:
+    if out.dtype != np.float32 or input.dtype != np.float32:
+        return None
+    # an operation's scratch is the same memory for each that asks for its kind
+    both = scratch((2, *out.shape), out.dtype)
+    return list(_erf_calls(out, both[0, ...], both[1, ...], input))
 
 
 @elementwise(
     erf_of,
+    into=_erf_into,
     vjp=lambda g, input: 2 / ROOT_PI * op.exp(-(input * input)) * g,
     promote="float",
     aliases=("special.erf",),
