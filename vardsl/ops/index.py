@@ -104,8 +104,7 @@ _block_diag block_diag cartesian_prod cat column_stack combinations concat conca
 meshgrid stack vstack
 """,
     "linalg": """
-_matmul_matrix_stack _matmul_row_stack _matmul_stacks _swapped _vector_matrix bmm dot inner linalg.vecdot
-matmul mm mv outer vdot
+_matmul_matrix_stack _matmul_row_stack _matmul_stacks _swapped _vector_matrix bmm matmul mm mv
 """,
     "linear": """
 _bilinear _embedding _embedding_dense_backward _embedding_rows _linear_plain_rows _linear_plain_stack
@@ -227,6 +226,9 @@ deg2rad hypot rad2deg sin sinc sinh special.sinc tan tanh
 """,
     "unfolding": """
 _unfold_backward unfold
+""",
+    "vectors": """
+dot inner linalg.vecdot outer vdot
 """,
 }
 FAMILIES: dict[str, str] = {name: family for family, names in _NAMES.items() for name in names.split()}
