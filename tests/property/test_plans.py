@@ -105,6 +105,11 @@ FOUND = {
         let w = var [[1., 2.], [3., 4.]] grad
         for i in range(6) { loss = smooth_l1_loss(tanh(w.to(float64)), w @ w); backward loss }
     """,
+    "a large value that only the graph holds": """
+        let w = var randn(1100000) grad
+        y = w * 2
+        loss = max(tanh(y)) + mean(y)
+    """,
     "large comparisons with numbers": """
         let x = randn(210000)
         let k = arange(210000) % 7

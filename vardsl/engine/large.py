@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import state
+from vardsl.engine.pending import Pending
 from vardsl.engine.tiles import BLOCK, rows_per_block
 
 LARGE = 1 << 16  # elements from which on this pays
@@ -50,7 +51,7 @@ def _by_ufunc(fn: np.ufunc, given: Sequence[Any], spare: Any = None) -> Any:
     """A ufunc's result, of reals in memory that is used again."""
     for a in given if len(given) == fn.nin else ():
         if type(a) is ndarray and a.size >= LARGE:
-            shapes = {x.shape for x in given if type(x) is ndarray and x.ndim}
+            shapes = {x.shape for x in given if isinstance(x, ndarray) and x.ndim}
             reals = all(x.dtype is a.dtype for x in given if isinstance(x, (ndarray, np.generic)))
             if len(shapes) == 1 and reals and f"{a.dtype.char * fn.nin}->{a.dtype.char}" in fn.types:
                 return fn(*given, out=room(a) if spare is None else spare)
@@ -62,6 +63,8 @@ def _common_shape(given: Sequence[Any]) -> tuple[int, ...] | None:
     """The shape of all arrays among these with dimensions, where they are large and lie in order."""
     shape = None
     for a in given:
+        if type(a) is Pending:
+            return None
         if type(a) is ndarray and a.ndim:
             if a.size < LARGE or not a.flags.c_contiguous or (shape is not None and a.shape != shape):
                 return None
