@@ -37,6 +37,7 @@ from vardsl.plan.trace import Slot, Step
 
 CACHE = 7 << 18  # bytes that one thread works on at a time: they stay in its second-level cache
 THREADED = 1_000_000  # elements from which a second thread pays
+PIECES = 32  # of a region are handed out: neighbouring blocks on one thread read memory faster
 
 Find = Callable[[Any], Any]
 
@@ -52,6 +53,7 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
     folds = {step: _Fold(step, allocate(step.outs[0])) for step in region.steps if step in region.folds}
     # a part of a sum is never shared between threads
     each = max([rows, *(f.rows_of_part for f in folds.values())])
+    each *= max(1, region.rows // each // PIECES)
     threads = _threads(region, folds, each)
     runs = []
     for _ in range(threads):

@@ -190,6 +190,13 @@ def test_temporaries_are_as_large_as_a_block() -> None:
     assert len(large) == 1  # the gradient
 
 
+def test_a_region_is_handed_out_in_some_dozens_of_pieces() -> None:
+    region = both(gradient(POINTWISE[0]), lambda: (leaf((6_000_021,)),), 4)
+    assert region.plan is not None
+    (runner,) = [fn for fn, _ in region.plan.layout.program if isinstance(fn, together.Runner)]
+    assert sweep.PIECES <= len(runner.runs[0]) < 2 * sweep.PIECES + 1
+
+
 def test_a_region_tells_what_it_is_made_of() -> None:
     def body(x: Value, b: Value) -> Value:
         return op.sum(op.tanh(x + b))
