@@ -110,6 +110,10 @@ FOUND = {
         y = w * 2
         loss = max(tanh(y)) + mean(y)
     """,
+    "a gradient that is added to beside a large result": """
+        let w = var randn(1100000) grad
+        for i in range(6) { y = tanh(w); loss = sum(y); backward loss }
+    """,
     "large comparisons with numbers": """
         let x = randn(210000)
         let k = arange(210000) % 7

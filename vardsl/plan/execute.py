@@ -177,17 +177,20 @@ class Plan:
         for leaf in self.needs_none:
             if leaf._grad is not None:
                 return None
+        found: list[tuple[Slot, Any]] = []
         for leaf, slot in self.grads_in.items():
             g = leaf._grad
             if g is None or (g is not self.known.get(leaf) and not self._takes(leaf, g)):
                 return None
-            self.layout.buffers[slot][...] = g.array
+            found.append((slot, g.array))
         cleared = [leaf._grad for leaf in self.first_clear] if self.restores else []
         for leaf in self.first_clear:
             leaf._grad = None
         self._tell(ctx)
         if self.handed:
             self._renew()
+        for slot, array in found:
+            self.layout.buffers[slot][...] = array
         for region in self.layout.stopping:
             region.stops = not (self.behind or self.whole)
         try:
