@@ -10,6 +10,7 @@ cache, and only what somebody still holds gets memory. A `Deferring` records the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sys import getrefcount
 from typing import Any
 from weakref import ref
 
@@ -27,6 +28,8 @@ from vardsl.plan.trace import Slot, Step, Tracer
 
 LARGE = 200_000  # elements from which a result can wait
 MOST_WAITING = 1000  # steps that wait before they are computed
+MOST_HELD = 1 << 27  # bytes of arrays that nobody but steps that wait still needs
+LOOKS = 8  # arrays after which these are counted again
 MOST_TOLD = 10  # regions that are told of, each time that something is computed
 MOST_IDLE = 5000  # operations without anything large among them, after which nothing large is expected
 
@@ -39,6 +42,7 @@ class Deferring(Tracer):
     def __init__(self, reads: Sequence[Any]) -> None:
         self.waiting: list[ref[Pending]] = []
         self.held: dict[Slot, Any] = {}  # the arrays that steps which wait read
+        self.looks = LOOKS  # with so many, how much they hold is counted
         self.refs: list[ref[Any]] = []
         self.since = 0  # the steps before this one have been computed, as far as anybody needs them
         self.now = True  # whether the operation that is told of has been computed
@@ -148,9 +152,18 @@ class Deferring(Tracer):
         super().operation(op, bound, result)
         if self.strong:
             self.folded.update(o for s in self.steps[before:] if type(s) is Step for o in s.outs)
-        if len(self.steps) - self.since > MOST_WAITING:
+        if len(self.steps) - self.since > MOST_WAITING or self._holds_much():
             self.settle()
             self.since = len(self.steps)
+
+    def _holds_much(self) -> bool:
+        """Whether memory that would be free by now waits for steps to be done."""
+        if len(self.held) < self.looks:
+            return False
+        self.looks = len(self.held) + LOOKS
+        # the table and the loop have a reference each, and so has the call
+        alone: int = sum(a.nbytes for a in self.held.values() if getrefcount(a) <= 3)
+        return alone > MOST_HELD
 
     def _lower(self, body: Any, bound: list[Any], result: Any) -> bool:
         before, self.now = self.now, True
@@ -216,6 +229,7 @@ class Deferring(Tracer):
                         there.settled()
         self.waiting = []
         self.held.clear()
+        self.looks = LOOKS
         self.refs = [r for r in self.refs if r() is not None]
         self.since = len(self.steps)
 

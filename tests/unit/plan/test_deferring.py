@@ -14,6 +14,7 @@ import vardsl
 from vardsl.engine.context import state
 from vardsl.engine.pending import Pending, pending
 from vardsl.engine.value import Value
+from vardsl.ops.define import op
 from vardsl.plan import deferring, region
 from vardsl.plan.deferring import Deferring, Unrecorded
 from vardsl.plan.layout import Layout
@@ -195,6 +196,21 @@ def test_many_steps_are_computed_in_portions(
         x = x * 2
     assert computed == [[(3,), (3,)]] * 2 and pending(x.array) is not None
     assert x.array.tolist() == [2.0**100] * 3
+
+
+def test_memory_that_would_be_free_does_not_wait_for_long(
+    listening: Unrecorded, computed: list[list[tuple[int, ...]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deferring, "MOST_HELD", 5 * 4000)
+    x = y = Value(np.ones(1000, "f4"))
+    for _ in range(40):
+        y = y + op.cumsum(x, 0)
+    assert len(computed) == 5
+    z = y
+    for _ in range(40):
+        z = z + x
+    assert len(computed) == 5  # what has a name is no matter
+    assert z.array[:3].tolist() == [81, 121, 161]
 
 
 def test_nothing_is_known_of_what_is_gone(listening: Unrecorded) -> None:
