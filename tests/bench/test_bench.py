@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import numpy as np
 import pytest
 
+from tests.bench import workloads
 from tests.bench.__main__ import EVERY, duration, targets
 from tests.bench.measure import Variant, in_turns, ratio, wrong
 from tests.bench.others import OTHERS
@@ -65,3 +69,16 @@ def test_targets_name_what_is_measured() -> None:
 
 def test_durations() -> None:
     assert [duration(s) for s in (2.0, 0.0123, 4.5e-5, 3e-7)] == ["2 s", "12.3 ms", "45 µs", "300 ns"]
+
+
+def test_a_peer_with_threads_is_timed_on_one_and_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1]  # another workload may have left the peer with one
+    torch = types.ModuleType("torch")
+    torch.set_num_threads = lambda n: now.__setitem__(0, n)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(workloads, "PROCESSORS", 4)
+    variants = list(workloads.torch_threads(lambda: iter([fixed("torch eager")]))())
+    assert [v.name.split(", ")[1] for v in variants] == ["1 thread", "4 threads"]
+    for v, n in zip(variants, (1, 4), strict=True):
+        v.prepare()
+        assert now == [n]

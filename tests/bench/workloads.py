@@ -5,6 +5,7 @@ Each workload stands in a function that gives a `Work`; a peer's part is loaded 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,20 +61,21 @@ def plain(x: Any) -> Any:
     return np.array(x.numpy()) if hasattr(x, "numpy") else x
 
 
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def torch_threads(maker: Maker) -> Maker:
     """A peer's variants on one thread and on as many as there are."""
 
     def make() -> Iterator[Variant]:
         import torch
 
-        every = torch.get_num_threads()
         for v in maker():
-            for n in dict.fromkeys((1, every)):
+            for n in dict.fromkeys((1, PROCESSORS)):
                 yield Variant(
                     v.peer, f"{v.name}, {n} thread{'s' if n > 1 else ''}", v.turn, v.result, v.units,
                     lambda n=n: torch.set_num_threads(n),
                 )  # fmt: skip
-        torch.set_num_threads(every)
 
     return make
 
