@@ -36,6 +36,7 @@ from vardsl.plan.together import Runner, processors
 from vardsl.plan.trace import Slot, Step
 
 CACHE = 7 << 18  # bytes that one thread works on at a time: they stay in its second-level cache
+LONGER = 2  # times as much where two threads work: in longer calls they wait less for each other
 THREADED = 1_000_000  # elements from which a second thread pays
 PIECES = 32  # of a region are handed out: neighbouring blocks on one thread read memory faster
 
@@ -49,12 +50,13 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
     """
     whole = {s: allocate(s) for s in region.made if s in needed}
     places = _Places(region, whole)
-    rows = places.rows_at_once()
+    several = _is_much(region) and processors() > 1
+    rows = places.rows_at_once(CACHE * LONGER if several else CACHE)
     folds = {step: _Fold(step, allocate(step.outs[0])) for step in region.steps if step in region.folds}
     # a part of a sum is never shared between threads
     each = max([rows, *(f.rows_of_part for f in folds.values())])
     each *= max(1, region.rows // each // PIECES)
-    threads = _threads(region, folds, each)
+    threads = 2 if several and region.rows > each else 1
     runs = []
     for _ in range(threads):
         block = _Block(region, places, array, folds, rows)
@@ -68,13 +70,11 @@ def _laid_out(blocks: int, rows: int, buffers: int, threads: int) -> str:
     return text + (" for each of two threads" if threads > 1 else "")
 
 
-def _threads(region: Blocked, folds: dict[Step, _Fold], each: int) -> int:
-    """How many threads work on the region, which is handed out in so many rows."""
-    worked = {*region.made, *(s for step in folds for s in step.slots())}
+def _is_much(region: Blocked) -> bool:
+    """Whether a region works on so many elements that a second thread pays."""
+    worked = {*region.made, *(s for step in region.folds for s in step.slots())}
     worked |= {s for step in region.steps for s in step.slots() if region.cut(s)}
-    widest = max((inner_size(s.shape) for s in worked), default=1)
-    much = region.rows * widest >= THREADED and region.rows > each
-    return 2 if much and processors() > 1 else 1
+    return region.rows * max((inner_size(s.shape) for s in worked), default=1) >= THREADED
 
 
 def _row_bytes(s: Slot) -> int:
@@ -146,14 +146,14 @@ class _Places:
         end, begin = self.last.get(s, self.made_at[s]), self.made_at[result]
         return end < begin or (end == begin and overwrites(self.region.steps[begin]))
 
-    def rows_at_once(self) -> int:
-        """How many rows make a block: a power of two, so that it is a whole number of tiles."""
+    def rows_at_once(self, room: int) -> int:
+        """How many rows make a block of so many bytes: a power of two, a whole number of tiles."""
         outer = {s for step in self.region.steps for s in step.slots()} - self.region.made
         streams = [s for s in (*outer, *self.whole) if self.region.cut(s) and not _spread(s)]
         per_row = sum(self.widths) + sum(map(_row_bytes, streams))
         per_row += sum(step.outs[0].array.nbytes // _piece(step) for step in self.region.folds)
         unit = max(map(_unit, self.region.steps))
-        return max(power_below(CACHE // max(per_row, 1)), unit)
+        return max(power_below(room // max(per_row, 1)), unit)
 
 
 def _spread(s: Slot) -> bool:

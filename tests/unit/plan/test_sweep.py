@@ -197,13 +197,18 @@ def test_a_region_is_handed_out_in_some_dozens_of_pieces() -> None:
     assert sweep.PIECES <= len(runner.runs[0]) < 2 * sweep.PIECES + 1
 
 
-def test_a_region_tells_what_it_is_made_of() -> None:
+@pytest.mark.parametrize(("processors", "blocks"), [(1, "6 blocks of 256"), (2, "3 blocks of 512")])
+def test_a_region_tells_what_it_is_made_of(
+    processors: int, blocks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "processors", lambda: processors)
+
     def body(x: Value, b: Value) -> Value:
         return op.sum(op.tanh(x + b))
 
     region = both(gradient(body), lambda: (data((1500, 701)), leaf((701,), 1)), 5)
     text = region.describe()
-    assert "streamed over 1500 rows of [1500, 701], 6 blocks of 256, 1 buffer" in text
+    assert f"streamed over 1500 rows of [1500, 701], {blocks}, 1 buffer" in text
     assert "tanh" in text and "sum_to_size*" in text and "(* added up over the rows)" in text
 
 
