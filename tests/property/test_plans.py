@@ -63,6 +63,45 @@ FOUND = {
         let w = var randn(210000) grad
         for i in range(4) { loss = sum(w * (mean(w) * w)); backward loss }
     """,
+    "a change in place while a large view of what is changed is read": """
+        let w = var [0.7] float64 grad
+        for i in range(9) {
+            zero_grad w
+            let y = (w.expand((210001,)))[1:]
+            loss = sum(tanh(w)) + mean(y / 2.0)
+            backward loss
+            no_grad { w -= 0.1 * (w.grad + 0.01 * w) }
+        }
+    """,
+    "what the first turn finds unbound is said where it is": """
+        fn f(n) {
+            for i in range(n) {
+                let y = stack([ones(1), ones([])])[1]
+                update z *= 0.9
+                let z = y
+            }
+        }
+        f(4)
+    """,
+    "the gradient of what takes no part is cleared": """
+        let w = ones(3)
+        let v = var [0.5] grad
+        for i in range(9) {
+            zero_grad w, v
+            loss = sum(w * v)
+            backward loss
+            update v += 0.05 * v.grad
+            if i == 7 { w.grad = ones_like(w) }
+        }
+    """,
+    "a large rule whose cotangent is a value": """
+        let w = var randn(1100000) grad
+        for i in range(3) {
+            zero_grad w
+            loss = std(sum(w.detach() * hypot(w, w))) + mean(exp(w))
+            backward loss
+        }
+    """,
     "a sum of large rows to one element that keeps its dimension": """
         let w = var randn(210000) grad
         let x = randn(1)

@@ -69,6 +69,8 @@ def _common_shape(given: Sequence[Any]) -> tuple[int, ...] | None:
             if a.size < LARGE or not a.flags.c_contiguous or (shape is not None and a.shape != shape):
                 return None
             shape = a.shape
+        elif getattr(a, "ndim", 0):
+            return None  # a value, in a pass that a rule has turned to values
     return shape
 
 

@@ -284,9 +284,11 @@ class Compiler(Loops):
             return []
         p = self.at(s.span)
         reads = tuple_of([self.expr(n) for n in run.reads], p)
-        ask = helper("ahead", [py.Attribute(load(name, p), "ahead", LOAD, **p), load(piece, p), reads], p)
-        planned = py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [py.Eq()], [const(1, p)], **p)
-        return [py.If(planned, [put(piece, ask, p)], [], **p)]
+        found = self.fresh("r")
+        ahead = py.Attribute(load(name, p), "ahead", LOAD, **p)
+        ask = helper("ahead", [ahead, load(piece, p), load(found, p)], p)
+        planned = py.Attribute(load(name, p), "plans", LOAD, **p)
+        return [py.If(planned, [self._if_bound(found, reads, p, put(piece, ask, p))], [], **p)]
 
     def _let(self, s: ast.Let | ast.Assign) -> Stmts:
         p = self.at(s.span)

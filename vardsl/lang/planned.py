@@ -15,12 +15,14 @@ class RegionLike(Protocol):
     numbers   while the run is recorded: what is read at some places, the numbers that change followed
     end       with the values bound, after the statements were executed; gives them back as bare values.
               `changed` are variables that the run changes in place, read at `places`
+    plans     those that there are
     ahead     runs turns of a loop whose body the run is, where another follows: with the values read, how
               many at most, and what tells it to stop; how many it has run
     whole     whether the run is one statement, so that its gradients must be as before where it is stopped
     """
 
     mode: int
+    plans: list[Any]
     whole: bool
 
     @property

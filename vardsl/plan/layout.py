@@ -201,8 +201,9 @@ def _direct_writes(steps: list[Any], kept: set[Slot]) -> dict[Slot, Slot]:
     """Results that nothing but one write needs: they are computed in the memory that is written to.
 
     The step must be pointwise, its result's only reader the write, and nothing in between may read the
-    target.
+    target, nor a view of it.
     """
+    of = _viewed(steps)
     readers: dict[Slot, int] = {}
     for s in steps:
         for r in [s.source] if type(s) is Write else s.slots():
@@ -218,23 +219,32 @@ def _direct_writes(steps: list[Any], kept: set[Slot]) -> dict[Slot, Slot]:
         if at is None or readers[s.source] != 1 or s.source in kept or not alike(s.source, s.target):
             continue
         between = [
-            t for t in steps[at + 1 : k] if type(t) is Write or s.target in t.slots() or t.op.family == "view"
+            t
+            for t in steps[at + 1 : k]
+            if type(t) is Write or t.op.family == "view" or any(of.get(x, x) is s.target for x in t.slots())
         ]
         if not any(type(t) is not Write or s.target in (t.source, t.target) for t in between):
             direct[s.source] = s.target
     return direct
 
 
-def _last_uses(steps: list[Any], kept: set[Slot]) -> dict[int, list[Slot]]:
-    """For each step the temporaries whose buffers it is the last to need (a view keeps its source needed)."""
-    root: dict[Slot, Slot] = {}
-    last: dict[Slot, int] = {}
-    for k, step in enumerate(steps):
-        used = [step.source, step.target] if type(step) is Write else step.slots()
+def _viewed(steps: list[Any]) -> dict[Slot, Slot]:
+    """What a view is a view of, in the end."""
+    of: dict[Slot, Slot] = {}
+    for step in steps:
         if type(step) is Step and step.op.family == "view":
             source = step.args[step.op.arrays[0]]
             for o in step.outs:
-                root[o] = root.get(source, source)
+                of[o] = of.get(source, source)
+    return of
+
+
+def _last_uses(steps: list[Any], kept: set[Slot]) -> dict[int, list[Slot]]:
+    """For each step the temporaries whose buffers it is the last to need (a view keeps its source needed)."""
+    root = _viewed(steps)
+    last: dict[Slot, int] = {}
+    for k, step in enumerate(steps):
+        used = [step.source, step.target] if type(step) is Write else step.slots()
         for s in used:
             last[root.get(s, s)] = k
         if type(step) is Step:

@@ -480,6 +480,8 @@ class Tracer:
             self.grads_out[leaf] = None
         elif leaf._grad is not None:
             self.fail("a gradient of a value from outside is cleared")
+        else:
+            self.seen_grads.setdefault(leaf, False)
 
 
 def _part(a: Any, key: Key) -> Any:
