@@ -170,7 +170,8 @@ def many(first: int, count: int, *, large: bool = False) -> None:
         planned += run.planned > 0
         found = compared(run, Run(text, plan=False))
         assert found is None, f"seed {'large ' if large else ''}{seed}: {found}\n{text}"
-    assert planned >= count // 3, "hardly anything is planned: the programs test nothing"
+    # about half of the small ones are planned, and two in five of the large ones; few of these are run
+    assert planned >= count // (4 if large else 3), "hardly anything is planned: the programs test nothing"
 
 
 @pytest.mark.parametrize("name", FOUND)

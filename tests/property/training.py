@@ -19,6 +19,9 @@ _SMOOTH = [
     "clamp({}, min=-0.5, max=0.8)", "square({})", "cos({})", "erf({})", "leaky_relu({}, 0.1)", "silu({})",
     "{} ** 3", "reciprocal({} ** 2 + 1.0)", "{} % 1.5", "elu({})", "log1p({} ** 2)", "{}.clone()", "sign({})",
     "nan_to_num({})", "floor({})", "{} ** -1.0", "sqrt({})", "log({})", "2.0 ** {}", "rsqrt({} * {})",
+    "hardtanh({})", "relu6({} * 3)", "hardsigmoid({} * 2)", "hardswish({} * 2)", "selu({})", "celu({}, 0.7)",
+    "softshrink({}, 0.3)", "hardshrink({}, 0.4)", "threshold({}, 0.2, -1.0)", "logsigmoid({})", "mish({})",
+    "softplus({}, 2, 1.5)", "elu({}, 2)", "leaky_relu({}, 1.5)", "prelu({}, [0.3])", "clamp_min({}, 0.1)",
 ]  # fmt: skip
 _BINARY = [
     "{} + {}", "{} - {}", "{} * {}", "{} / ({} ** 2 + 1.0)", "maximum({}, {})", "minimum({}, {})",
@@ -30,6 +33,8 @@ _LAST = [
     "softmax({}, dim=-1)", "log_softmax({}, dim=-1)", "cumsum({}, dim=-1)", "flip({}, (0,))",
     "{} - mean({}, dim=-1, keepdim=true)", "layer_norm({}, ({n},))", "normalize({}, dim=-1)",
     "softmax({}, dim=0)", "sort({}, dim=-1)[0]", "{} / {}.norm(dim=-1, keepdim=true)", "roll({}, 1, 0)",
+    "{} - amax({}, -1, true)", "{} * amin({}, (-1,), true)", "flip({}, (-1,))", "cumsum({}, 0)",
+    "{} - logsumexp({}, dim=-1, keepdim=true)", "{} + norm({}, dim=0)",
 ]  # fmt: skip
 _WHOLE = [
     "sum({})", "mean({})", "sum({} ** 2)", "{}.sum()", "{}.mean()", "max({})", "norm({})", "logsumexp({}, dim=-1).sum()",
@@ -39,6 +44,7 @@ _ANCHORS = ["sum({0} * {0})", "mean(exp({}))", "sum(tanh({}))", "{}.mean()", "0.
 _PAIRS = [
     "mse_loss({}, {})", "l1_loss({}, {})", "smooth_l1_loss({}, {})", "sum({} * {})",
     "binary_cross_entropy_with_logits({}, sigmoid({}))", "huber_loss({}, {})", "mean(({} - {}) ** 2)",
+    "smooth_l1_loss({}, {}, beta=0.3)", "huber_loss({}, {}, delta=0.4)",
 ]  # fmt: skip
 _SHAPES: list[Shape] = [(), (1,), (3,), (4,), (2, 2), (2, 3), (3, 2), (4, 3), (3, 4), (2, 1), (1, 3), (0,), (2, 3, 2), (5, 17), (20, 9), (33,)]
 _TALL, _NARROW = (40_000, 8), (40_000, 6)  # many short rows, and what they are times a small matrix

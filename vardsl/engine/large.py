@@ -3,7 +3,7 @@ in several steps is made block by block, so that all but the result stays in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,29 @@ def pointwise(fn: Callable[..., Any], given: Sequence[Any], spare: Any = None) -
         return fn(*given)
     args = list(given)
     flat = [(k, a.reshape(-1)) for k, a in enumerate(given) if type(a) is ndarray and a.ndim]
-    size = flat[0][1].size
     out: Any = None
-    for i in range(0, size, BLOCK):
+    for i, j in _blocks(flat[0][1].size):
         for k, a in flat:
-            args[k] = a[i : i + BLOCK]
+            args[k] = a[i:j]
         made = fn(*args)
         if out is None:
-            if type(made) is not ndarray or made.shape != (BLOCK,):
+            if type(made) is not ndarray or made.shape != (j,):
                 return fn(*given)
             fits = spare is not None and spare.dtype is made.dtype
             whole = spare if fits else state.ctx.budget.pool.array(shape, made.dtype)
             out = whole.reshape(-1)
-        out[i : i + BLOCK] = made
+        out[i:j] = made
     return whole
+
+
+def _blocks(size: int) -> Iterator[tuple[int, int]]:
+    """Where blocks of so many elements begin and end. The last one is no small one, for which a function may
+    have another way."""
+    i = 0
+    while i < size:
+        j = i + BLOCK if size - i >= 2 * BLOCK else size
+        yield i, j
+        i = j
 
 
 def _by_ufunc(fn: np.ufunc, given: Sequence[Any], spare: Any = None) -> Any:

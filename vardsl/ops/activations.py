@@ -26,7 +26,17 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.dims import wrap_dim
-from vardsl.ops.select import choose, choose_into, kept, kept_into, maximum_into
+from vardsl.ops.select import (
+    LARGE,
+    bounded,
+    bounded_into,
+    choose,
+    choose_into,
+    kept,
+    kept_into,
+    larger_into,
+    steps,
+)
 
 
 class Activation(Op):
@@ -76,20 +86,31 @@ def _threshold_backward(grad_output: Tensor, input: Tensor, threshold: Number):
     return kept(np.logical_not(input <= threshold), grad_output)
 
 
-VECTOR_BYTES = 64
+VECTOR_BYTES = 32
 
 
-def _with_tail(mask: Any, input: Any) -> Any:
-    """The mask, and nan in it where PyTorch lets a nan pass: after the last full pair of vectors."""
+def _tail(input: Any, vectors: int) -> Any:
+    """The elements of a small tensor, in a row, that PyTorch looks at one by one: those after the last full
+    row of so many vectors."""
+    n = vectors * VECTOR_BYTES // input.dtype.itemsize
+    whole = input.size - input.size % n if input.flags.c_contiguous else 0
+    return input.reshape(-1)[whole if input.size < LARGE else input.size :]
+
+
+def with_tail(mask: Any, input: Any, vectors: int) -> Any:
+    """The mask, and nan in it where PyTorch lets a nan pass: in the tail."""
     if not mask.ndim:
         return mask | np.isnan(input)
-    n = VECTOR_BYTES // input.dtype.itemsize
-    whole = input.size - input.size % n if input.flags.c_contiguous else 0
-    if whole == input.size:
+    tail = _tail(input, vectors)
+    if not tail.size:
         return mask
     flat = mask.reshape(-1)
-    flat[whole:] |= np.isnan(input.reshape(-1)[whole:])
+    flat[-tail.size :] |= np.isnan(tail)
     return flat.reshape(mask.shape)
+
+
+def _inner_steps(grad_output, input, low, high):
+    return op._where(op.bitwise_and(input > low, input < high), grad_output, 0)
 
 
 @general(
@@ -98,33 +119,34 @@ def _with_tail(mask: Any, input: Any) -> Any:
         "input": zeros,
     },
     grad_fn="HardtanhBackwardBackward0",
+    lowered=steps(_inner_steps),
 )
 def _inner_backward(grad_output: Tensor, input: Tensor, low: Number, high: Number):
     """The cotangent where the input is strictly between two numbers."""
-    return kept(_with_tail(np.logical_and(input > low, input < high), input), grad_output)
+    return kept(with_tail(np.logical_and(input > low, input < high), input, 2), grad_output)
+
+
+def _outer_steps(grad_output, input, lambd):
+    return op._where(op.bitwise_or(input < -lambd, input > lambd), grad_output, 0)
 
 
 @general(
     vjp={"grad_output": lambda g, input, lambd: op._outer_backward(g, input, lambd), "input": zeros},
     grad_fn="HardshrinkBackwardBackward0",
+    lowered=steps(_outer_steps),
 )
 def _outer_backward(grad_output: Tensor, input: Tensor, lambd: Number):
     """The cotangent where the input is outside of [-lambd, lambd]."""
-    return kept(_with_tail(np.logical_or(input < -lambd, input > lambd), input), grad_output)
+    return kept(with_tail(np.logical_or(input < -lambd, input > lambd), input, 2), grad_output)
 
 
 # ---- piecewise linear ----
 
 
-def _relu_into(out, scratch, input, inplace):
-    fits = input.dtype == out.dtype and out.dtype.kind == "f"
-    return [(maximum_into, (input, cast(0, out.dtype), out))] if fits else None
-
-
 @elementwise(
     vjp=lambda g, y: op._threshold_backward(g, y, 0),
     overwrites=True,
-    into=_relu_into,
+    into=lambda out, scratch, input, inplace: bounded_into(out, input, 0),
     plain=lambda input, inplace: max(input, 0 * input),
     kind=Activation,
 )
@@ -139,11 +161,13 @@ def relu(input: Tensor, inplace: Bool = False):
     """
     if input.dtype.kind == "b":
         raise ScriptTypeError("Boolean inputs not supported for relu")
-    return np.maximum(input, input.dtype.type(0))
+    return bounded(input, 0) if input.dtype.kind == "f" else np.maximum(input, input.dtype.type(0))
 
 
 @elementwise(
     vjp=lambda g, input, threshold: op._threshold_backward(g, input, threshold),
+    lowered=steps(lambda input, threshold, value, inplace: op._where(input <= threshold, value, input)),
+    batch="pointwise",
     inplace_grad_fn="ThresholdBackward1",
     kind=Activation,
 )
@@ -155,11 +179,14 @@ def threshold(input: Tensor, threshold: Number, value: Number, inplace: Bool = F
     >>> threshold([0.5, 2.], 1., 20.)
     tensor([20.,  2.])
     """
-    return np.where(input <= threshold, np.asarray(value).astype(input.dtype), input)
+    return choose(input <= threshold, np.asarray(value).astype(input.dtype), input)
 
 
 @elementwise(
-    vjp=lambda g, input, min_val, max_val: op._inner_backward(g, input, min_val, max_val), kind=Activation
+    vjp=lambda g, input, min_val, max_val: op._inner_backward(g, input, min_val, max_val),
+    overwrites=True,
+    into=lambda out, scratch, input, low, high, inplace: bounded_into(out, input, low, high),
+    kind=Activation,
 )
 def hardtanh(input: Tensor, min_val: Number = -1.0, max_val: Number = 1.0, inplace: Bool = False):
     """Each element, moved between `min_val` and `max_val`.
@@ -175,6 +202,8 @@ def hardtanh(input: Tensor, min_val: Number = -1.0, max_val: Number = 1.0, inpla
         raise ScriptValueError("cannot do hardtanh on an unsigned type with negative limits")
     if min_val > max_val:
         raise ScriptValueError("min_val cannot be greater than max_val")
+    if input.dtype.kind == "f":
+        return bounded(input, min_val, max_val)
     low, high = (np.asarray(v).astype(input.dtype) for v in (min_val, max_val))
     return np.minimum(np.maximum(input, low), high)
 
@@ -192,21 +221,33 @@ def relu6(input: Tensor, inplace: Bool = False):
     return op.hardtanh(input, 0.0, 6.0, inplace)
 
 
+def _slopes(positive: Any, slope: Any) -> Any:
+    """1 where the mask holds, and a slope between 0 and 1 elsewhere."""
+    return bounded(positive.astype(slope.dtype), slope, 1)
+
+
 def _leaky_slope_into(out, scratch, grad_output, input, negative_slope):
     if input.dtype != out.dtype or grad_output.dtype != out.dtype or input.shape != out.shape:
         return None
     mask = scratch(out.shape, np.dtype(bool))
     less = scratch((1, *out.shape), out.dtype)[0, ...]
+    compare = (np.greater, (input, cast(0, input.dtype), mask))
+    slope = cast(negative_slope, out.dtype)
+    if 0 <= slope <= 1:
+        bounds = bounded_into(less, less, slope, 1) or []
+        return [compare, (np.copyto, (less, mask)), *bounds, (np.multiply, (grad_output, less, out))]
     calls = choose_into(out, scratch, mask, grad_output, less)
-    return None if calls is None else [
-        (np.greater, (input, cast(0, input.dtype), mask)),
-        (np.multiply, (grad_output, cast(negative_slope, out.dtype), less)),
-        *calls,
-    ]  # fmt: skip
+    return None if calls is None else [compare, (np.multiply, (grad_output, slope, less)), *calls]
 
 
 def _leaky_into(out, scratch, input, negative_slope, inplace):
-    return _leaky_slope_into(out, scratch, input, input, negative_slope)
+    slope = cast(negative_slope, out.dtype)
+    if not 0 < slope <= 1:
+        return _leaky_slope_into(out, scratch, input, input, negative_slope)
+    if input.dtype != out.dtype or out.dtype.kind != "f":
+        return None
+    less = scratch(out.shape, out.dtype)
+    return [(np.multiply, (input, slope, less)), *larger_into(out, input, less)]
 
 
 @general(
@@ -220,7 +261,10 @@ def _leaky_into(out, scratch, input, negative_slope, inplace):
     into=_leaky_slope_into,
 )
 def _leaky_relu_backward(grad_output: Tensor, input: Tensor, negative_slope: Number):
-    return choose(input > 0, grad_output, grad_output * negative_slope)
+    slope = cast(negative_slope, grad_output.dtype)
+    if 0 <= slope <= 1:
+        return grad_output * _slopes(input > 0, slope)
+    return choose(input > 0, grad_output, grad_output * slope)
 
 
 @elementwise(
@@ -241,11 +285,19 @@ def leaky_relu(input: Tensor, negative_slope: Number = 0.01, inplace: Bool = Fal
     >>> leaky_relu([-1., 2.])
     tensor([-0.0100,  2.0000])
     """
-    return choose(input > 0, input, input * input.dtype.type(negative_slope))
+    slope = cast(negative_slope, input.dtype)
+    less = input * slope
+    return np.maximum(input, less) if 0 < slope <= 1 else choose(input > 0, input, less)
+
+
+def _hardshrink_steps(input, lambd):
+    return op._where(op.bitwise_and(input >= -lambd, input <= lambd), 0, input)
 
 
 @elementwise(
     vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd),
+    lowered=steps(_hardshrink_steps),
+    batch="pointwise",
     inplace=False,
     kernel_name="hardshrink_cpu",
     promote="float",
@@ -259,11 +311,13 @@ def hardshrink(input: Tensor, lambd: Number = 0.5):
     >>> hardshrink([-1., 0.25, 2.])
     tensor([-1.,  0.,  2.])
     """
-    return np.where((input >= -lambd) & (input <= lambd), input.dtype.type(0), input)
+    return choose((input >= -lambd) & (input <= lambd), input.dtype.type(0), input)
 
 
 @elementwise(
     vjp=lambda g, input, lambd: op._outer_backward(g, input, lambd),
+    lowered=steps(lambda input, lambd: input - op.clamp(input, -lambd, lambd)),
+    batch="pointwise",
     inplace=False,
     kernel_name="softshrink_check",
     promote="float",
@@ -283,12 +337,20 @@ def softshrink(input: Tensor, lambd: Number = 0.5):
             f"lambda must be in range [0, {largest:g}] for input dtype {BY_NP[input.dtype].type_name}, "
             f"but found {lambd:g}"
         )
-    moved = np.where(input > lambd, input - lambd, np.where(input < -lambd, input + lambd, input * 0))
-    return moved.astype(input.dtype, copy=False)
+    moved = np.asarray(input - bounded(input, -lambd, lambd))
+    tail = _tail(input, 2)
+    if tail.size:  # there 0 keeps the sign
+        one_by_one = np.arange(input.size).reshape(input.shape) >= input.size - tail.size
+        np.copyto(moved, input * 0, where=one_by_one & (np.abs(input) <= lambd))
+    return moved
 
 
 _HARDSIGMOID_TWICE = NotImplementedRule("derivative for aten::hardsigmoid_backward is not implemented")
 SIXTH = float(np.float32(1) / np.float32(6))  # PyTorch's constant has single precision in every dtype
+
+
+def _hardsigmoid_slope_steps(grad_output, input):
+    return op._where(op.bitwise_and(input > -3, input < 3), grad_output * SIXTH, 0)
 
 
 @general(
@@ -296,15 +358,16 @@ SIXTH = float(np.float32(1) / np.float32(6))  # PyTorch's constant has single pr
     grad_fn="NotImplemented",
     batch="pointwise",
     stream="pointwise",
+    lowered=steps(_hardsigmoid_slope_steps),
 )
 def _hardsigmoid_backward(grad_output: Tensor, input: Tensor):
-    return np.where(
-        (input > -3) & (input < 3), grad_output * grad_output.dtype.type(SIXTH), grad_output.dtype.type(0)
-    )
+    return kept((input > -3) & (input < 3), grad_output * grad_output.dtype.type(SIXTH))
 
 
 @elementwise(
     vjp=lambda g, input: op._hardsigmoid_backward(g, input),
+    lowered=steps(lambda input, inplace: op.clamp(input + 3, 0, 6) / 6),
+    batch="pointwise",
     inplace=False,
     kernel_name="hardsigmoid_cpu",
     promote="float",
@@ -319,15 +382,25 @@ def hardsigmoid(input: Tensor, inplace: Bool = False):
     >>> hardsigmoid([-4., 0., 4.])
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return np.minimum(np.maximum(input + 3, 0), 6) / 6
+    return bounded(input + 3, 0, 6) / 6
 
 
 def _hardswish_vjp(g, input):
     inner = op._where(input <= -3, 0, g * (input / 3 + 0.5))
+    if math.prod(input.shape) >= LARGE:  # PyTorch's vectors keep a nan, its single numbers do not
+        return op._where(input >= 3, g, inner)
     return op._where(input < 3, inner, g)
 
 
-@elementwise(vjp=_hardswish_vjp, inplace=False, kernel_name="hardswish_cpu", promote="float", kind=Activation)
+@elementwise(
+    vjp=_hardswish_vjp,
+    lowered=steps(lambda input, inplace: input * op.clamp(input + 3, 0, 6) / 6),
+    batch="pointwise",
+    inplace=False,
+    kernel_name="hardswish_cpu",
+    promote="float",
+    kind=Activation,
+)
 def hardswish(input: Tensor, inplace: Bool = False):
     """The element times its hard sigmoid.
 
@@ -337,7 +410,7 @@ def hardswish(input: Tensor, inplace: Bool = False):
     >>> hardswish([-4., 1., 4.])
     tensor([-0.0000, 0.6667, 4.0000])
     """
-    return input * np.minimum(np.maximum(input + 3, 0), 6) / 6
+    return input * bounded(input + 3, 0, 6) / 6
 
 
 # ---- gates and slopes learned ----
@@ -369,9 +442,11 @@ def glu(input: Tensor, dim: Int = -1):
         "weight": lambda g, grad, input: op._where(input >= 0, 0, g * grad),
     },
     grad_fn="PreluKernelBackwardBackward0",
+    lowered=steps(lambda grad, input, weight: op._where(input > 0, grad, weight * grad)),
+    batch="pointwise",
 )
 def _prelu_to_input(grad: Tensor, input: Tensor, weight: Tensor):
-    return np.where(input > 0, grad, weight * grad)
+    return choose(input > 0, grad, weight * grad)
 
 
 @elementwise(
@@ -380,9 +455,11 @@ def _prelu_to_input(grad: Tensor, input: Tensor, weight: Tensor):
         "input": lambda g, grad, input: op._where(input >= 0, 0, g * grad),
     },
     grad_fn="PreluKernelBackwardBackward0",
+    lowered=steps(lambda grad, input: op._where(input > 0, 0, input * grad)),
+    batch="pointwise",
 )
 def _prelu_to_weight(grad: Tensor, input: Tensor):
-    return np.where(input > 0, grad.dtype.type(0), input * grad)
+    return choose(input > 0, grad.dtype.type(0), input * grad)
 
 
 @elementwise(
@@ -391,9 +468,11 @@ def _prelu_to_weight(grad: Tensor, input: Tensor):
         "weight": lambda g, input: op._prelu_to_weight(g, input),
     },
     grad_fn="PreluKernelBackward0",
+    lowered=steps(lambda input, weight: op._where(input > 0, input, weight * input)),
+    batch="pointwise",
 )
 def _prelu_kernel(input: Tensor, weight: Tensor):
-    return np.where(input > 0, input, weight * input)
+    return choose(input > 0, input, weight * input)
 
 
 @composite()

@@ -22,7 +22,7 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.kinds import TensorFirst, check_fits, is_number, refuse
-from vardsl.ops.select import choose, choose_into, maximum_into, minimum_into
+from vardsl.ops.select import bounded, bounded_into, choose, choose_into
 
 
 def _naming(stem: str) -> Callable[[Any], str]:
@@ -289,14 +289,7 @@ def _inside(input: Any, min: Any, max: Any) -> Any:
 
 def _clamp_into(out, scratch, input, min, max):
     numbers = all(b is None or is_number(b) for b in (min, max))
-    if input.dtype != out.dtype or out.dtype.kind != "f" or not numbers:
-        return None
-    calls, y = [], input
-    for fn, bound in ((maximum_into, min), (minimum_into, max)):
-        if bound is not None:
-            calls.append((fn, (y, cast(bound, out.dtype), out)))
-            y = out
-    return calls
+    return bounded_into(out, input, min, max) if numbers else None
 
 
 @elementwise(
@@ -307,7 +300,8 @@ def _clamp_into(out, scratch, input, min, max):
     kind=_Bounds,
 )
 def _clamp_number(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
-    return _clamped(input, min, max)
+    numbers = all(b is None or is_number(b) for b in (min, max))
+    return bounded(input, min, max) if numbers and input.dtype.kind == "f" else _clamped(input, min, max)
 
 
 def _below(g, input, min, max):
@@ -334,8 +328,8 @@ def _clamp_tensor(input: Tensor, min: Tensor | None = None, max: Tensor | None =
 
 
 def _clamped(input: Any, min: Any, max: Any) -> Any:
-    y = input if min is None else np.maximum(input, min)
-    y = y if max is None else np.minimum(y, max)
+    y = input if min is None else np.maximum(min, input)
+    y = y if max is None else np.minimum(max, y)
     return y if y is not input else input.copy()
 
 
@@ -356,12 +350,14 @@ def clamp(input: Tensor, min: Tensor | None = None, max: Tensor | None = None):
 
 
 @elementwise(
-    np.maximum,
     vjp={"input": lambda g, input, min: op._where(input >= min, g, 0)},
     grad_fn="ClampMinBackward0",
+    overwrites=True,
+    into=lambda out, scratch, input, min: _clamp_into(out, scratch, input, min, None),
     kind=_Bounds,
 )
-def _clamp_min_number(input: Tensor, min: Tensor): ...
+def _clamp_min_number(input: Tensor, min: Tensor):
+    return _clamp_number.kernel(input, min, None)
 
 
 @elementwise(
@@ -404,12 +400,14 @@ def clamp_min(input: Tensor, min: Tensor):
 
 
 @elementwise(
-    np.minimum,
     vjp={"input": lambda g, input, max: op._where(input <= max, g, 0)},
     grad_fn="ClampMaxBackward0",
+    overwrites=True,
+    into=lambda out, scratch, input, max: _clamp_into(out, scratch, input, None, max),
     kind=_Bounds,
 )
-def _clamp_max_number(input: Tensor, max: Tensor): ...
+def _clamp_max_number(input: Tensor, max: Tensor):
+    return _clamp_number.kernel(input, None, max)
 
 
 @elementwise(

@@ -24,7 +24,22 @@ def backwards(x, dim):
     return op.flip(op.cumsum(op.flip(x, (dim,)), dim), (dim,)) if x.ndim else x
 
 
-@general(vjp=lambda g, dim, input_like: as_like(backwards(g, dim), input_like), inplace=True, batch="dims")
+def _running_into(ufunc):
+    def into(out, scratch, input, dim, dtype):
+        if not input.ndim:
+            return None
+        return [(ufunc.accumulate, (input, wrap_dim(dim, input.ndim), out.dtype, out))]
+
+    return into
+
+
+@general(
+    vjp=lambda g, dim, input_like: as_like(backwards(g, dim), input_like),
+    inplace=True,
+    stream="rows",
+    into=_running_into(np.add),
+    batch="dims",
+)
 def cumsum(input: Tensor, dim: Int, *, dtype: Dtype | None = None):
     """Sums of the elements so far along a dimension. Integers and booleans sum to int64.
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.engine.context import state
 from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.engine.tiles import add_up
+from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.decompose import check_matrix, check_real, check_square
 from vardsl.ops.define import (
@@ -25,6 +28,7 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.dims import dtype_of, wrap_dim, wrap_dims
+from vardsl.ops.select import steps
 
 # ---- vector norms ------------------------------------------------------------------------------------------
 
@@ -32,7 +36,7 @@ from vardsl.ops.dims import dtype_of, wrap_dim, wrap_dims
 def norm_of(x: Array, p: float, axes: tuple[int, ...], keepdim: bool) -> Array:
     kind = x.dtype.type
     if p == 2:
-        return np.sqrt(np.add.reduce(x * x, axes, keepdims=keepdim))
+        return np.sqrt(add_up(x * x, axes, x.dtype, keepdim))
     a = np.abs(x)
     if p == 1:
         return np.add.reduce(a, axes, keepdims=keepdim)
@@ -63,7 +67,9 @@ def norm_vjp(g, y, x, p, dim, keepdim):
         return op.sign(x) * g
     zero = y == 0
     if p == 2:
-        return g * op.masked_fill(x / y, zero, 0)
+        if type(g) is Value and state.ctx.grad_enabled:
+            return g * op.masked_fill(x / y, zero, 0)
+        return g * (x / op._where(zero, math.inf, y))  # the same, where nothing differentiates it again
     if math.isinf(p):
         hit = op._hits(x, y, axes)
         return op.sign(x) * (g * hit)
@@ -85,9 +91,16 @@ def _hits(x: Tensor, y: Tensor, axes: Ints):
         return hit.astype(x.dtype) / np.add.reduce(hit, tuple(axes), keepdims=True).astype(x.dtype)
 
 
+def _norm_steps(x, ord, dim, keepdim):
+    if ord != 2:
+        return None
+    return op.sqrt(op._sum_dim.run([x * x, dim, keepdim, None]))
+
+
 @general(
     vjp=lambda g, y, x, ord, dim, keepdim: norm_vjp(g, y, x, ord, dim, keepdim),
     grad_fn="LinalgVectorNormBackward0",
+    lowered=steps(_norm_steps),
 )
 def _vector_norm(x: Tensor, ord: Number, dim: Ints | None, keepdim: Bool):
     return np.asarray(norm_of(x, ord, wrap_dims(dim, x.ndim), keepdim))
@@ -96,6 +109,7 @@ def _vector_norm(x: Tensor, ord: Number, dim: Ints | None, keepdim: Bool):
 @general(
     vjp=lambda g, y, x, ord, dim, keepdim: norm_vjp(g, y, x, ord, dim, keepdim),
     grad_fn="NormBackward1",
+    lowered=steps(_norm_steps),
 )
 def _norm_along(x: Tensor, ord: Number, dim: Ints | None, keepdim: Bool):
     return np.asarray(norm_of(x, ord, wrap_dims(dim, x.ndim), keepdim))

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import i8
+from vardsl.engine.tiles import add_up
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ShapeError
 from vardsl.ops.define import Bool, Index, Int, Ints, Sizes, Tensor, composite, general, nondiff, op
 from vardsl.ops.dims import wrap_dim, wrap_dims
 from vardsl.ops.reduce import restore
+from vardsl.ops.select import steps
 
 
 # ---- what selects one element along a dimension ------------------------------------------------------------
@@ -20,7 +22,8 @@ def _axis(a: Any, dim: int) -> int:
 
 
 @general(
-    vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim), grad_fn="ScatterBackward0",
+    vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim),
+    grad_fn="ScatterBackward0",
     batch="dims",
 )
 def _spread_selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool, sizes: Sizes):
@@ -70,7 +73,14 @@ def refuse_empty_all(name: str, input: Any) -> None:
 
 
 # ---- evenly shared extrema ---------------------------------------------------------------------------------
-@nondiff(batch="dims")
+def _shares_steps(input, value, dim, keepdim, with_nan):
+    if not keepdim or with_nan:
+        return None
+    mask = op._cast(op.eq(input, value), input.array.dtype)
+    return mask / op._sum_dim.run([mask, dim, True, None])
+
+
+@nondiff(batch="dims", lowered=steps(_shares_steps))
 def _shares(input: Tensor, value: Tensor, dim: Ints, keepdim: Bool, with_nan: Bool):
     """For each element its share of the extremum: 1/n for n that are equal to it (or NaN with it)."""
     axes = wrap_dims(dim, input.ndim)
@@ -177,7 +187,16 @@ def _extreme(name, ufunc, input, dim, keepdim):
     return ufunc.reduce(input, axes, keepdims=keepdim)
 
 
-@general(vjp=_even_dims_vjp, batch="dims")
+def _extreme_into(ufunc):
+    def into(out, scratch, input, dim, keepdim):
+        axes = wrap_dims(dim, input.ndim)
+        kept = out.reshape([1 if k in axes else n for k, n in enumerate(input.shape)])
+        return [(ufunc.reduce, (input, axes, out.dtype, kept, True))]
+
+    return into
+
+
+@general(vjp=_even_dims_vjp, stream="along", into=_extreme_into(np.maximum), batch="dims")
 def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     """The largest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
 
@@ -189,7 +208,7 @@ def amax(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     return _extreme("amax", np.maximum, input, dim, keepdim)
 
 
-@general(vjp=_even_dims_vjp, batch="dims")
+@general(vjp=_even_dims_vjp, stream="along", into=_extreme_into(np.minimum), batch="dims")
 def amin(input: Tensor, dim: Ints = (), keepdim: Bool = False):
     """The smallest elements over the dimensions `dim`; the gradient is shared evenly by equal ones.
 
@@ -274,7 +293,23 @@ def _logsumexp_vjp(g, input, y, dim, keepdim):
     return restore(g, input, dim, keepdim) * op.exp(input - y)
 
 
-@general(vjp=_logsumexp_vjp, promote="float", aliases=("special.logsumexp",), batch="dims")
+def _logsumexp_steps(input, dim, keepdim):
+    top = op.amax(input, dim, True)
+    top = op._where(op.isfinite(top), top, 0)
+    y = op.log(op._sum_dim.run([op.exp(input - top), dim, True, None])) + top
+    if keepdim:
+        return y
+    axes = wrap_dims(dim, input.ndim)
+    return op.reshape(y, tuple([n for k, n in enumerate(input.shape) if k not in axes]))
+
+
+@general(
+    vjp=_logsumexp_vjp,
+    lowered=steps(_logsumexp_steps),
+    promote="float",
+    aliases=("special.logsumexp",),
+    batch="dims",
+)
 def logsumexp(input: Tensor, dim: Ints, keepdim: Bool = False):
     """Logarithm of the sum of exponentials over the dimensions `dim`, without overflow.
 
@@ -291,5 +326,5 @@ def logsumexp(input: Tensor, dim: Ints, keepdim: Bool = False):
         return np.log(np.add.reduce(np.exp(input), axes, keepdims=keepdim))
     top = np.maximum.reduce(input, axes, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros((), input.dtype))
-    total = np.log(np.add.reduce(np.exp(input - top), axes, keepdims=keepdim))
+    total = np.log(add_up(np.exp(input - top), axes, input.dtype, keepdim))
     return total + (top if keepdim else top.reshape(np.shape(total)))

@@ -115,8 +115,8 @@ allclose bitwise_and bitwise_not bitwise_or bitwise_xor equal isclose isfinite i
 isreal logical_and logical_not logical_or logical_xor
 """,
     "loss": """
-_huber _mse _raised _smooth_l1 _soft_margin gaussian_nll_loss huber_loss kl_div l1_loss mse_loss
-multilabel_soft_margin_loss poisson_nll_loss smooth_l1_loss soft_margin_loss
+_huber _huber_backward _mse _raised _smooth_l1 _smooth_l1_backward _soft_margin gaussian_nll_loss huber_loss
+kl_div l1_loss mse_loss multilabel_soft_margin_loss poisson_nll_loss smooth_l1_loss soft_margin_loss
 """,
     "lu": """
 _infos _lu _lu_factor _permutation_matrix linalg.lu lu
@@ -188,8 +188,8 @@ atleast_3d clone contiguous flatten mT moveaxis movedim permute ravel reshape re
 swapdims t t_ transpose unflatten unsqueeze view view_as
 """,
     "sigmoids": """
-_elu_backward _elu_curve celu elu gelu logsigmoid mish selu sigmoid silu softplus softsign special.expit
-tanhshrink
+_elu_backward _elu_curve _softplus_backward celu elu gelu logsigmoid mish selu sigmoid silu softplus
+softsign special.expit tanhshrink
 """,
     "slices": """
 _index_fill_number _index_fill_tensor _index_sum index_add index_copy index_fill index_reduce index_select

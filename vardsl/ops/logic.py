@@ -72,7 +72,17 @@ def _bits(kernel: str, ufunc: Any) -> Any:
     return run
 
 
-@elementwise(_bits("bitwise_and_cpu", np.bitwise_and), plain=operator.and_)
+def _truths_into(ufunc: Any) -> Any:
+    """The one call that an operation on bits is, of two arrays of truth values."""
+
+    def into(out: Any, scratch: Any, *arrays: Any) -> Any:
+        truths = all(isinstance(a, np.ndarray) and a.dtype.char == "?" for a in (out, *arrays))
+        return [(ufunc, (*arrays, out))] if truths else None
+
+    return into
+
+
+@elementwise(_bits("bitwise_and_cpu", np.bitwise_and), into=_truths_into(np.bitwise_and), plain=operator.and_)
 def bitwise_and(input: Tensor, other: Tensor):
     """Bitwise and of integers, logical and of booleans, as `&`.
 
@@ -81,7 +91,7 @@ def bitwise_and(input: Tensor, other: Tensor):
     """
 
 
-@elementwise(_bits("bitwise_or_cpu", np.bitwise_or), plain=operator.or_)
+@elementwise(_bits("bitwise_or_cpu", np.bitwise_or), into=_truths_into(np.bitwise_or), plain=operator.or_)
 def bitwise_or(input: Tensor, other: Tensor):
     """Bitwise or of integers, logical or of booleans, as `|`.
 
@@ -188,9 +198,7 @@ def isclose(
         close = close | (np.isnan(input) & np.isnan(other))
     if rtol == 0 and atol == 0:
         return close
-    a, b = (
-        (input, other) if input.dtype.kind == "f" else (input.astype(np.float32), other.astype(np.float32))
-    )
+    a, b = (input, other) if input.dtype.kind == "f" else (input.astype(np.float32), other.astype(np.float32))
     difference = np.abs(a - b)
     return close | (np.isfinite(difference) & (difference <= atol + np.abs(rtol * b)))
 

@@ -12,7 +12,8 @@ from vardsl.engine.large import pointwise
 from vardsl.engine.tiles import add_up, in_blocks
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptValueError
-from vardsl.ops.define import Bool, Number, Str, Tensor, composite, general, op
+from vardsl.ops.define import Bool, Number, Str, Tensor, composite, elementwise, general, op
+from vardsl.ops.select import bounded, steps
 
 # ---- reductions --------------------------------------------------------------------------------------------
 
@@ -181,36 +182,56 @@ def l1_loss(
     return over(losses, reduction) if weight is None else weighed(losses, weight, input, reduction)
 
 
-def _huber_slope(g, input, target, reduction, delta):
-    def each(input, target, g):
-        d = op.sub(input, target)
-        return op.where(op.abs(d) < delta, d, op.sign(d) * delta) * g
+def _huber_vjp(g, input, target, reduction, delta):
+    return op._huber_backward(share(g, input_size(input), reduction), input, target, delta)
 
-    return pointwise(each, (input, target, share(g, input_size(input), reduction)))
+
+def _huber_slope(grad_output, input, target, delta):
+    return op.clamp(input - target, -delta, delta) * grad_output
+
+
+@elementwise(
+    vjp={
+        "grad_output": lambda g, input, target, delta: op._huber_backward(g, input, target, delta),
+        "input": lambda g, grad_output, input, target, delta: op._where(
+            op.abs(input - target) < delta, g * grad_output, 0
+        ),
+        "target": lambda g, grad_output, input, target, delta: op._where(
+            op.abs(input - target) < delta, -g * grad_output, 0
+        ),
+    },
+    grad_fn="HuberLossBackwardBackward0",
+    lowered=steps(_huber_slope),
+    batch="pointwise",
+)
+def _huber_backward(grad_output: Tensor, input: Tensor, target: Tensor, delta: Number):
+    return bounded(input - target, -delta, delta) * grad_output
+
+
+def _huber_each(d, delta):
+    """Of differences d: m is d up to delta, beyond it delta with the sign of d. The slope is m as well."""
+    m = op.clamp(d, -delta, delta) if type(d) is Value else bounded(d, -delta, delta)
+    return m * (d - 0.5 * m)
 
 
 def _huber_steps(input, target, reduction, delta):
     if not streams(input, target):
         return None
-    d = op.abs(input - target)
-    return over(op._where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    return over(_huber_each(input - target, delta), reduction)
 
 
 @general(
     lowered=_huber_steps,
     vjp={
-        "input": _huber_slope,
-        "target": lambda g, input, target, reduction, delta: _huber_slope(g, target, input, reduction, delta),
+        "input": _huber_vjp,
+        "target": lambda g, input, target, reduction, delta: _huber_vjp(g, target, input, reduction, delta),
     },
     promote="same",
     grad_fn="HuberLossBackward0",
 )
 def _huber(input: Tensor, target: Tensor, reduction: Str, delta: Number):
-    def each(input, target):
-        d = np.abs(input - target)
-        return np.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta))
-
-    return reduced(pointwise(each, (input, target)), reduction)
+    loss = pointwise(lambda a, b: _huber_each(a - b, delta), (input, target))
+    return reduced(loss, reduction)
 
 
 @composite()
@@ -235,36 +256,64 @@ def huber_loss(
     return over(op._huber(input, target, "none", delta) * weight, reduction)
 
 
-def _smooth_slope(g, input, target, reduction, beta):
-    def each(input, target, g):
-        d = op.sub(input, target)
-        return op.where(op.abs(d) < beta, d / beta, op.sign(d)) * g
+def _smooth_vjp(g, input, target, reduction, beta):
+    return op._smooth_l1_backward(share(g, input_size(input), reduction), input, target, beta)
 
-    return pointwise(each, (input, target, share(g, input_size(input), reduction)))
+
+def _smooth_slope(grad_output, input, target, beta):
+    return op.clamp(_over_beta(input - target, beta), -1, 1) * grad_output
+
+
+def _smooth_curve(g, grad_output, input, target, beta):
+    return op._where(op.abs(input - target) < beta, g * grad_output / beta, 0)
+
+
+def _over_beta(x, beta):
+    return x if beta == 1 else x / beta
+
+
+@elementwise(
+    vjp={
+        "grad_output": lambda g, input, target, beta: op._smooth_l1_backward(g, input, target, beta),
+        "input": _smooth_curve,
+        "target": lambda g, grad_output, input, target, beta: (
+            -_smooth_curve(g, grad_output, input, target, beta)
+        ),
+    },
+    grad_fn="SmoothL1LossBackwardBackward0",
+    lowered=steps(_smooth_slope),
+    batch="pointwise",
+)
+def _smooth_l1_backward(grad_output: Tensor, input: Tensor, target: Tensor, beta: Number):
+    return bounded(_over_beta(input - target, beta), -1, 1) * grad_output
+
+
+def _smooth_each(d, beta):
+    """Of differences."""
+    if beta == 1:
+        return _huber_each(d, 1)
+    d = op.abs(d)
+    return op._where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta)
 
 
 def _smooth_steps(input, target, reduction, beta):
     if not streams(input, target):
         return None
-    d = op.abs(input - target)
-    return over(op._where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta), reduction)
+    return over(_smooth_each(input - target, beta), reduction)
 
 
 @general(
     lowered=_smooth_steps,
     vjp={
-        "input": _smooth_slope,
-        "target": lambda g, input, target, reduction, beta: _smooth_slope(g, target, input, reduction, beta),
+        "input": _smooth_vjp,
+        "target": lambda g, input, target, reduction, beta: _smooth_vjp(g, target, input, reduction, beta),
     },
     promote="same",
     grad_fn="SmoothL1LossBackward0",
 )
 def _smooth_l1(input: Tensor, target: Tensor, reduction: Str, beta: Number):
-    def each(input, target):
-        d = np.abs(input - target)
-        return np.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta)
-
-    return reduced(pointwise(each, (input, target)), reduction)
+    loss = pointwise(lambda a, b: _smooth_each(a - b, beta), (input, target))
+    return reduced(loss, reduction)
 
 
 @composite()

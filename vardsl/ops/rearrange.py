@@ -30,7 +30,13 @@ from vardsl.ops.split import bounds
 
 
 # ---- flips and rolls ---------------------------------------------------------------------------------------
-@general(vjp=lambda g, dims: op.flip(g, dims), batch="dims")
+def _flip_into(out, scratch, input, dims):
+    if not input.ndim:
+        return None
+    return [(np.copyto, (out, np.flip(input, tuple([wrap_dim(d, input.ndim) for d in dims]))))]
+
+
+@general(vjp=lambda g, dims: op.flip(g, dims), stream="rows", into=_flip_into, batch="dims")
 def flip(input: Tensor, dims: Sizes):
     """The tensor with the order of the dimensions' elements reversed.
 

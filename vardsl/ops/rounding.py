@@ -12,6 +12,7 @@ from vardsl.errors import ScriptTypeError
 from vardsl.ops.arithmetic import zeros
 from vardsl.ops.define import Int, NotImplementedRule, Number, Tensor, composite, elementwise, general, op
 from vardsl.ops.kinds import NotBool, Reals, TensorFirst, is_number, refuse
+from vardsl.ops.select import sign_into, sign_of
 
 
 class _OneDtype(Op):
@@ -52,7 +53,7 @@ def abs_(input: Tensor):
     """
 
 
-@elementwise(vjp=zeros)
+@elementwise(vjp=zeros, into=sign_into)
 def sign(input: Tensor):
     """-1, 0 or 1, as the element is negative, zero or positive.
 
@@ -63,14 +64,10 @@ def sign(input: Tensor):
     """
     if input.dtype.kind == "b":
         return input.copy()
-    return (
-        np.where(np.isnan(input), input.dtype.type(0), np.sign(input))
-        if input.dtype.kind == "f"
-        else np.sign(input)
-    )
+    return sign_of(input) if input.dtype.kind == "f" else np.sign(input)
 
 
-@elementwise(vjp=zeros)
+@elementwise(vjp=zeros, into=sign_into)
 def sgn(input: Tensor):
     """The sign of each element; for reals the same as `sign`.
 

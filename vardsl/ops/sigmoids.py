@@ -9,9 +9,9 @@ import numpy as np
 
 from vardsl.engine.casting import cast
 from vardsl.errors import ScriptValueError
-from vardsl.ops.activations import Activation
+from vardsl.ops.activations import Activation, with_tail
 from vardsl.ops.define import Bool, Number, Str, Tensor, composite, elementwise, general, op
-from vardsl.ops.select import choose
+from vardsl.ops.select import LARGE, bounded, choose, steps
 from vardsl.ops.special import erf_of
 
 
@@ -50,8 +50,14 @@ def sigmoid(input: Tensor):
     return _sigmoid(input)
 
 
+def _logsigmoid_steps(input):
+    return op.clamp(input, None, 0) - op.log1p(op.exp(-op.abs(input)))
+
+
 @elementwise(
     d=lambda input: op.sigmoid(-input),
+    lowered=steps(_logsigmoid_steps),
+    batch="pointwise",
     inplace=False,
     grad_fn="LogSigmoidBackward0",
     kernel_name="log_sigmoid_cpu",
@@ -67,11 +73,13 @@ def logsigmoid(input: Tensor):
     >>> logsigmoid([0., 2.])
     tensor([-0.6931, -0.1269])
     """
-    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input)))
+    return bounded(input, None, 0) - np.log1p(np.exp(-np.abs(input)))
 
 
 @elementwise(
     vjp=lambda g, input: g * _silu_slope(input),
+    lowered=steps(lambda input, inplace: input * op.sigmoid(input)),
+    batch="pointwise",
     inplace=False,
     kernel_name="silu_cpu",
     promote="float",
@@ -121,12 +129,46 @@ def mish(input: Tensor, inplace: Bool = False):
     return input * (n / (n + 2))
 
 
-def _softplus_vjp(g, input, beta, threshold):
+def _softplus_slope(grad_output, input, beta, threshold):
     scaled = input * beta
-    return op._where(scaled > threshold, g, g * op.sigmoid(scaled))
+    z = op.exp(scaled)
+    return op._where(scaled > threshold, grad_output, grad_output * z / (z + 1))
 
 
-@elementwise(vjp=_softplus_vjp, inplace=False, kernel_name="softplus_cpu", promote="float", kind=Activation)
+def _softplus_curve(g, grad_output, input, beta, threshold):
+    scaled = input * beta
+    s = op.sigmoid(scaled)
+    return op._where(scaled >= threshold, 0, g * grad_output * (s * (1 - s) * beta))
+
+
+@general(
+    vjp={
+        "grad_output": lambda g, input, beta, threshold: op._softplus_backward(g, input, beta, threshold),
+        "input": _softplus_curve,
+    },
+    grad_fn="SoftplusBackwardBackward0",
+    lowered=steps(_softplus_slope),
+    batch="pointwise",
+    stream="pointwise",
+)
+def _softplus_backward(grad_output: Tensor, input: Tensor, beta: Number, threshold: Number):
+    return _softplus_slope(grad_output, input, beta, threshold)
+
+
+def _softplus_steps(input, beta, threshold):
+    scaled = input * beta
+    return op._where(scaled > threshold, input, op.log1p(op.exp(scaled)) / beta)
+
+
+@elementwise(
+    vjp=lambda g, input, beta, threshold: op._softplus_backward(g, input, beta, threshold),
+    lowered=steps(_softplus_steps),
+    batch="pointwise",
+    inplace=False,
+    kernel_name="softplus_cpu",
+    promote="float",
+    kind=Activation,
+)
 def softplus(input: Tensor, beta: Number = 1, threshold: Number = 20):
     """A smooth relu; the element itself where beta * input is above `threshold`.
 
@@ -137,7 +179,7 @@ def softplus(input: Tensor, beta: Number = 1, threshold: Number = 20):
     tensor([0.6931, 2.1269])
     """
     scaled = input * input.dtype.type(beta)
-    return np.where(scaled > threshold, input, np.log1p(np.exp(scaled)) / input.dtype.type(beta))
+    return choose(scaled > threshold, input, np.log1p(np.exp(scaled)) / input.dtype.type(beta))
 
 
 @composite(pointwise=True)
@@ -165,6 +207,30 @@ def tanhshrink(input: Tensor):
 
 
 # ---- exponential ----
+#
+# Below 0 and above it these have formulas of which each is neutral on the other side, so that both together
+# need no choice: the rest of a large tensor's elements would wait for it.
+
+
+def _times(x, factor):
+    return x if factor == 1 else x * factor
+
+
+def _bent(input, rate):
+    """rate * input up to 0, and 0 above."""
+    return _times(op.clamp(input, None, 0), rate)
+
+
+def _elu_slope(grad_output, input, positive, negative, rate):
+    bent = grad_output * _times(op.exp(_bent(input, rate)), negative)
+    if positive == negative:
+        return bent
+    return op._where(input > 0, _times(grad_output, positive), bent)
+
+
+def _elu_curve_of(grad, input, negative, rate):
+    bent = _times(op.exp(_bent(input, rate)), negative)
+    return op._where(input < 0, grad * bent, 0)
 
 
 @general(
@@ -177,37 +243,53 @@ def tanhshrink(input: Tensor):
         ),
     },
     grad_fn="EluBackwardBackward0",
+    lowered=steps(_elu_slope),
     batch="pointwise",
     stream="pointwise",
 )
 def _elu_backward(grad_output: Tensor, input: Tensor, positive: Number, negative: Number, rate: Number):
     """The cotangent times `positive` where input > 0, else times negative * exp(rate * input)."""
-    bent = np.exp(np.minimum(input, 0) * rate) * negative
-    return choose(input <= 0, grad_output * bent, grad_output * positive)
+    if input.size >= LARGE:
+        return _elu_slope(grad_output, input, positive, negative, rate)
+    bent = grad_output * (np.exp(np.minimum(input, 0) * rate) * negative)
+    return choose(with_tail(input > 0, input, 4), grad_output * positive, bent)
 
 
 @general(
     vjp={
         "grad": lambda g, input, negative, rate: op._elu_curve(g, input, negative, rate),
-        "input": lambda g, grad, input, negative, rate: op._elu_curve(
-            g * grad, input, negative * rate, rate
-        ),
+        "input": lambda g, grad, input, negative, rate: op._elu_curve(g * grad, input, negative * rate, rate),
     },
+    lowered=steps(_elu_curve_of),
     batch="pointwise",
     stream="pointwise",
 )
 def _elu_curve(grad: Tensor, input: Tensor, negative: Number, rate: Number):
     """What higher derivatives multiply with: negative * exp(rate * input) below 0, and nothing from 0 on."""
-    return np.where(input < 0, grad * (np.exp(np.minimum(input, 0) * rate) * negative), grad.dtype.type(0))
+    return _elu_curve_of(grad, input, negative, rate)
 
 
 def _elu(x: Any, alpha: float, scale: float, rate: float) -> Any:
-    bent = np.expm1(np.minimum(x, 0) * x.dtype.type(rate)) * x.dtype.type(alpha * scale)
+    """scale * x above 0, alpha * scale * (exp(rate * x) - 1) up to it."""
+    if x.size >= LARGE:
+        return _elu_steps(x, alpha, scale, rate)
+    bent = np.expm1(bounded(x, None, 0) * x.dtype.type(rate)) * x.dtype.type(alpha * scale)
     return choose(x <= 0, bent, x * x.dtype.type(scale))
+
+
+def _elu_steps(x: Any, alpha: float, scale: float, rate: float) -> Any:
+    """The same of a large array, or a value."""
+    negative = alpha * scale
+    bent = _times(op.expm1(_bent(x, rate)), negative)
+    if not 0 < negative < math.inf or not 0 < rate < math.inf:
+        return op._where(x <= 0, bent, _times(x, scale))
+    return _times(op.clamp(x, -0.0, None), scale) + bent
 
 
 @elementwise(
     vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, alpha, 1.0),
+    lowered=steps(lambda input, alpha, inplace: _elu_steps(input, alpha, 1.0, 1.0)),
+    batch="pointwise",
     grad_fn="EluBackward0",
     inplace_grad_fn="EluBackward1",
     kernel_name="elu_cpu",
@@ -228,6 +310,8 @@ def elu(input: Tensor, alpha: Number = 1.0, inplace: Bool = False):
 
 @elementwise(
     vjp=lambda g, input, alpha: op._elu_backward(g, input, 1.0, 1.0, 1.0 / alpha),
+    lowered=steps(lambda input, alpha, inplace: _elu_steps(input, alpha, 1.0, 1.0 / alpha)),
+    batch="pointwise",
     grad_fn="CeluBackward0",
     inplace_grad_fn="CeluBackward1",
     kernel_name="elu_cpu",
@@ -253,6 +337,8 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 @elementwise(
     vjp=lambda g, input: op._elu_backward(g, input, SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0),
+    lowered=steps(lambda input, inplace: _elu_steps(input, SELU_ALPHA, SELU_SCALE, 1.0)),
+    batch="pointwise",
     grad_fn="EluBackward0",
     inplace_grad_fn="EluBackward1",
     kernel_name="elu_cpu",
@@ -292,7 +378,7 @@ def _gelu_slope(input, approximate):
 def _gelu_steps(input, approximate):
     if approximate != "none" or input.array.dtype.kind != "f":
         return None
-    return input * (1 + op.erf(input * ROOT_HALF)) * 0.5
+    return input * (0.5 * (1 + op.erf(input * ROOT_HALF)))
 
 
 @elementwise(
@@ -316,7 +402,7 @@ def gelu(input: Tensor, *, approximate: Str = "none"):
     tensor([-0.1587,  1.9545])
     """
     if approximate == "none":
-        return input * (1 + erf_of(input * input.dtype.type(ROOT_HALF))) * input.dtype.type(0.5)
+        return input * (input.dtype.type(0.5) * (1 + erf_of(input * input.dtype.type(ROOT_HALF))))
     if approximate == "tanh":
         inner = input + CUBIC * input * input * input
         return 0.5 * input * (1 + np.tanh(ROOT_TWO_OVER_PI * inner))

@@ -23,7 +23,7 @@ LARGE = 200_000  # elements below which a region is not worth its loop over bloc
 
 Steps = list[Step | Write]
 # What an operation declares as `stream`, beside being pointwise.
-REDUCTIONS = ("sum", "mean", "rows")
+REDUCTIONS = ("sum", "mean", "rows", "along")
 VIEWS = ("expand", "reshape")
 PRODUCT, TURN, ROW_DOT = "product", "turn", "row_dot"
 
@@ -153,9 +153,10 @@ def dims_of(step: Step) -> tuple[int, ...] | None:
         return tuple(range(lead)) + tuple(
             lead + k for k, n in enumerate(out) if n == 1 and step.args[0].shape[lead + k] != 1
         )
-    if step.op.signature.index.get("dim") is None:
+    at = step.op.signature.index.get("dim", step.op.signature.index.get("dims"))
+    if at is None:
         return tuple(range(ndim)) if step.op.facts.get("stream") in ("sum", "mean") else None
-    dim = step.args[step.op.signature.index["dim"]]
+    dim = step.args[at]
     if dim is None or dim == ():
         return tuple(range(ndim))
     return tuple(sorted(d % ndim for d in (dim if isinstance(dim, tuple) else (dim,))))

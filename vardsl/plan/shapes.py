@@ -93,6 +93,7 @@ _RULES = {
     "sum": _reduced,
     "mean": _reduced,
     "rows": _rows,
+    "along": _reduced,
     "row_dot": _row_dot,
     "product": _product,
 }

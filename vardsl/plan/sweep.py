@@ -51,8 +51,10 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
     whole = {s: allocate(s) for s in region.made if s in needed}
     places = _Places(region, whole)
     several = _is_much(region) and processors() > 1
-    rows = places.rows_at_once(CACHE * LONGER if several else CACHE)
+    room = CACHE * LONGER if several else CACHE
     folds = {step: _Fold(step, allocate(step.outs[0])) for step in region.steps if step in region.folds}
+    rows = places.rows_at_once(room)
+    rows = places.rows_at_once(room, _Block(region, places, array, folds, rows).scratch_per_row())
     # a part of a sum is never shared between threads
     each = max([rows, *(f.rows_of_part for f in folds.values())])
     each *= max(1, region.rows // each // PIECES)
@@ -146,11 +148,14 @@ class _Places:
         end, begin = self.last.get(s, self.made_at[s]), self.made_at[result]
         return end < begin or (end == begin and overwrites(self.region.steps[begin]))
 
-    def rows_at_once(self, room: int) -> int:
-        """How many rows make a block of so many bytes: a power of two, a whole number of tiles."""
+    def rows_at_once(self, room: int, scratch: int = 0) -> int:
+        """How many rows make a block of so many bytes: a power of two, a whole number of tiles.
+
+        `scratch` are the bytes per row that the steps need beside their arguments and results.
+        """
         outer = {s for step in self.region.steps for s in step.slots()} - self.region.made
         streams = [s for s in (*outer, *self.whole) if self.region.cut(s) and not _spread(s)]
-        per_row = sum(self.widths) + sum(map(_row_bytes, streams))
+        per_row = scratch + sum(self.widths) + sum(map(_row_bytes, streams))
         per_row += sum(step.outs[0].array.nbytes // _piece(step) for step in self.region.folds)
         unit = max(map(_unit, self.region.steps))
         return max(power_below(room // max(per_row, 1)), unit)
@@ -255,6 +260,12 @@ class _Block:
             calls += self.calls(k, min(k + self.rows, j))
         return calls
 
+    def scratch_per_row(self) -> int:
+        """The bytes per row that the steps need beside their arguments and results."""
+        rows = min(self.rows, self.region.rows)
+        self.calls(0, rows)
+        return sum(int(a.nbytes) for a in self.scratches.values()) // rows
+
     def calls(self, i: int, j: int) -> Calls:
         """The calls for rows `i:j`."""
         self.i, self.j = i, j
@@ -293,7 +304,7 @@ class _Block:
             return before + multiply_rows(source, self.array(step.args[1]), result)
         if stream == ROW_DOT:
             return before + self._row_dot(step, source, result, before)
-        if stream == "rows":
+        if stream in ("rows", "along"):
             rest = [self.array(a) if type(a) is Slot else a for a in step.args[1:]]
             return before + list(step.op.facts["into"](result, self.scratch, source, *rest))
         return before + self._reduce(step, source, result)

@@ -13,7 +13,7 @@ from vardsl.engine.tiles import perform
 from vardsl.engine.value import Value, leaf
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import OPS
-from vardsl.ops.select import LARGE, choose, choose_into, kept
+from vardsl.ops.select import LARGE, bounded, bounded_into, choose, choose_into, kept, sign_into, sign_of
 
 PLAIN = [
     ("sin", (1,), 0.8414709848078965),
@@ -182,3 +182,40 @@ def test_third_derivatives():
                 (s,) = grad([s], [y], [Value(np.ones(2))], create_graph=True)
             second.append(s.array)
         assert g.array == pytest.approx((second[0] - second[1]) / (2 * h), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [5, LARGE, 70_001])
+def test_bounds_keep_what_equals_them(size):
+    x = np.resize(np.array([-0.0, 0.0, math.nan, math.inf, -math.inf, 1, -1, 2, 0.5], np.float32), size)
+    for low, high in ((0, None), (None, 0), (0, 1), (-1, 1), (1, 0)):
+        out = np.empty_like(x)
+        perform(bounded_into(out, x, low, high))
+        y = bounded(x, low, high)
+        expected = [v if math.isnan(v) else _between(v, low, high) for v in x.tolist()]
+        for made in (y, out):
+            assert [str(v) for v in made.tolist()] == [str(v) for v in expected]
+
+
+def _between(v, low, high):
+    v = low if low is not None and v < low else v
+    return float(high if high is not None and v > high else v)
+
+
+@pytest.mark.parametrize("size", [7, 3000])
+def test_signs(size):
+    x = np.resize(np.array([-0.0, 0.0, math.nan, math.inf, -math.inf, 3, -3]), size)
+    out = np.empty_like(x)
+    perform(sign_into(out, np.empty, x))
+    for made in (sign_of(x), out):
+        assert made[:7].tolist() == [0, 0, 0, 1, -1, 1, -1] and not np.signbit(made[:3]).any()
+
+
+@pytest.mark.parametrize("name", ["elu", "selu", "softplus", "hardswish", "softshrink", "leaky_relu", "hardtanh"])
+def test_large_tensors_are_computed_as_small_ones(name):
+    """The formulas for many elements give the same bits, forwards and backwards."""
+    x = np.random.default_rng(0).standard_normal(40_000).astype(np.float32) * 8
+    small, large = leaf(x[:1000], requires_grad=True), leaf(x, requires_grad=True)
+    y, z = OPS[name](small), OPS[name](large)
+    assert y.array.tobytes() == z.array[:1000].tobytes()
+    (g,), (h,) = grad([OPS["sum"](y)], [small]), grad([OPS["sum"](z)], [large])
+    assert g.array.tobytes() == h.array[:1000].tobytes()

@@ -18,6 +18,7 @@ from vardsl.ops.define import op
 from vardsl.plan import sweep, together
 from vardsl.plan.blocks import Blocked, cluster
 from vardsl.plan.region import Region
+from vardsl.plan.trace import Step
 
 Body = Callable[..., Any]
 
@@ -180,6 +181,37 @@ def test_functions_with_corners_stream_both_ways(function: str) -> None:
 
     region = both(gradient(body), lambda: (leaf((600_021,)),), 5)
     assert len(region.plan.layout.program) == 1  # type: ignore[attr-defined]
+
+
+ALONG_ROWS: dict[str, Body] = {
+    "amax": lambda x: op.amax(x, -1),
+    "amin": lambda x: op.amin(x, (1,), True),
+    "logsumexp": lambda x: op.logsumexp(x, (1,)),
+    "norm": lambda x: op.norm(x, 2, (-1,)),
+    "flip": lambda x: op.flip(x, (-1,)),
+    "cumsum": lambda x: op.cumsum(x, 1),
+}
+
+
+@pytest.mark.parametrize("function", ALONG_ROWS)
+def test_what_goes_along_the_rows_streams(function: str) -> None:
+    def body(x: Value) -> Value:
+        return op.sum(op.tanh(ALONG_ROWS[function](x * 2)))
+
+    region = both(gradient(body), lambda: (leaf((1500, 701)),), 5)
+    assert region.plan is not None
+    large = {s.op.name for s in region.plan.steps if type(s) is Step and s.outs[0].shape == (1500, 701)}
+    assert large - {"expand"} <= {s.op.name for r in regions(region) for s in r.steps}
+
+
+def test_blocks_have_room_for_what_steps_need_beside_their_results() -> None:
+    """A choice needs memory for its mask as wide as the numbers; a sine needs none."""
+
+    def rows(body: Body) -> int:
+        region = both(gradient(body), lambda: (leaf((1_300_021,)),), 5)
+        return int(region.describe().split("blocks of ")[1].split(",")[0])
+
+    assert rows(lambda x: op.sum(op.leaky_relu(x, 1.5))) < rows(lambda x: op.sum(op.sin(x)))
 
 
 def test_temporaries_are_as_large_as_a_block() -> None:

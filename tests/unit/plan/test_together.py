@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -93,3 +94,27 @@ def test_what_lasts_is_not_left_in_the_middle() -> None:
         if region.plan is not None
     ]
     assert stops and any(not all(s) for s in stops)
+
+
+def test_threads_take_turns_sooner_only_while_two_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = sys.getswitchinterval()
+    seen: set[float] = set()
+    real = together._take
+
+    def take(run: Any, left: Iterable[int]) -> None:
+        seen.add(sys.getswitchinterval())
+        real(run, left)
+
+    monkeypatch.setattr(together, "_take", take)
+    calls = [[[(lambda: None, ())]] * 4] * 2
+    together.Runner(calls[:1], [])()
+    assert seen == {usual}
+    together.Runner(calls, [])()
+    assert together.SOON in {round(s, 9) for s in seen} and sys.getswitchinterval() == usual
+    with together._taking.turns_soon():  # of another session, in another thread
+        together.Runner(calls, [])()
+        assert sys.getswitchinterval() < usual
+    assert sys.getswitchinterval() == usual
+    with pytest.raises(ZeroDivisionError), together._taking.turns_soon():
+        raise ZeroDivisionError
+    assert sys.getswitchinterval() == usual
