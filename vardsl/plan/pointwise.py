@@ -92,6 +92,12 @@ class _Pointwise:
     def __init__(self, op: Op) -> None:
         self.op = op
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Pointwise and other.op is self.op
+
+    def __hash__(self) -> int:
+        return hash(self.op)
+
     def __call__(self, out: Any, *args: Any) -> None:
         given = list(args)
         if self.op.promote is not None:

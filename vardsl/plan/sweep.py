@@ -31,6 +31,7 @@ from vardsl.engine.tiles import (
     sums_to_one,
 )
 from vardsl.plan.blocks import PRODUCT, ROW_DOT, VIEWS, Blocked, dims_of
+from vardsl.plan.moved import Moved, between
 from vardsl.plan.pointwise import Calls, overwrites, pointwise_calls
 from vardsl.plan.together import Runner, processors
 from vardsl.plan.trace import Slot, Step
@@ -59,10 +60,7 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
     each = max([rows, *(f.rows_of_part for f in folds.values())])
     each *= max(1, region.rows // each // PIECES)
     threads = 2 if several and region.rows > each else 1
-    runs = []
-    for _ in range(threads):
-        block = _Block(region, places, array, folds, rows)
-        runs.append([block.several(i, min(i + each, region.rows)) for i in range(0, region.rows, each)])
+    runs = [_Pieces(_Block(region, places, array, folds, rows), each) for _ in range(threads)]
     region.laid_out = _laid_out(-(-region.rows // rows), rows, len(places.widths), threads)
     return Runner(runs, [f.finish for f in folds.values()])
 
@@ -236,6 +234,26 @@ def _without(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for k, n in enumerate(shape) if k not in dims)
 
 
+class _Pieces:
+    """The calls of one thread for each piece of work, made when it first takes that piece: where a region
+    runs once, each piece is taken by one thread only."""
+
+    def __init__(self, block: _Block, each: int) -> None:
+        self.block = block
+        self.each = each
+        self.made: list[Calls | None] = [None] * -(-block.region.rows // each)
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def __getitem__(self, k: int) -> Calls:
+        calls = self.made[k]
+        if calls is None:
+            i = k * self.each
+            calls = self.made[k] = self.block.several(i, min(i + self.each, self.block.region.rows))
+        return calls
+
+
 class _Block:
     """Makes the calls of one thread's blocks, which all work in the same buffers."""
 
@@ -251,7 +269,9 @@ class _Block:
         self.scratches: dict[Any, Any] = {}
         self.views: dict[Any, Any] = {}
         self.spares = {f: f.spare(rows) for f in folds.values()}
-        self.repeated: dict[int, Calls] = {}
+        self.repeated: dict[int, Calls] = {}  # by the step's place
+        self.made: dict[int, tuple[int, Calls]] = {}  # the first calls of a step, with their block
+        self.moved: dict[int, Moved | None] = {}
 
     def several(self, i: int, j: int) -> Calls:
         """The calls for rows `i:j`, block by block."""
@@ -272,7 +292,7 @@ class _Block:
         self.local: dict[Slot, Any] = {}
         calls: Calls = []
         for k, step in enumerate(self.region.steps):
-            again = self.repeated.get(k) if j - i == self.rows else None
+            again = self._again(k) if j - i == self.rows else None
             if again is not None:
                 self.local[step.outs[0]] = self._result(step.outs[0])
                 calls.extend(again)
@@ -280,9 +300,25 @@ class _Block:
             self.moving = False
             made = self._step(step)
             calls.extend(made)
-            if not self.moving and j - i == self.rows and step.op.facts.get("stream") not in VIEWS:
-                self.repeated[k] = made
+            if j - i == self.rows and step not in self.folds and step.op.facts.get("stream") not in VIEWS:
+                self._keep(k, made)
         return calls
+
+    def _again(self, k: int) -> Calls | None:
+        """The calls of a step for this block from those for blocks before, where they are known so far."""
+        moved, n = self.moved.get(k), self.i // self.rows
+        return self.repeated.get(k) if moved is None or n < moved.first else moved.at(n)
+
+    def _keep(self, k: int, made: Calls) -> None:
+        """Keeps the calls of a step, or how they move from block to block."""
+        n = self.i // self.rows
+        if not self.moving:
+            self.repeated[k] = made
+        elif k not in self.made:
+            self.made[k] = n, made
+        elif k not in self.moved:
+            first, one = self.made[k]
+            self.moved[k] = between(first, one, n, made, self.region.rows // self.rows)
 
     def _step(self, step: Step) -> Calls:
         stream, out = step.op.facts.get("stream"), step.outs[0]

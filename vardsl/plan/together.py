@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,6 +17,14 @@ from vardsl.engine.context import state
 from vardsl.errors import Interrupted
 
 Run = list[tuple[Any, tuple[Any, ...]]]
+
+
+class Pieces(Protocol):
+    """The calls of each piece of work."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, k: int, /) -> Run: ...
+
 
 SOON = 1e-5  # seconds after which a thread asks the other for the interpreter: about one call on a block
 
@@ -88,12 +96,16 @@ class Runner:
     """
 
     stops = False
+    turns = 0
 
-    def __init__(self, runs: Sequence[Sequence[Run]], finish: Sequence[Callable[[], None]]) -> None:
+    def __init__(self, runs: Sequence[Pieces], finish: Sequence[Callable[[], None]]) -> None:
         self.runs = runs
         self.finish = finish
 
     def __call__(self) -> None:
+        if self.turns == 1:  # it will be called more often: pieces need no longer be made when they are taken
+            self.runs = [[run[k] for k in range(len(run))] for run in self.runs]
+        self.turns += 1
         left = iter(range(len(self.runs[0])))
         if len(self.runs) > 1:
             self._both(left)
@@ -128,12 +140,12 @@ class Runner:
             _take(self.runs[0], (k,))
 
 
-def _take(run: Sequence[Run], left: Iterable[int]) -> None:
+def _take(run: Pieces, left: Iterable[int]) -> None:
     for k in left:
         for fn, args in run[k]:
             fn(*args)
 
 
-def _take_quietly(run: Sequence[Run], left: Iterator[int]) -> None:
+def _take_quietly(run: Pieces, left: Iterator[int]) -> None:
     with np.errstate(all="ignore"):
         _take(run, left)
