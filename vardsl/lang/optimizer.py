@@ -19,6 +19,7 @@ from vardsl.engine.inplace import bump
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 from vardsl.lang.members import Bound, unknown
+from vardsl.lang.parts import in_parts, update_in_parts
 from vardsl.lang.rows import Changed, Row, members_of
 
 Tensors = Any
@@ -40,9 +41,7 @@ class Optimizer:
         self.options = options
         self.state: list[State] = [{} for _ in self.params]
         self.row: Row | None = None
-        self.scratch: list[tuple[Array, Array]] = [
-            (np.empty_like(p.array, order="C"), np.empty_like(p.array, order="C")) for p in self.params
-        ]
+        self.scratch: list[Any] = [None] * len(self.params)  # two arrays like the parameter, once needed
 
     def __repr__(self) -> str:
         return f"<{self.name} lr={self.lr:g}>"
@@ -124,7 +123,13 @@ class Optimizer:
             self.update(len(self.params), row.values, row.grads)
             row.put(members)
         for k, p, g in changed:
-            if row is None or k not in row.ks:
+            if row is not None and k in row.ks:
+                continue
+            if in_parts(p, g):
+                update_in_parts(self, k, p, g, maximize)
+            else:
+                if self.scratch[k] is None:
+                    self.scratch[k] = np.empty_like(p, order="C"), np.empty_like(p, order="C")
                 self.update(k, p, np.negative(g) if maximize else g)
 
     def _row_of(self, members: Changed) -> Row | None:
@@ -165,7 +170,7 @@ class Optimizer:
         decay = self.options["weight_decay"]
         if decay == 0:
             return g
-        t = self.scratch[k][1]
+        t: Array = self.scratch[k][1]
         np.multiply(p, decay, t)
         return np.add(g, t, self.buffer(k, "decayed", p))
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from vardsl.engine.op import Op
 from vardsl.engine.tiles import aligned
+from vardsl.engine.together import Runner
 from vardsl.plan.blocks import Blocked, cluster
 from vardsl.plan.pointwise import operands, pointwise_ufunc, positional
 from vardsl.plan.sweep import runner
-from vardsl.plan.together import Runner
 from vardsl.plan.trace import Slot, Step, Write, alike, order_of
 
 Instruction = tuple[Callable[..., Any], tuple[Any, ...]]

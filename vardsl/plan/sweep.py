@@ -30,10 +30,10 @@ from vardsl.engine.tiles import (
     rows_per_piece,
     sums_to_one,
 )
+from vardsl.engine.together import Runner, processors
 from vardsl.plan.blocks import PRODUCT, ROW_DOT, VIEWS, Blocked, dims_of
 from vardsl.plan.moved import Moved, between
 from vardsl.plan.pointwise import Calls, overwrites, pointwise_calls
-from vardsl.plan.together import Runner, processors
 from vardsl.plan.trace import Slot, Step
 
 CACHE = 7 << 18  # bytes that one thread works on at a time: they stay in its second-level cache

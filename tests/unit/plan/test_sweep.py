@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from tests.unit.plan.test_region import both, clear, data, leaf
+from vardsl.engine import together
 from vardsl.engine.backward import backward
 from vardsl.engine.value import Value
 from vardsl.ops.define import op
-from vardsl.plan import sweep, together
+from vardsl.plan import sweep
 from vardsl.plan.blocks import Blocked, cluster
 from vardsl.plan.region import Region
 from vardsl.plan.trace import Step

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vardsl
-from vardsl.plan import together
+from vardsl.engine import together
 
 SETUP = "seed(0); let w = var randn(300000) grad; let x = randn(300000); let n = 0"
 STATEMENTS = {
