@@ -144,6 +144,51 @@ FOUND = {
         let w = var [[1., 2.], [3., 4.]] grad
         for i in range(6) { loss = smooth_l1_loss(tanh(w.to(float64)), w @ w); backward loss }
     """,
+    "a number less a tensor, where the number changes": """
+        let w = var [1., 2.] grad
+        let c = 0.1
+        for i in range(12) { if i == 7 { c = 0.25 }; y = c - w * w; loss = sum(y ** 3); backward loss }
+    """,
+    "a gradient without dimensions that is added to": """
+        let w = var 0.5 grad
+        let v = var randn(2, 2) grad
+        for i in range(12) {
+            let out = smooth_l1_loss(w, (w % 1.5).var(unbiased=false)) + sum(tanh(v))
+            backward out
+            if i == 9 { print i }
+            let out = mean(v / 2.0) + w.mean()
+            backward out create
+        }
+    """,
+    "a backward from a value that was there before": """
+        let w = var randn(3) grad
+        for i in range(12) {
+            loss = sum((w.expand((2, 3)).T) + 1) + mean(w / 2.0)
+            minimize mean((w - 1) ** 2) over w using adam(lr=0.01) steps 5
+            backward loss
+            no_grad { w += 0.05 * w.grad }
+        }
+    """,
+    "a backward in a function, from a value outside": """
+        let w = var randn(3) grad
+        let loss = sum(w + 1)
+        fn turn() { backward loss; no_grad { w -= 0.1 * w.grad } }
+        for i in range(12) { turn(); y = w * 2 }
+    """,
+    "names that an inner loop binds": """
+        let w = var randn(2, 4) grad
+        let x = randn(3, 2)
+        for i in range(12) {
+            zero_grad w
+            h = zeros(3, 2)
+            for j in range(2 + i // 9) { a, b = chunk(h @ w + x @ w, 2, 1); h = tanh(a) * sigmoid(b) }
+            loss = sum(h ** 2) + sum(w)
+            backward loss
+            no_grad { w -= 0.1 * w.grad }
+        }
+        print a, b
+        del a, b
+    """,
     "a large value that only the graph holds": """
         let w = var randn(1100000) grad
         y = w * 2

@@ -273,7 +273,7 @@ class Writer:
             name = self.fresh("f")
             return [(f"fn {name}(n) {{", [loop], "}"), f"{name}({turns})"]
         if pick == 2:
-            return ["let i = 0", (f"while i < {turns} {{", [*body, "i += 1"], "}")]
+            return ["let i = -1", (f"while i < {turns - 1} {{", ["i += 1", *body], "}")]  # also before `continue`
         if pick == 3 and not self.large:
             # the same text again and again, as at a prompt
             return [(f"for j in range({turns}) {{ let i = j", body, "}")]

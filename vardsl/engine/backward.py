@@ -326,6 +326,8 @@ def backward(
     retain = create_graph if retain_graph is None else retain_graph
     tracer = state.ctx.tracer
     if tracer is not None:
+        for v in roots:
+            tracer.root(v)
         tracer.backward(
             seeds, simple=inputs is None and cotangents is None and not create_graph and observer is None
         )
@@ -421,7 +423,8 @@ def grad(
     seeds = _check_roots(outputs, given)
     tracer = state.ctx.tracer
     if tracer is not None:
-        for seed, g in zip(seeds, given, strict=True):
+        for v, seed, g in zip(outputs, seeds, given, strict=True):
+            tracer.root(v)
             if g is None:
                 tracer.constant(seed)
     retain = create_graph if retain_graph is None else retain_graph

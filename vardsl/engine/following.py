@@ -200,6 +200,10 @@ class Follower:
     def write(self, v: Value, result: Value) -> None:
         self.fail("a value is changed in place")
 
+    def root(self, v: Value) -> None:
+        if self.outer is not None:
+            self.outer.root(v)
+
     def backward(self, seeds: Sequence[Value], *, simple: bool) -> None:
         self.fail("a backward in a transformed function")
 

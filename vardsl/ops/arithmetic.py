@@ -400,6 +400,12 @@ def _rsub_tensor(input: Tensor, other: Tensor, alpha: Number = 1):
     return _reversed_difference(input, other, alpha)
 
 
+@elementwise(d={"input": lambda alpha: -alpha, "other": 1}, grad_fn="RsubBackward1", kind=_Subtraction)
+def _rsub_followed(input: Tensor, other: Tensor, alpha: Number = 1):
+    """With a tensor in the place of a number."""
+    return _reversed_difference(input, other, alpha)
+
+
 @elementwise(
     d={"input": lambda alpha: -alpha},
     grad_fn="RsubBackward1",
@@ -423,5 +429,5 @@ def _is_bool(x: Any) -> bool:
 _rsub_number.infix(
     lambda input, other: np.subtract(other, input), on_scalars=lambda input, other: other - input
 )
-overload(rsub, number=_rsub_number, tensor=_rsub_tensor, reverse=_rsub_tensor)
+overload(rsub, number=_rsub_number, tensor=_rsub_tensor, reverse=_rsub_tensor, followed=_rsub_followed)
 overload(remainder, number=_remainder_number, tensor=_remainder_tensor, reverse=_number_remainder)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.dtypes import Array
+from vardsl.engine.tiles import add_along, sums_along
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
@@ -22,7 +23,7 @@ from vardsl.ops.define import (
     looked_at,
     op,
 )
-from vardsl.ops.linalg import C_NAMES, product, type_of
+from vardsl.ops.linalg import C_NAMES, type_of
 from vardsl.ops.sampling import stream
 
 # ---- dropout -----------------------------------------------------------------------------------------------
@@ -70,25 +71,49 @@ def _causal(rows: int, columns: int) -> Array:
 def _safely(scores: Array) -> Array:
     """Softmax over the last dimension, 0 where everything is minus infinity."""
     top = np.maximum.reduce(scores, -1, keepdims=True, initial=-np.inf)
-    e = np.exp(scores - np.where(np.isneginf(top), 0, top).astype(scores.dtype))
-    total = np.add.reduce(e, -1, keepdims=True)
-    return e / np.where(total == 0, 1, total).astype(e.dtype)
+    _finite(top)
+    e = np.exp(scores - top)
+    total = sums_along(e, -1)
+    _positive(total)
+    return np.divide(e, total, e)
 
 
-@general(vjp=lambda g, y: y * (g - op.sum(g * y, -1, True)), grad_fn="SafeSoftmaxBackward0")
+def _finite(top: Array) -> None:
+    np.copyto(top, 0, where=np.isneginf(top))
+
+
+def _positive(total: Array) -> None:
+    np.copyto(total, 1, where=total == 0)
+
+
+def _safely_into(out: Array, scratch: Any, input: Array) -> Any:
+    if input.dtype != out.dtype or not input.size or not input.flags.c_contiguous:
+        return None
+    row = scratch((*input.shape[:-1], 1), out.dtype)
+    return [
+        (np.maximum.reduce, (input, -1, None, row, True)),
+        (_finite, (row,)),
+        (np.subtract, (input, row, out)),
+        (np.exp, (out, out)),
+        *add_along(out, -1, row),
+        (_positive, (row,)),
+        (np.divide, (out, row, out)),
+    ]
+
+
+@general(
+    vjp=lambda g, y: y * (g - op.sum(g * y, -1, True)), grad_fn="SafeSoftmaxBackward0", into=_safely_into
+)
 def _safe_softmax(input: Tensor):
-    return _safely(input)
+    return _safely(np.ascontiguousarray(input))
 
 
-def _weights(q: Array, k: Array, mask: Array | None, scale: float) -> Array:
-    """Softmax of the scores; rows in which everything is masked are 0."""
-    scores = product(q, np.swapaxes(k, -1, -2)) * q.dtype.type(scale)
+def _weights(q, k, mask, scale):
+    """Softmax of the scores, of arrays or values; rows in which everything is masked are 0."""
+    scores = op._matmul_stacks(q, op._swapped(k)) * scale
     if mask is not None:
-        if mask.dtype.kind == "b":
-            scores = np.where(mask, scores, scores.dtype.type(-np.inf))
-        else:
-            scores = scores + mask
-    return _safely(scores)
+        scores = op._where(mask, scores, -math.inf) if mask.dtype.kind == "b" else scores + mask
+    return op._safe_softmax(scores)
 
 
 _FLASH = NotImplementedRule(
@@ -100,21 +125,32 @@ def _flash_vjp(g, query, key, value, mask, scale):
     return op._flash_backward(g, query, key, value, mask, scale)
 
 
-@general(shared=_flash_vjp, grad_fn="ScaledDotProductFlashAttentionForCpuBackward0")
+def _attended(query, key, value, mask, scale):
+    return op._matmul_stacks(_weights(query, key, mask, scale), value)
+
+
+@general(
+    shared=_flash_vjp, grad_fn="ScaledDotProductFlashAttentionForCpuBackward0", lowered=_attended
+)
 def _flash(query: Tensor, key: Tensor, value: Tensor, mask: Any | None, scale: Number):
-    return product(_weights(query, key, mask, scale), value)
+    return _attended(query, key, value, mask, scale)
+
+
+def _attended_back(g, query, key, value, mask, scale):
+    w = _weights(query, key, mask, scale)
+    dv = op._matmul_stacks(op._swapped(w), g)
+    dw = op._matmul_stacks(g, op._swapped(value))
+    ds = w * (dw - op._row_dot(dw, w)) * scale
+    return op._matmul_stacks(ds, key), op._matmul_stacks(op._swapped(ds), query), dv
 
 
 @general(
     vjp={"g": _FLASH, "query": _FLASH, "key": _FLASH, "value": _FLASH},
     grad_fn="ScaledDotProductFlashAttentionForCpuBackwardBackward0",
+    lowered=_attended_back,
 )
 def _flash_backward(g: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Any | None, scale: Number):
-    w = _weights(query, key, mask, scale)
-    dv = product(np.swapaxes(w, -1, -2), g)
-    dw = product(g, np.swapaxes(value, -1, -2))
-    ds = w * (dw - np.add.reduce(dw * w, -1, keepdims=True)) * query.dtype.type(scale)
-    return product(ds, key), product(np.swapaxes(ds, -1, -2), query), dv
+    return _attended_back(g, query, key, value, mask, scale)
 
 
 def _by_parts(query, key, value, mask, dropout_p, scale):

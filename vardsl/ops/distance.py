@@ -384,6 +384,7 @@ def normalize(input: Tensor, p: Number = 2.0, dim: Any = 1, eps: Number = 1e-12)
     tensor([[0.6000, 0.8000]])
     """
     axes = (dim,) if isinstance(dim, int) else tuple(dim)
+    check_real("linalg.vector_norm", input)
     norm = op._vector_norm(input, p, wrap_dims(axes, input.ndim), True)
     return input / op.expand(op.clamp_min(norm, eps), input.shape)
 

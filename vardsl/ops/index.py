@@ -18,8 +18,8 @@ addbmm addmm addmv addr baddbmm
 """,
     "arithmetic": """
 _div_exact _div_floor _div_trunc _fmod_number _fmod_tensor _number_remainder _rdiv _remainder_number
-_remainder_tensor _rsub_number _rsub_tensor add div divide floor_divide fmod mul multiply neg negative
-positive reciprocal remainder rsub sub subtract true_divide
+_remainder_tensor _rsub_followed _rsub_number _rsub_tensor add div divide floor_divide fmod mul multiply neg
+negative positive reciprocal remainder rsub sub subtract true_divide
 """,
     "assign": """
 _copy _fill_number _fill_with _zeroed copy_ fill_ setitem_ zero_

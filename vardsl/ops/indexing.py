@@ -8,6 +8,7 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, i8
 from vardsl.engine.op import Op
+from vardsl.engine.tiles import inner_size
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.creation import from_nested
@@ -102,8 +103,53 @@ def _index(input: Tensor, indices: Tensors, places: Any):
     return _indexed(input, indices, places)
 
 
+WIDE, MANY = 32, 2048  # numbers of a row, and of all rows, from which on they are added as rows
+ROUNDS = 8
+
+
+def add_rows(out: Any, places: Any, rows: Any) -> None:
+    """Adds rows into the rows of a fresh array of zeros that `places` names, each in its turn: what comes
+    first to its place, then what comes second, each time all rows at once."""
+    if rows.shape[1] < WIDE or rows.size < MANY:
+        np.add.at(out, places, rows)
+        return
+    order = np.argsort(places, kind="stable")
+    turn = _turns(places[order])
+    for k in range(ROUNDS):
+        picked = order[turn == k]
+        if not picked.size:
+            return
+        out[places[picked]] += rows[picked]
+    rest = np.sort(order[turn >= ROUNDS])
+    np.add.at(out, places[rest], rows[rest])
+
+
+def _turns(ordered: Any) -> Any:
+    """How often each element has occurred before, in an ordered array."""
+    n = np.arange(len(ordered))
+    first = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], first[1:])
+    return n - np.maximum.accumulate(np.where(first, n, 0))
+
+
+def _as_rows(out: Any, where: tuple[Any, ...], values: Any) -> tuple[Any, Any] | None:
+    """The places and the rows, where an index names whole rows of a matrix or of more dimensions."""
+    places = where[0]
+    if type(places) is not np.ndarray or places.dtype.kind != "i" or out.ndim < 2:
+        return None
+    if any(type(w) is not slice or w != slice(None) for w in where[1:]):
+        return None
+    values = np.broadcast_to(values, (*places.shape, *out.shape[1:]))
+    places = np.where(places < 0, places + len(out), places).reshape(-1)
+    return places, values.reshape(len(places), inner_size(out.shape))
+
+
 def add_at(out: Any, where: tuple[Any, ...], values: Any) -> None:
     """Adds `values` into the places `where` of a fresh array of zeros; places that occur twice get both."""
+    found = _as_rows(out, where, values)
+    if found is not None and found[1].shape[1] >= WIDE and out.flags.c_contiguous:
+        add_rows(out.reshape(len(out), inner_size(out.shape)), *found)
+        return
     if values.size * 8 < out.size or out.dtype.kind != "f":
         np.add.at(out, where, values)
         return
@@ -114,18 +160,30 @@ def add_at(out: Any, where: tuple[Any, ...], values: Any) -> None:
     )
 
 
-@general(
-    vjp={"input": lambda g, indices, places: op._index(g, indices, places)},
-    grad_fn="IndexPutBackward0",
-    batch=_index_in_rows,
-)
-def _index_backward(input: Tensor, indices: Tensors, places: Any, sizes: Sizes):
-    out = np.zeros(sizes, input.dtype)
+def _put_back(out: Any, input: Any, indices: list[Any], places: tuple[int | None, ...]) -> None:
+    """Puts what an index has taken into the places of an array of zeros."""
     where = _located(indices, places)
     if all(k.dtype.kind == "b" for k in indices) and len(indices) == 1:
         out[where] = input  # a mask names each place once
     else:
         add_at(out, where, input)
+
+
+def _index_backward_into(out: Any, scratch: Any, input: Any, indices: Any, places: Any, sizes: Any) -> Any:
+    if input.dtype != out.dtype or not all(isinstance(k, np.ndarray) for k in indices):
+        return None
+    return [(out.fill, (0,)), (_put_back, (out, input, list(indices), places))]
+
+
+@general(
+    vjp={"input": lambda g, indices, places: op._index(g, indices, places)},
+    grad_fn="IndexPutBackward0",
+    into=_index_backward_into,
+    batch=_index_in_rows,
+)
+def _index_backward(input: Tensor, indices: Tensors, places: Any, sizes: Sizes):
+    out = np.zeros(sizes, input.dtype)
+    _put_back(out, input, indices, places)
     return out
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op, mismatch
 from vardsl.engine.temporaries import BY_OVERLOAD, Path
+from vardsl.engine.value import Tracked, Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import array
 
@@ -83,13 +84,21 @@ class Overloads(Op):
     def binary(self, a: Any, b: Any, path: Path | None = None) -> Any:
         """The overload for these operands, called as an infix operator is."""
         number, tensor, reverse = self.facts["overloads"]
+        if isinstance(b, Tracked):
+            operand = b.beside(self.name, a)
+            return (self.facts["followed"] if type(operand) is Value else number).binary(a, operand)
+        if isinstance(a, Tracked):
+            operand = a.beside(self.name, b)
+            return (tensor if type(operand) is Value else reverse).binary(operand, b)
         chosen = number if is_number(b) else reverse if is_number(a) else tensor
         return chosen.binary(a, b, None if path is None else BY_OVERLOAD)
 
 
-def overload(of: Op, *, number: Op, tensor: Op, reverse: Op) -> None:
-    """Names the operations behind an infix one: a number on the right, no number, one on the left."""
+def overload(of: Op, *, number: Op, tensor: Op, reverse: Op, followed: Op | None = None) -> None:
+    """Names the operations behind an infix one: a number on the right, no number, one on the left; and what
+    stands for the first where a plan follows the number, as a tensor."""
     of.facts["overloads"] = (number, tensor, reverse)
+    of.facts["followed"] = tensor if followed is None else followed
 
 
 def check_one_dtype(input: Any, *parameters: Any) -> None:

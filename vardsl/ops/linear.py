@@ -12,6 +12,7 @@ from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.addmm import fits
 from vardsl.ops.define import Bool, Index, Int, Number, Tensor, composite, general, looked_at, nondiff, op
+from vardsl.ops.indexing import add_rows
 from vardsl.ops.linalg import laid_out, operands, same_matrix_types, show
 
 # ---- linear ------------------------------------------------------------------------------------------------
@@ -181,7 +182,17 @@ def _embedding_vjp(g, input, weight_like, padding_idx, scale_grad_by_freq):
     return op._embedding_dense_backward(g, input, weight_like.shape[0], padding_idx, scale_grad_by_freq)
 
 
+def _dense_into(out, scratch, grad_output, indices, num_weights, padding_idx, scale_grad_by_freq):
+    plain = padding_idx < 0 and not scale_grad_by_freq
+    given = (grad_output, indices)
+    if not plain or grad_output.dtype != out.dtype or not all(a.flags.c_contiguous for a in given):
+        return None
+    rows = grad_output.reshape(-1, out.shape[1])
+    return [(out.fill, (0,)), (add_rows, (out, indices.reshape(-1), rows))]
+
+
 @general(
+    into=_dense_into,
     vjp={"grad_output": lambda g, indices, padding_idx, scale_grad_by_freq, num_weights: op._embedding_rows(
         g, indices, num_weights, padding_idx, scale_grad_by_freq
     )},
@@ -197,7 +208,7 @@ def _embedding_dense_backward(
     if factor is not None:
         rows = rows * factor[:, None]
     made = np.zeros((num_weights, rows.shape[1]), rows.dtype)
-    np.add.at(made, flat, rows)
+    add_rows(made, flat, rows)
     return made
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from vardsl.engine.context import no_grad
 from vardsl.engine.dtypes import Array
-from vardsl.engine.inplace import bump, write
 from vardsl.engine.large import by_rows
 from vardsl.engine.tiles import add_up
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptValueError, ShapeError
-from vardsl.ops.define import Bool, Int, Ints, Number, Tensor, array, composite, general, looked_at, op
+from vardsl.ops.define import Bool, Index, Int, Ints, Number, Tensor, array, composite, general, looked_at, op
 from vardsl.ops.dims import wrap_dim
-from vardsl.ops.kinds import check_one_dtype
+from vardsl.ops.kinds import check_one_dtype, refuse
 
 
 def _standard(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
@@ -43,18 +44,6 @@ def _axis_count(shape, axes):
     for a in axes:
         n *= shape[a]
     return n
-
-
-def _back_through_standard(h, standard, rstd, axes, n):
-    """The cotangent of x from that of its standard form.
-
-    d x̂ = rstd (dx − mean dx − x̂ mean(x̂ dx)), a symmetric map: the adjoint is the same.
-    """
-    if n == 0:
-        return h * rstd
-    mean = op.sum(h, axes, True) / n
-    along = op.sum(h * standard, axes, True) / n
-    return (h - mean - standard * along) * rstd
 
 
 # ---- layer norm --------------------------------------------------------------------------------------------
@@ -112,6 +101,8 @@ def _layer_norm_vjp(g, y, input, weight, needs, dims, eps):
 
 
 def _layer_norm_steps(input, weight, bias, dims, eps):
+    if input.array.dtype.kind != "f":
+        return None
     axes = tuple(range(input.ndim - dims, input.ndim))
     n = max(_axis_count(input.shape, axes), 1)
     mean = op.sum(input, axes, True) / n
@@ -125,6 +116,8 @@ def _layer_norm_steps(input, weight, bias, dims, eps):
 
 @general(shared=_layer_norm_vjp, grad_fn="NativeLayerNormBackward0", lowered=_layer_norm_steps)
 def _layer_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, dims: Int, eps: Number):
+    if input.dtype.kind != "f":
+        refuse("LayerNormKernelImpl", input)
     y, mean, rstd = _standard(input, tuple(range(input.ndim - dims, input.ndim)), eps)
     if weight is not None:
         y *= weight
@@ -187,6 +180,8 @@ def rms_norm(input: Tensor, normalized_shape: Ints, weight: Tensor | None = None
     """
     shape = tuple(normalized_shape)
     _check_normalized(input, shape, "*", weight=weight)
+    if array(input).dtype.kind != "f":
+        refuse("rms_norm", array(input))
     if eps is None:
         eps = float(np.finfo(array(input).dtype).eps)
     axes = tuple(range(input.ndim - len(shape), input.ndim))
@@ -206,53 +201,97 @@ def _others(ndim):
     return (0, *range(2, ndim))
 
 
+def _maps(x):
+    """[batch, channels, elements of a map]."""
+    return op.reshape(x, (*x.shape[:2], math.prod(x.shape[2:])))
+
+
+def _sums(x):
+    """The sums of each channel, [1, channels, 1, …]: of each map first, which lies in a row."""
+    if x.ndim == 2:
+        return op.sum(x, (0,), True)
+    return _column(op.sum(op.sum(_maps(x), (2,)), (0,)), x.ndim)
+
+
+def _products(a, b):
+    """The sums of the products of each channel, [1, channels, 1, …]."""
+    if a.ndim == 2:
+        return op.sum(a * b, (0,), True)
+    return _column(op.reshape(op.sum(op._row_dot(_maps(a), _maps(b)), (0,)), (a.shape[1],)), a.ndim)
+
+
+def _batch_standard(input, eps):
+    """Each channel without mean and with variance one, one over the standard deviation, and the mean."""
+    n = max(_axis_count(input.shape, _others(input.ndim)), 1)
+    mean = _sums(input) / n
+    centred = input - mean
+    rstd = op.rsqrt(_products(centred, centred) / n + eps)
+    return centred * rstd, rstd, mean
+
+
+def _running_standard(input, mean, var, eps):
+    """The same by a mean and a variance that are given."""
+    mean, rstd = _column(mean, input.ndim), op.rsqrt(_column(var, input.ndim) + eps)
+    return (input - mean) * rstd, rstd, mean
+
+
+def _scaled(standard, weight, bias):
+    """The standard form times the weights and plus the biases of the channels."""
+    if weight is not None:
+        standard = standard * _column(weight, standard.ndim)
+    return standard if bias is None else standard + _column(bias, standard.ndim)
+
+
 def _batch_norm_vjp(g, y, input, weight, needs, mean, var, training, eps):
+    """d x̂ = rstd (dx − mean dx − x̂ mean(x̂ dx)), a symmetric map: the adjoint is the same."""
     g = g[0]
-    axes = _others(input.ndim)
     if not training:
-        rstd = _column(op.rsqrt(var + eps), input.ndim)
-        standard = (input - _column(mean, input.ndim)) * rstd
+        standard, rstd, _ = _running_standard(input, mean, var, eps)
     elif type(g) is Value:
-        standard, rstd = _restandard(input, axes, eps)
+        standard, rstd, _ = _batch_standard(input, eps)
     else:
         rstd = y[1]
         standard = (input - y[2]) * rstd
-    dx = dw = db = None
+    slope = rstd if weight is None else rstd * _column(weight, input.ndim)
+    dx = dw = db = products = sums = None
+    if needs[1] or (needs[0] and training):
+        products = _products(g, standard)
+    if needs[2] or (needs[0] and training):
+        sums = _sums(g)
     if needs[0]:
-        h = g if weight is None else g * _column(weight, input.ndim)
-        if training:
-            dx = _back_through_standard(h, standard, rstd, axes, _axis_count(input.shape, axes))
-        else:
-            dx = h * rstd
+        n = _axis_count(input.shape, _others(input.ndim))
+        dx = (g - sums / n - standard * (products / n)) * slope if training and n else g * slope
     if needs[1]:
-        dw = op.sum(g * standard, axes)
+        dw = op.reshape(products, (input.shape[1],))
     if needs[2]:
-        db = op.sum(g, axes)
-    return dx, dw, db
+        db = op.reshape(sums, (input.shape[1],))
+    return dx, dw, db, None, None
 
 
-@general(shared=_batch_norm_vjp, grad_fn="NativeBatchNormBackward0")
+def _batch_norm_steps(input, weight, bias, mean, var, training, eps):
+    if input.array.dtype.kind != "f":
+        return None
+    made = _batch_standard(input, eps) if training else _running_standard(input, mean, var, eps)
+    standard, rstd, mean = made
+    return _scaled(standard, weight, bias), rstd, mean
+
+
+@general(shared=_batch_norm_vjp, grad_fn="NativeBatchNormBackward0", lowered=_batch_norm_steps)
 def _batch_norm(
     input: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
-    mean: Any | None,
-    var: Any | None,
+    mean: Index | None,
+    var: Index | None,
     training: Bool,
     eps: Number,
 ):
-    shape = (1, -1) + (1,) * (input.ndim - 2)
     if training:
-        standard, mean, rstd = _standard(input, _others(input.ndim), eps)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            standard, rstd, mean = _batch_standard(input, eps)
     else:
-        mean = array(mean).reshape(shape)
-        rstd = 1 / np.sqrt(array(var).reshape(shape) + input.dtype.type(eps))
-        standard = (input - mean) * rstd
-    if weight is not None:
-        standard = standard * weight.reshape(shape)
-    if bias is not None:
-        standard = standard + bias.reshape(shape)
-    return standard, rstd, mean
+        standard, rstd, mean = _running_standard(input, mean, var, eps)
+    return _scaled(standard, weight, bias), rstd, mean
 
 
 def _check_channels(channels: int, **given: Any) -> None:
@@ -275,27 +314,24 @@ def _verify_batch(shape):
         )
 
 
-def _move(running: Any, towards: Array, momentum: float) -> None:
+def _move(running: Any, towards: Any, momentum: float) -> None:
     """Moves a running statistic towards that of this batch, in place."""
-    old = looked_at(running)
-    new = (old * (1 - momentum) + towards.reshape(old.shape) * momentum).astype(old.dtype)
+    new = running * (1 - momentum) + op.reshape(towards, running.shape) * momentum
     if isinstance(running, Value):
-        write(running, new)
-        bump(running)
+        op.copy_(running, new)
     else:
         np.copyto(running, new)
 
 
 def _update_statistics(input, running_mean, running_var, momentum):
-    x = looked_at(input)
-    axes = _others(x.ndim)
-    n = _axis_count(x.shape, axes)
-    mean = np.add.reduce(x, axes, keepdims=True) / max(n, 1)
-    if running_mean is not None:
-        _move(running_mean, mean, momentum)
-    if running_var is not None:
-        d = x - mean
-        _move(running_var, np.add.reduce(d * d, axes) / max(n - 1, 1), momentum)
+    n = _axis_count(input.shape, _others(input.ndim))
+    with no_grad():
+        mean = _sums(input) / max(n, 1)
+        if running_mean is not None:
+            _move(running_mean, mean, momentum)
+        if running_var is not None:
+            centred = input - mean
+            _move(running_var, _products(centred, centred) / max(n - 1, 1), momentum)
 
 
 @composite()
@@ -326,6 +362,8 @@ def batch_norm(
 
 
 def _batch(input, running_mean, running_var, weight, bias, training, momentum, eps):
+    if array(input).dtype.kind != "f":
+        refuse("batch_norm", array(input))
     if 0 in input.shape:
         y = op.clone(input)
         y = y if weight is None else y * weight[0]
@@ -338,9 +376,8 @@ def _batch(input, running_mean, running_var, weight, bias, training, momentum, e
     if not training and (running_mean is None or running_var is None):
         which = "running_mean" if running_mean is None else "running_var"
         raise ScriptValueError(f"{which} must be defined in evaluation mode")
-    mean = None if training else looked_at(running_mean)
-    var = None if training else looked_at(running_var)
-    y = op._batch_norm(input, weight, bias, mean, var, training, eps)[0]
+    given = (None, None) if training else (running_mean, running_var)
+    y = op._batch_norm(input, weight, bias, *given, training, eps)[0]
     if training and (running_mean is not None or running_var is not None):
         _update_statistics(input, running_mean, running_var, momentum)
     return y
@@ -404,39 +441,58 @@ def _grouped(x, groups):
     return op.reshape(x, (n, groups, size // groups))
 
 
-def _group_norm_vjp(g, y, input, weight, needs, num_groups, eps):
-    g = g[0]
+def _group_standard(input, num_groups, eps):
+    """Each group of each sample in its standard form, in the shape of the input; one over its standard
+    deviation and its mean, [batch, groups, 1]."""
     flat = _grouped(input, num_groups)
+    n = max(flat.shape[2], 1)
+    mean = op.sum(flat, (2,), True) / n
+    centred = flat - mean
+    rstd = op.rsqrt(op._row_dot(centred, centred) / n + eps)
+    return op.reshape(centred * rstd, input.shape), rstd, mean
+
+
+def _group_norm_vjp(g, y, input, weight, needs, num_groups, eps):
+    """As batch norm's, with sums over groups of maps: those of each map do for the parameters as well."""
+    g = g[0]
     if type(g) is Value:
-        standard, rstd = _restandard(flat, (2,), eps)
+        standard, rstd, _ = _group_standard(input, num_groups, eps)
     else:
         rstd = y[1]
-        standard = (flat - y[2]) * rstd
-    axes = _others(input.ndim)
-    dx = dw = db = None
+        standard = op.reshape((_grouped(input, num_groups) - y[2]) * rstd, input.shape)
+    shape = input.shape[:2]
+    sums, products = op.sum(_maps(g), (2,)), op.reshape(op._row_dot(_maps(g), _maps(standard)), shape)
+    dx = None
     if needs[0]:
         h = g if weight is None else g * _column(weight, input.ndim)
-        dx = _back_through_standard(_grouped(h, num_groups), standard, rstd, (2,), flat.shape[2])
-        dx = op.reshape(dx, input.shape)
-    if needs[1]:
-        dw = op.sum(g * op.reshape(standard, input.shape), axes)
-    if needs[2]:
-        db = op.sum(g, axes)
-    return dx, dw, db
+        n = max(math.prod(input.shape[1:]) // num_groups, 1)
+        mean, along = (_of_groups(x, weight, num_groups) / n for x in (sums, products))
+        flat = _grouped(standard, num_groups)
+        dx = op.reshape((_grouped(h, num_groups) - mean - flat * along) * rstd, input.shape)
+    return dx, op.sum(products, (0,)) if needs[1] else None, op.sum(sums, (0,)) if needs[2] else None
 
 
-@general(shared=_group_norm_vjp, grad_fn="NativeGroupNormBackward0")
-def _group_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, num_groups: Int, eps: Number):
-    n = input.shape[0]
-    size = int(np.prod(input.shape[1:]))
-    standard, mean, rstd = _standard(input.reshape(n, num_groups, size // num_groups), (2,), eps)
-    standard = standard.reshape(input.shape)
-    shape = (1, -1) + (1,) * (input.ndim - 2)
+def _of_groups(x, weight, groups):
+    """Sums of maps as weighted sums of groups, [batch, groups, 1]."""
     if weight is not None:
-        standard = standard * weight.reshape(shape)
-    if bias is not None:
-        standard = standard + bias.reshape(shape)
-    return standard, rstd, mean
+        x = x * weight
+    return op.sum(op.reshape(x, (x.shape[0], groups, x.shape[1] // groups)), (2,), True)
+
+
+def _group_norm_steps(input, weight, bias, num_groups, eps):
+    if input.array.dtype.kind != "f":
+        return None
+    standard, rstd, mean = _group_standard(input, num_groups, eps)
+    return _scaled(standard, weight, bias), rstd, mean
+
+
+@general(shared=_group_norm_vjp, grad_fn="NativeGroupNormBackward0", lowered=_group_norm_steps)
+def _group_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, num_groups: Int, eps: Number):
+    if input.dtype.kind != "f":
+        refuse("GroupNormKernelImpl", input)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        standard, rstd, mean = _group_standard(input, num_groups, eps)
+    return _scaled(standard, weight, bias), rstd, mean
 
 
 @composite()

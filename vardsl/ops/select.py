@@ -75,6 +75,8 @@ def bounded(x: Any, low: Any = None, high: Any = None) -> Any:
 
 def sign_of(x: Any) -> Any:
     """1, 0 or -1 as reals are above, at or below 0; 0 for nan."""
+    if x.size < LARGE:
+        return np.where(np.isnan(x), x.dtype.type(0), np.sign(x))
     above, below = (x > 0).view(np.int8), (x < 0).view(np.int8)
     return np.subtract(above, below).astype(x.dtype)
 

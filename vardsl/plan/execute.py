@@ -315,7 +315,7 @@ class Plan:
         for leaf, slot, small in self.given_grads:
             g = leaf._grad
             if g is not None and leaf in self.summed:
-                np.copyto(g.array, self.layout.array(slot))
+                np.copyto(g.memory(), self.layout.array(slot))
             else:
                 g = Value(small.copy() if small is not None else self._give(slot, COPY_GRADIENTS, "C"))
                 leaf._grad = g

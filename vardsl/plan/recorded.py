@@ -20,7 +20,7 @@ from vardsl.plan.numbers import Changed
 from vardsl.plan.reach import Reach, Unfollowed
 from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 
-Facts = tuple[tuple[int, ...], Any, bool]
+Facts = tuple[tuple[int, ...], Any, bool, bool, tuple[int, ...]]
 
 
 class Unplanned:
@@ -121,18 +121,18 @@ class Recorded:
 
     # ---- what is read --------------------------------------------------------------------------------------
     def _leave_out(self, tracer: Tracer, given: list[Any], results: Sequence[Any]) -> None:
-        """Of what the text does not show, tensors that nothing works on are only watched."""
+        """Tensors that nothing works on are only watched, of what the text does not show, and of what has a
+        history: an inner loop may bind such names anew, and reads them where it does not run."""
         used = _used(tracer, results)
         seen: dict[int, int] = {}
         for k, v in enumerate(given):
             if type(v) is not Value:
                 continue
             first = seen.setdefault(id(v), k)
-            if k < self.reach.shown:
-                continue
-            if first != k:
+            hidden = k >= self.reach.shown
+            if first != k and hidden:
                 self.twins.append((k, first))
-            elif id(v) not in used:
+            elif first == k and id(v) not in used and (hidden or id(v) in tracer.unfit):
                 self.watched.append((k, _facts(v)))
                 tracer.inputs = [(place, slot) for place, slot in tracer.inputs if place != k]
             else:
@@ -273,7 +273,7 @@ def _values(results: Any) -> Iterator[Value]:
 
 
 def _facts(v: Value) -> Facts:
-    return v.array.shape, v.array.dtype, v._requires
+    return v.array.shape, v.array.dtype, v._requires, v._node is not None, v.array.strides
 
 
 def _used(tracer: Tracer, results: Sequence[Any]) -> set[int]:

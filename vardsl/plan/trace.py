@@ -201,7 +201,7 @@ class Tracer:
         self.leaves: dict[int, Value] = {}
         self.backwards = 0
         self._count = 0
-        self._old: set[int] = set()  # values that are read and have a history
+        self.unfit: dict[int, str] = {}  # values that are read, by identity, and why none may work on them
         self.numbers = Numbers(self)
         self.random: list[Value] = []
         self._draws = False
@@ -219,10 +219,11 @@ class Tracer:
 
     def _input(self, k: int, v: Value) -> None:
         if v._node is not None or (v.base is not None and v.requires_grad):
-            self._old.add(id(v))
+            self.unfit[id(v)] = "a value with a history is read"
             return
         if v.base is not None and not v.array.flags.c_contiguous:
-            self.fail("a view is read whose numbers do not lie in their own order")
+            self.unfit[id(v)] = "a view is read whose numbers do not lie in their own order"
+            return
         self.inputs.append((k, self._new("input", v, v.array, k)))
         if v._requires:
             self.leaves[id(v)] = v
@@ -255,9 +256,7 @@ class Tracer:
                     found = self.grads_in[leaf] = self._new("grad", v, v.array, leaf)
                     self.found[leaf] = v
                     return found
-            self.fail(
-                "a value with a history is read" if id(v) in self._old else "a value from outside is used"
-            )
+            self.fail(self.unfit.get(id(v), "a value from outside is used"))
             found = self._new("const", v, v.array)
         return found
 
@@ -439,6 +438,12 @@ class Tracer:
         """Whether a leaf has a gradient may decide what happens."""
         if id(leaf) in self.leaves and leaf not in self.grads_out and leaf not in self.seen_grads:
             self.seen_grads[leaf] = leaf._grad is not None
+
+    def root(self, v: Value) -> None:
+        """A backward pass begins at a value, and frees its graph: where it has a history that is of another
+        time in each turn."""
+        if id(v) in self.unfit:
+            self.fail(self.unfit[id(v)])
 
     def backward(self, seeds: Sequence[Value], *, simple: bool) -> None:
         if not simple:

@@ -90,6 +90,12 @@ TRAINING = {
     "a recurrent loop": loop(
         STEP.format("h = zeros(4, 2); for s in S { h = tanh(s @ W + h @ U + b) }; e = mean((h - 0.5)**2)")
     ),
+    "a gated recurrent loop": loop(
+        STEP.format(
+            "h = zeros(4, 2); c = zeros(4, 2); for s in S { z = cat([s @ W + b, h @ U], 1); f, g = chunk(z, 2, 1); "
+            "c = sigmoid(f) * c + tanh(g); h = tanh(c) }; e = mean((h - 0.5)**2)"
+        )
+    ),
     "an inner loop with a break": loop(
         STEP.format("h = zeros(4, 2); for k in range(6) { h = tanh(S[k] @ W + h + b); if k == 3 { break } }; e = mean(h**2)")
     ),
