@@ -149,6 +149,53 @@ FOUND = {
         let c = 0.1
         for i in range(12) { if i == 7 { c = 0.25 }; y = c - w * w; loss = sum(y ** 3); backward loss }
     """,
+    "a constant that is spread, in a product": """
+        let w = var randn(3, 1) grad
+        let k = full((1, 33), 0.3)
+        for i in range(9) {
+            zero_grad w
+            loss = mean(sum((w * 0.25) @ k, dim=0) / 2.0)
+            backward loss
+            no_grad { w -= 0.1 * w.grad }
+        }
+    """,
+    "gradients that are parameters": """
+        let w = var randn(3) grad
+        let v = var randn(3) grad
+        let u = var 0.7 grad
+        for i in range(12) {
+            zero_grad w, v
+            loss = sum(w * v) + sum(w.sum() * u)
+            backward loss
+            no_grad { w -= 0.1 * w.grad; v -= 0.1 * v.grad; u -= 0.01 * u.grad }
+        }
+    """,
+    "changes before an index that is wrong": """
+        let w = var randn(4, 3) grad
+        let kept = zeros(3)
+        let other = ones(3)
+        let y = [0, 2, 1, 1]
+        for i in range(12) {
+            zero_grad w
+            no_grad { kept *= 0.5; kept += mean(w, 0); other.copy_(kept * 2) }
+            if i == 8 { y = [0, 3, 1, 1] }
+            loss = cross_entropy(w, y)
+            backward loss
+            no_grad { w -= 0.1 * w.grad }
+        }
+    """,
+    "a change before an index, and what reads it": """
+        let w = var randn(4, 3) grad
+        let kept = zeros(3)
+        let y = [0, 2, 1, 1]
+        for i in range(9) {
+            zero_grad w
+            no_grad { kept += mean(w, 0) }
+            loss = cross_entropy(w * kept, y)
+            backward loss
+            no_grad { w -= 0.1 * w.grad }
+        }
+    """,
     "a gradient without dimensions that is added to": """
         let w = var 0.5 grad
         let v = var randn(2, 2) grad

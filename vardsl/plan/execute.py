@@ -18,7 +18,7 @@ from vardsl.engine.value import EPOCH, Node, Value, shared_counter
 from vardsl.errors import Error, Interrupted
 from vardsl.plan.layout import Layout, Unplannable
 from vardsl.plan.numbers import same
-from vardsl.plan.passes import final, forget, optimise
+from vardsl.plan.passes import final, forget, optimise, writes_last
 from vardsl.plan.quiet import Quiet
 from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
 
@@ -53,7 +53,8 @@ class Plan:
             if g is not None and leaf not in tracer.grads_in and leaf not in tracer.first_clear
         ]
         self.recorded = len(tracer.steps)
-        self.steps, same = optimise(tracer.steps, lambda same: self._wanted(tracer, results, same))
+        steps, same = optimise(tracer.steps, lambda same: self._wanted(tracer, results, same))
+        self.steps = writes_last(steps)
         self.inputs = dict(tracer.inputs)
         self.outputs = [self._output(tracer, results, k, same) for k in range(len(results))]
         self.grads_out = [(leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None]

@@ -11,6 +11,7 @@ from vardsl.engine.op import Op
 from vardsl.engine.tiles import aligned
 from vardsl.engine.together import Runner
 from vardsl.plan.blocks import Blocked, cluster
+from vardsl.plan.passes import viewed
 from vardsl.plan.pointwise import operands, pointwise_ufunc, positional
 from vardsl.plan.sweep import runner
 from vardsl.plan.trace import Slot, Step, Write, alike, order_of
@@ -201,9 +202,9 @@ def _direct_writes(steps: list[Any], kept: set[Slot]) -> dict[Slot, Slot]:
     """Results that nothing but one write needs: they are computed in the memory that is written to.
 
     The step must be pointwise, its result's only reader the write, and nothing in between may read the
-    target, nor a view of it.
+    target, nor a view of it, nor fail.
     """
-    of = _viewed(steps)
+    of = viewed(steps)
     readers: dict[Slot, int] = {}
     for s in steps:
         for r in [s.source] if type(s) is Write else s.slots():
@@ -221,27 +222,19 @@ def _direct_writes(steps: list[Any], kept: set[Slot]) -> dict[Slot, Slot]:
         between = [
             t
             for t in steps[at + 1 : k]
-            if type(t) is Write or t.op.family == "view" or any(of.get(x, x) is s.target for x in t.slots())
+            if type(t) is Write
+            or t.op.family == "view"
+            or t.fallible
+            or any(of.get(x, x) is s.target for x in t.slots())
         ]
         if not any(type(t) is not Write or s.target in (t.source, t.target) for t in between):
             direct[s.source] = s.target
     return direct
 
 
-def _viewed(steps: list[Any]) -> dict[Slot, Slot]:
-    """What a view is a view of, in the end."""
-    of: dict[Slot, Slot] = {}
-    for step in steps:
-        if type(step) is Step and step.op.family == "view":
-            source = step.args[step.op.arrays[0]]
-            for o in step.outs:
-                of[o] = of.get(source, source)
-    return of
-
-
 def _last_uses(steps: list[Any], kept: set[Slot]) -> dict[int, list[Slot]]:
     """For each step the temporaries whose buffers it is the last to need (a view keeps its source needed)."""
-    root = _viewed(steps)
+    root = viewed(steps)
     last: dict[Slot, int] = {}
     for k, step in enumerate(steps):
         used = [step.source, step.target] if type(step) is Write else step.slots()

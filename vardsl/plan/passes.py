@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.plan.trace import Slot, Step, Write
+from vardsl.plan.trace import Slot, Step, Write, copied
 
 Steps = list[Step | Write]
 
@@ -25,7 +25,7 @@ def fold(steps: Steps) -> Steps:
             for out in step.outs:
                 out.kind = "const"
                 if any(out.array.strides) or out.array.size <= 1:
-                    out.array = np.array(out.array)
+                    out.array = copied(out.array)
         else:
             kept.append(step)
     return kept
@@ -139,6 +139,7 @@ def final(s: Slot, same: dict[Slot, Slot]) -> Slot:
 def doubled(steps: Steps) -> None:
     """c x + c x with a constant c is 2c x: to double is exact."""
     made = {s.outs[0]: s for s in steps if type(s) is Step and len(s.outs) == 1}
+    moving = _changed(steps)
     for step in steps:
         if type(step) is not Step or step.op.name != "add" or len(step.args) != 3 or step.args[2] != 1:
             continue
@@ -149,18 +150,22 @@ def doubled(steps: Steps) -> None:
         for k in (0, 1):
             c = source.args[k]
             if type(c) is Slot and c.kind == "const" and c.array.dtype.kind == "f":
+                if source.args[1 - k] in moving:  # it may have been changed between the product and the sum
+                    break
                 twice = Slot(c.number, "const", c.array + c.array)
                 step.op, step.args = source.op, [twice, source.args[1 - k]]
                 break
 
 
 def units(steps: Steps, same: dict[Slot, Slot]) -> Steps:
-    """Products with a constant one are the other factor."""
+    """Products with a constant one are the other factor, unless that is memory that is changed: it may have
+    other numbers when it is read."""
+    moving = _changed(steps)
     kept: Steps = []
     for step in steps:
         _rename(step, same)
         other = _unit(step) if type(step) is Step else None
-        if other is None:
+        if other is None or other in moving:
             kept.append(step)
         else:
             assert type(step) is Step
@@ -200,3 +205,42 @@ def common(steps: Steps, same: dict[Slot, Slot]) -> Steps:
         else:
             same.update(zip(step.outs, first, strict=True))
     return kept
+
+
+def _changed(steps: Steps) -> set[Slot]:
+    """What lies in memory that is changed in the run."""
+    of = viewed(steps)
+    targets = {of.get(s.target, s.target) for s in steps if type(s) is Write}
+    return targets | {view for view, root in of.items() if root in targets}
+
+
+def viewed(steps: Steps) -> dict[Slot, Slot]:
+    """What a view is a view of, in the end."""
+    of: dict[Slot, Slot] = {}
+    for step in steps:
+        if type(step) is Step and step.op.family == "view":
+            source = step.args[step.op.arrays[0]]
+            for o in step.outs:
+                of[o] = of.get(source, source)
+    return of
+
+
+def writes_last(steps: Steps) -> Steps:
+    """The steps with changes in memory behind the last one that may find a wrong index, since until there all
+    can be undone; as they are where something in between reads what is changed."""
+    end = max((k + 1 for k, s in enumerate(steps) if type(s) is Step and s.fallible), default=0)
+    early = [k for k, s in enumerate(steps[:end]) if type(s) is Write]
+    if not early:
+        return steps
+    of = viewed(steps)
+    own = {o for s in steps if type(s) is Step and not s.op.facts.get("direct") for o in s.outs}
+    changed: set[Slot] = set()
+    for step in steps[early[0] : end]:
+        if isinstance(step, Write):
+            changed.add(of.get(step.target, step.target))
+            if of.get(step.source, step.source) not in own:
+                return steps
+        elif any(of.get(s, s) in changed for s in step.slots()):
+            return steps
+    kept = [s for k, s in enumerate(steps[:end]) if k not in early]
+    return kept + [steps[k] for k in early] + steps[end:]

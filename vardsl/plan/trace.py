@@ -354,7 +354,7 @@ class Tracer:
     def constant(self, v: Value) -> None:
         """A value of numbers that are the same in every turn."""
         slot = self._new("const", v, v.array)
-        slot.array = np.array(v.array)  # the other may be changed
+        slot.array = copied(v.array)  # the other may be changed
 
     def escape(self, v: Value) -> None:
         self.fail("a number is looked at")
@@ -491,6 +491,12 @@ class Tracer:
 
 def _part(a: Any, key: Key) -> Any:
     return a[key.now]
+
+
+def copied(a: Any) -> Any:
+    """A copy that lies in memory as its original does; one that was spread over a dimension lies in a row, as
+    products lay it out."""
+    return np.array(a, order="C" if 0 in a.strides else "K")
 
 
 def unfinished(v: Value) -> bool:

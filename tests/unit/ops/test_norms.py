@@ -18,6 +18,7 @@ SETUP = """
     let k = var randn(2, 3, 7, 4) grad
     let v = var randn(2, 3, 7, 4) grad
     let E = var randn(9, 40) grad
+    let classes = [1, 3, 7, 0, 2, 2]
     let ids = [[1, 3, 3], [8, 0, 3], [3, 3, 1]]
 """
 LOSSES = {
@@ -25,6 +26,7 @@ LOSSES = {
     "batch_norm of vectors": "mean(batch_norm(x[:, :, 0, 0], none, none, w, none, true) ** 3)",
     "batch_norm with running statistics": "mean(batch_norm(x, running, spread, w, b, false) ** 3)",
     "batch_norm that moves statistics": "mean(batch_norm(x, running, spread, w, b, true) ** 3)",
+    "batch_norm before an index": "cross_entropy(batch_norm(x, running, spread, w, b, true)[:, :, 0, 0], classes)",
     "group_norm": "mean(group_norm(x, 4, w, b) ** 3)",
     "instance_norm": "mean(instance_norm(x) ** 3)",
     "attention": "mean(scaled_dot_product_attention(q, k, v) ** 3)",
