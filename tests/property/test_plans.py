@@ -149,6 +149,11 @@ FOUND = {
         let c = 0.1
         for i in range(12) { if i == 7 { c = 0.25 }; y = c - w * w; loss = sum(y ** 3); backward loss }
     """,
+    "a change of what lies in another order": """
+        let x = zeros([110, 2000]).T.to(float64)
+        let w = [1., 2.]
+        for i in range(9) { y = clamp_min(w, 0.1); x += 1 }
+    """,
     "a constant that is spread, in a product": """
         let w = var randn(3, 1) grad
         let k = full((1, 33), 0.3)

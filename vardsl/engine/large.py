@@ -17,8 +17,9 @@ ndarray = np.ndarray
 
 
 def room(like: Any) -> Any:
-    """Memory for a result of the shape and dtype of an array."""
-    return state.ctx.budget.pool.array(like.shape, like.dtype)
+    """Memory for a result of the shape and dtype of an array; None where that lies in another order, which
+    results keep."""
+    return state.ctx.budget.pool.array(like.shape, like.dtype) if like.flags.c_contiguous else None
 
 
 def pointwise(fn: Callable[..., Any], given: Sequence[Any], spare: Any = None) -> Any:

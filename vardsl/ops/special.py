@@ -82,7 +82,7 @@ def erf_of(input: Any) -> Any:
     """The error function of an array of reals."""
     if input.dtype != np.float32:
         return _erf_of_scipy(input)
-    out = np.empty(input.shape, np.float32)
+    out = np.empty_like(input)
     perform(list(_erf_calls(out, np.empty_like(out), np.empty_like(out), input)))
     return out
 

@@ -228,11 +228,8 @@ def _segment(steps: list[Step]) -> list[Any]:
         if first is None:
             return ordered + steps
         region, before, after = _grown(steps, first, turned)
-        if len(region.steps) < 2:
-            ordered.extend(before)
-            ordered.extend(region.steps or [steps[first]])
-        else:
-            ordered.extend([*before, region])
+        # a step that no region takes is one of those before it
+        ordered.extend([*before, region] if len(region.steps) > 1 else before + region.steps)
         steps = after
     return ordered
 

@@ -219,3 +219,13 @@ def test_large_tensors_are_computed_as_small_ones(name):
     assert y.array.tobytes() == z.array[:1000].tobytes()
     (g,), (h,) = grad([OPS["sum"](y)], [small]), grad([OPS["sum"](z)], [large])
     assert g.array.tobytes() == h.array[:1000].tobytes()
+
+
+@pytest.mark.parametrize("size", [(20, 10), (300, 400)])
+@pytest.mark.parametrize("name", ["exp", "gelu", "relu", "elu", "mul", "add"])
+def test_results_lie_as_their_operands(name, size):
+    """PyTorch keeps the order of memory, also of large tensors."""
+    x = Value(np.ones(size, np.float32).T)
+    y = OPS[name](x, x) if name in ("mul", "add") else OPS[name](x)
+    assert y.array.strides == x.array.strides
+    assert (x + 1).array.strides == (x * x).array.strides == x.array.strides
