@@ -208,8 +208,8 @@ def tanhshrink(input: Tensor):
 
 # ---- exponential ----
 #
-# Below 0 and above it these have formulas of which each is neutral on the other side, so that both together
-# need no choice: the rest of a large tensor's elements would wait for it.
+# Below 0 and above it these have formulas of which each is neutral on the other side. Large tensors take both
+# together: a choice between them would cost six more passes.
 
 
 def _times(x, factor):
