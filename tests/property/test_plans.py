@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from both_ways import Run, compared, difference, undone
+from cells import recurrent_program
+from changes import changing_program
 from scalars import scalar_program
 from training import training_program
 
@@ -282,6 +284,22 @@ def test_training_loops() -> None:
 
 def test_training_loops_over_large_arrays() -> None:
     many(0, max(PROGRAMS // 10, 1), large=True)
+
+
+def test_loops_that_change_what_gradients_are() -> None:
+    for seed in range(max(PROGRAMS // 8, 1)):
+        text = changing_program(seed)
+        found = difference(text)
+        assert found is None, f"seed {seed}: {found}\n{text}"
+    for seed in range(max(PROGRAMS // 200, 1)):
+        assert difference(changing_program(seed, large=True)) is None, f"large seed {seed}"
+
+
+def test_recurrent_loops() -> None:
+    for seed in range(max(PROGRAMS // 16, 1)):
+        text = recurrent_program(seed)
+        found = difference(text)
+        assert found is None, f"seed {seed}: {found}\n{text}"
 
 
 def test_loops_over_numbers() -> None:
