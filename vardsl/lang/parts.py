@@ -66,7 +66,10 @@ class _Step:
         for name, x in state.items():
             if type(x) is not np.ndarray:
                 self.after[name] = x
-            elif name not in given:
+            elif name in given:
+                if x is not given[name]:  # the rule has put another array in its place
+                    self.arrays[name][i:j] = x
+            else:
                 if name not in self.new:
                     self.new[name] = np.empty(self.p.size, x.dtype)
                 self.new[name][i:j] = x

@@ -126,7 +126,7 @@ def bounded_into(out: Any, x: Any, low: Any = None, high: Any = None) -> Calls |
     if out.size >= LARGE:
         return [(np.ndarray.clip, (x, *_both(low, high, out.dtype), out))]
     calls: Calls = []
-    for fn, bound in ((_maximum, low), (_minimum, high)):
+    for fn, bound in ((maximum_into, low), (minimum_into, high)):
         if bound is not None:
             calls.append((fn, (cast(bound, out.dtype), x, out)))
             x = out
@@ -140,7 +140,7 @@ def _both(low: Any, high: Any, dtype: Any) -> tuple[Any, Any]:
 
 def larger_into(out: Any, a: Any, b: Any) -> Calls:
     """The call that puts the larger of two arrays' elements into `out`."""
-    return [(_maximum, (a, b, out))]
+    return [(maximum_into, (a, b, out))]
 
 
 def sign_into(out: Any, scratch: Any, x: Any) -> Calls | None:
@@ -159,12 +159,12 @@ def sign_into(out: Any, scratch: Any, x: Any) -> Calls | None:
     ]
 
 
-def _maximum(a: Any, b: Any, out: Any) -> None:
+def maximum_into(a: Any, b: Any, out: Any) -> None:
     """`np.maximum`, which does not take its `out` by position."""
     np.maximum(a, b, out=out)
 
 
-def _minimum(a: Any, b: Any, out: Any) -> None:
+def minimum_into(a: Any, b: Any, out: Any) -> None:
     np.minimum(a, b, out=out)
 
 

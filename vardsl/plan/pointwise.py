@@ -9,6 +9,7 @@ import numpy as np
 
 from vardsl.engine.casting import scalar
 from vardsl.engine.op import Op
+from vardsl.ops.select import maximum_into, minimum_into
 from vardsl.plan.trace import Slot, Step
 
 Calls = list[tuple[Any, tuple[Any, ...]]]
@@ -51,8 +52,8 @@ def positional(ufunc: Any) -> Callable[..., Any]:
 
 
 _POSITIONAL: dict[Any, Callable[..., Any]] = {
-    np.maximum: lambda a, b, out: np.maximum(a, b, out=out),
-    np.minimum: lambda a, b, out: np.minimum(a, b, out=out),
+    np.maximum: maximum_into,
+    np.minimum: minimum_into,
 }
 
 
