@@ -44,8 +44,15 @@ class _Block:
         self.start: int = -self.memory.__array_interface__["data"][0] % LINE
 
 
+def _holders(a: Any) -> int:
+    """References to the memory that an array lies in, as many as this Python counts from here."""
+    memory = a.base
+    return getrefcount(memory)
+
+
 _PROBE = _Block(0, 0)
 _UNUSED = getrefcount(_PROBE.memory)  # references to the memory of a block that no array is in
+_ALONE = _holders(_PROBE.memory[:0])  # and to that of a block with one array
 
 
 class Pool:
@@ -96,10 +103,9 @@ class Pool:
 
     def owns(self, a: Any) -> bool:
         """Whether an array is the only one in a block of this pool."""
-        memory = a.base
         for block in self._blocks:
-            if block.memory is memory:
-                return getrefcount(memory) == _UNUSED + 2  # that of the array, and `memory`
+            if block.memory is a.base:
+                return _holders(a) == _ALONE
         return False
 
     @property

@@ -10,6 +10,7 @@ import csv
 import io
 import math
 import re
+import warnings
 import zipfile
 import zlib
 from collections import namedtuple
@@ -286,13 +287,16 @@ def _numbers(lines: list[bytes], delimiter: str, numbers: list[int], shown: str)
         return np.zeros((0, 0), state.ctx.default_dtype)
     whole = all(_WHOLE.fullmatch(line) for line in lines)
     try:
-        table: Array = np.loadtxt(
-            lines, dtype=np.int64 if whole else np.float64, delimiter=delimiter or None, comments=None,
-            quotechar='"', ndmin=2, encoding="utf-8",
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            # an integer that is too large: NumPy before 2.3 warns, and gives another one
+            warnings.simplefilter("error", DeprecationWarning)
+            table: Array = np.loadtxt(
+                lines, dtype=np.int64 if whole else np.float64, delimiter=delimiter or None, comments=None,
+                quotechar='"', ndmin=2, encoding="utf-8",
+            )  # fmt: skip
         if len(table) == len(lines):
             return table if whole else table.astype(state.ctx.default_dtype)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, DeprecationWarning):
         pass
     return _slowly(lines, delimiter, numbers, shown)
 

@@ -161,9 +161,10 @@ class Deferring(Tracer):
         if len(self.held) < self.looks:
             return False
         self.looks = len(self.held) + LOOKS
-        # the table and the loop have a reference each, and so has the call
-        alone: int = sum(a.nbytes for a in self.held.values() if getrefcount(a) <= 3)
-        return alone > MOST_HELD
+        alone = [
+            a.nbytes for a, n in zip(self.held.values(), _holders(self.held), strict=True) if n <= _ALONE
+        ]
+        return sum(alone) > MOST_HELD
 
     def _lower(self, body: Any, bound: list[Any], result: Any) -> bool:
         before, self.now = self.now, True
@@ -306,6 +307,14 @@ class Unrecorded(Deferring):
 
     draws = created = operand = alias = constant = escape = act = looked_at_grad = _nothing
     backward = accumulate = cleared = _nothing
+
+
+def _holders(held: dict[Any, Any]) -> list[int]:
+    """References to each array of a table, as many as this Python counts from here."""
+    return [getrefcount(a) for a in held.values()]
+
+
+_ALONE = _holders({0: np.empty(0)})[0]
 
 
 def _values(given: Sequence[Any]) -> list[Value]:
