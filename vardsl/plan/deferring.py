@@ -161,7 +161,7 @@ class Deferring(Tracer):
         if len(self.held) < self.looks:
             return False
         self.looks = len(self.held) + LOOKS
-        alone = [
+        alone: list[int] = [
             a.nbytes for a, n in zip(self.held.values(), _holders(self.held), strict=True) if n <= _ALONE
         ]
         return sum(alone) > MOST_HELD
