@@ -1,5 +1,5 @@
 """Random loops in which gradients are parameters, or views and copies of them, and everything is changed in place:
-what is read must be what it was then."""
+what is read must be what it was then. And loops whose results are differentiated when they are over."""
 
 from __future__ import annotations
 
@@ -29,17 +29,49 @@ _READS = [
 _CLEARS = ["zero_grad w, v, u", "zero_grad w, v, u", "zero_grad w", "zero_grad v, u", "w.grad = none; v.grad = none"]
 _EACH = "0.001 * (w.sum() + v.sum() + u)"  # gives every leaf a gradient, and adds to those that are parameters
 
+_LEFT = [  # graphs that mostly save nothing, so that a backward may go through them again and again
+    "y = w + v", "z = w.sum()", "y = 1 - w", "q = v.reshape(-1) + 1", "z = mean(w - v)", "y = w + x", "q = -v + s",
+    "z = sum(w) - mean(v) + u", "y = (w + i) - v", "q = stack([w, v]).sum(0)", "y = lerp(w, v, 0.25)", "z = (w + u).sum()",
+    "q = w.T + 1", "y = w.expand_as(w) + c", "q = v + w.detach()", "z = sum(w * 2)", "y = w * x", "y = w.clone()", "y = y - w",
+    "z = z.detach() + w.sum()", "q = w.reshape(-1)[i % 1:] + 1", "y = v - u", "z = u + 1",
+]  # fmt: skip
+_LATER = [
+    "backward sum(y)", "backward sum(q * q)", "backward z", "backward sum(y) + z", "backward y with ones_like(y)",
+    "backward z retain", "backward z", "print w.grad, v.grad, u.grad", "zero_grad w, v, u", "y.retain_grad(); backward sum(y)",
+    "print y.grad", "y.register_hook(fn(g) = g * 2)", "no_grad { w *= 0.5 }", "print grad(sum(y + 0), w)", "print y, z, q",
+]  # fmt: skip
+
+
+def outliving_program(seed: int, *, large: bool = False) -> str:
+    """The text of one program in which graphs outlive the loop."""
+    rng = Random(seed)
+    shape, dtype = rng.choice(_LARGE if large else _SHAPES), rng.choice(["float32", "float64"])
+    text = _setup(shape, dtype) + ["let y = w * 1; let z = w.sum(); let q = v * 1"]
+    for _ in range(rng.randrange(1, 3)):
+        body = [rng.choice(_LEFT) for _ in range(rng.randrange(1, 4))]
+        if rng.random() < 0.4:
+            body.insert(rng.randrange(len(body) + 1), rng.choice(["backward z", "backward sum(y)", "zero_grad w, v, u"]))
+        if rng.random() < 0.3:
+            body.append(rng.choice(_CHANGES))
+        loop = [f"for i in range({rng.choice([7, 9, 12])}) {{", *body, "}"]
+        later = [rng.choice(_LATER) for _ in range(rng.randrange(1, 6))]
+        text += loop + later + (loop + later if rng.random() < 0.4 else [])
+    return "\n".join([*text, "print w.grad, v.grad, u.grad\n"])
+
 
 def changing_program(seed: int, *, large: bool = False) -> str:
     """The text of one program."""
     rng = Random(seed)
     shape, dtype = rng.choice(_LARGE if large else _SHAPES), rng.choice(["float32", "float64"])
-    setup = [
+    return "\n".join([*_setup(shape, dtype), f"for i in range({rng.choice([7, 9, 12])}) {{", *_body(rng), "}\n"])
+
+
+def _setup(shape: str, dtype: str) -> list[str]:
+    return [
         *(f"let {name} = var randn({shape}) {dtype} grad" for name in "wv"),
         f"let u = var randn([]) {dtype} grad",
         f"let x = randn({shape}, dtype={dtype}); let s = ones({shape}, dtype={dtype}); let c = 0.5",
     ]
-    return "\n".join([*setup, f"for i in range({rng.choice([7, 9, 12])}) {{", *_body(rng), "}\n"])
 
 
 def _body(rng: Random) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from both_ways import Run, compared, difference, undone
 from cells import recurrent_program
-from changes import changing_program
+from changes import changing_program, outliving_program
 from scalars import scalar_program
 from training import training_program
 
@@ -223,6 +223,44 @@ FOUND = {
             no_grad { w += 0.05 * w.grad }
         }
     """,
+    "graphs that save nothing": """
+        let x = var [1., 2., 3.] grad
+        let w = var [1., 2., 3.] grad
+        for i in range(12) { zero_grad x; y = mean(1 - x); backward y }
+        print y, x.grad
+        backward y
+        print x.grad
+        for i in range(12) { z = x[1:] + i }
+        zero_grad x
+        backward sum(z)
+        print z, x.grad
+        for i in range(12) { q = x + w - x; m = w.mean() }
+        zero_grad x
+        backward sum(q * q) + m
+        print x.grad, w.grad
+        q.retain_grad()
+        backward sum(q * q)
+        print q.grad, q.retains_grad
+        for i in range(12) { q = x + w - x; m = w.mean() }
+        print q.retains_grad
+        for i in range(12) { o = lerp(x, w, 0.3); backward mean(o) }
+        o.sum().backward()
+        print x.grad, w.grad
+    """,
+    "a graph that saves nothing over a leaf that is made anew": """
+        for k in range(3) {
+            let r = var [1., 2.] grad
+            for i in range(12) { p = sum(r); s = p + 1 }
+            backward s
+            print r.grad
+        }
+    """,
+    "a graph that saves nothing over parts that change": """
+        let x = var [1., 2., 3.] grad
+        for i in range(14) { u = x[i % 3] + 1 }
+        backward u
+        print x.grad
+    """,
     "a backward in a function, from a value outside": """
         let w = var randn(3) grad
         let loss = sum(w + 1)
@@ -293,6 +331,13 @@ def test_loops_that_change_what_gradients_are() -> None:
         assert found is None, f"seed {seed}: {found}\n{text}"
     for seed in range(max(PROGRAMS // 200, 1)):
         assert difference(changing_program(seed, large=True)) is None, f"large seed {seed}"
+
+
+def test_graphs_that_outlive_their_loop() -> None:
+    for seed in range(max(PROGRAMS // 8, 1)):
+        text = outliving_program(seed)
+        found = difference(text)
+        assert found is None, f"seed {seed}: {found}\n{text}"
 
 
 def test_recurrent_loops() -> None:

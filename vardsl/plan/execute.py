@@ -20,7 +20,7 @@ from vardsl.plan.layout import Layout, Unplannable
 from vardsl.plan.numbers import same
 from vardsl.plan.passes import final, forget, optimise, writes_last
 from vardsl.plan.quiet import Quiet
-from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
+from vardsl.plan.trace import Slot, Step, Tracer, Write, leaves_of_fixed, unfinished
 
 # Elements up to which results are copied out of their buffers; larger ones are handed over. A gradient is
 # free again when the next turn clears it, a name is bound until the next turn is over.
@@ -56,6 +56,8 @@ class Plan:
         steps, same = optimise(tracer.steps, lambda same: self._wanted(tracer, results, same))
         self.steps = writes_last(steps)
         self.inputs = dict(tracer.inputs)
+        self.live: list[Node] = []  # nodes of results that a backward pass may still go through
+        self.rooted: set[Value] = set()  # the leaves that it comes to
         self.outputs = [self._output(tracer, results, k, same) for k in range(len(results))]
         self.grads_out = [(leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None]
         # gradients that are added to in their memory, how often, and those that were there at entry
@@ -116,8 +118,16 @@ class Plan:
         if r.base is not None or slot.kind == "input" or r._requires:
             raise Unplannable("a view or a new leaf is bound")
         if unfinished(r):
-            raise Unplannable("a graph is still needed after the run")
+            self._keep_graph(tracer, r)
         return slot, r._node, r.index
+
+    def _keep_graph(self, tracer: Tracer, r: Value) -> None:
+        """Lets every run hand out the node of this one, as long as its derivative is always the same."""
+        leaves = None if tracer.keys else leaves_of_fixed(r)
+        if leaves is None or r._node is None:
+            raise Unplannable("a graph is still needed after the run")
+        self.live.append(r._node)
+        self.rooted |= leaves
 
     def _check_order(self) -> None:
         """What may find a wrong index comes before the first write, so that it can still be undone."""
@@ -177,6 +187,9 @@ class Plan:
             return None
         for leaf in self.needs_none:
             if leaf._grad is not None:
+                return None
+        for node in self.live:
+            if node.rare is not None and (node.hooks or node.retained):
                 return None
         found: list[tuple[Slot, Any]] = []
         for leaf, slot in self.grads_in.items():
@@ -298,6 +311,8 @@ class Plan:
         one."""
         old = self.reads[k]
         if leaf._node is not None or leaf.hooks or any(v is leaf for v in self.reads) or old in self.grads_in:
+            return False
+        if old in self.rooted:
             return False
         self.reads[k], self.arrays[k] = leaf, leaf.memory()
         self.cleared = [leaf if v is old else v for v in self.cleared]

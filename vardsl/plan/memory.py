@@ -10,6 +10,7 @@ from vardsl.engine.pool import free_memory
 from vardsl.plan.region import Region
 
 SMALL = 1 << 20  # bytes of a region's plans that are not worth a thought
+UNASKED = 1 << 24  # bytes that all may hold without a look at the machine
 SHARE = 8  # of the memory that is free, plans may hold one part in so many
 
 _time = count(1).__next__
@@ -26,7 +27,7 @@ def look_after(regions: Iterable[Region]) -> None:
             if size > SMALL:
                 large.append((last, size, region))
     total = sum(size for _, size, _ in large)
-    if total <= SMALL:
+    if len(large) < 2 or total <= UNASKED:
         return
     most = free_memory() // SHARE
     for _, size, region in sorted(large, key=lambda entry: entry[0])[:-1]:

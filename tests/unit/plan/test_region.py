@@ -242,6 +242,21 @@ def test_an_unfinished_graph_is_not_planned() -> None:
     assert region.stopped == "a graph is still needed after the run"
 
 
+def test_a_graph_that_saves_nothing_is_handed_out_by_every_turn() -> None:
+    region = Region()
+    v = leaf((2, 2))
+    for _ in range(6):
+        (y,) = turn(region, lambda v: (op.sum(v - 1),), v)
+    assert region.plan is not None
+    for times in (1, 2):
+        backward([y])
+        assert v.grad.array.tolist() == [[times, times], [times, times]]
+    turns = region.turns
+    y.register_hook(lambda g: None)
+    turn(region, lambda v: (op.sum(v - 1),), v)
+    assert region.turns == turns, "its node has got a hook, which another turn's has not"
+
+
 def test_a_second_backward_is_refused_as_before() -> None:
     region = Region()
     v = leaf((2, 2))
