@@ -46,7 +46,7 @@ def outliving_program(seed: int, *, large: bool = False) -> str:
     """The text of one program in which graphs outlive the loop."""
     rng = Random(seed)
     shape, dtype = rng.choice(_LARGE if large else _SHAPES), rng.choice(["float32", "float64"])
-    text = _setup(shape, dtype) + ["let y = w * 1; let z = w.sum(); let q = v * 1"]
+    text = [*_setup(shape, dtype), "let y = w * 1; let z = w.sum(); let q = v * 1"]
     for _ in range(rng.randrange(1, 3)):
         body = [rng.choice(_LEFT) for _ in range(rng.randrange(1, 4))]
         if rng.random() < 0.4:

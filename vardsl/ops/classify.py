@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, Array
-from vardsl.engine.tiles import starts
+from vardsl.engine.tiles import perform, starts
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
     Bool,
@@ -56,7 +56,7 @@ def _target_weights(
 
 
 def _picked(x: Array, target: Array, classes_dim: int) -> Array:
-    safe = np.where((target >= 0) & (target < x.shape[classes_dim]), target, 0)
+    safe = _safe(target, x.shape[classes_dim])
     return np.take_along_axis(x, np.expand_dims(safe, classes_dim), classes_dim).squeeze(classes_dim)
 
 
@@ -80,18 +80,81 @@ def _class_slopes(input: Tensor, target: Index, weight: Tensor | None, reduction
         made.reshape(-1)[places] = -1 / len(places) if reduction == "mean" else -1
         return made
     dim = 1 if input.ndim > 1 else 0
-    w = _target_weights(target, weight, input.shape[dim], ignore_index, input.dtype)
+    shares = _shares(input, target, weight, reduction, ignore_index)
+    safe = _safe(target, input.shape[dim])
+    np.put_along_axis(made, np.expand_dims(safe, dim), np.expand_dims(shares, dim), dim)
+    return made
+
+
+def _shares(input: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int) -> Array:
+    """By sample: the loss by the score of its class; the mean's division included."""
+    w = _target_weights(target, weight, input.shape[1 if input.ndim > 1 else 0], ignore_index, input.dtype)
     if reduction == "mean":
         with np.errstate(invalid="ignore", divide="ignore"):
             w = np.where(w == 0, w, w / np.add.reduce(w, axis=None))
-    safe = np.where((target >= 0) & (target < input.shape[dim]), target, 0)
-    np.put_along_axis(made, np.expand_dims(safe, dim), np.expand_dims(-w, dim), dim)
-    return made
+    return -w
+
+
+def _safe(target: Array, classes: int) -> Array:
+    return np.where((target >= 0) & (target < classes), target, 0)
 
 
 def _for_classes(g, reduction, dim):
     """A cotangent of the losses, to be multiplied with a value per class."""
     return op.unsqueeze(g, dim) if reduction == "none" else g
+
+
+# ---- for plans: the gradient of a cross entropy without the zeros of the likelihood's ------------------------
+
+
+@nondiff(likes=("input",))
+def _class_shares(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
+    """What `_class_slopes` has at each sample's class, as a column."""
+    places = _plain_rows(input, target, weight, ignore_index)
+    if places is None:
+        return _shares(input, target, weight, reduction, ignore_index)[:, None]
+    share = -1 / len(places) if reduction == "mean" else -1
+    return np.full((len(places), 1), share, input.dtype)
+
+
+@nondiff(likes=("input",))
+def _class_places(input: Tensor, target: Index):
+    """Each sample's class, as a column; 0 for what is none."""
+    return _safe(target, input.shape[1]).astype(np.int64)[:, None]
+
+
+def _class_gradient_into(out, scratch, logs, places, shares, g=None):
+    """With p for what a row has at its class, the row's sum is p: `0 - exp(y) p` elsewhere is `exp(y) (-p)`,
+    and at the class p is added."""
+    share, minus = scratch(shares.shape, out.dtype), scratch((1, *shares.shape), out.dtype)[0, ...]
+    return [
+        (np.exp, (logs, out)),
+        (np.multiply, (shares, 1 if g is None else g, share)),
+        (np.negative, (share, minus)),
+        (np.multiply, (out, minus, out)),
+        (_add_at_classes, (out, logs, places, shares, share, g)),
+    ]
+
+
+def _add_at_classes(out: Array, logs: Array, places: Array, shares: Array, share: Array, g: Array | None) -> None:
+    rows, classes = out.shape
+    out.reshape(-1)[places[:, 0] + starts(rows, classes)] += share[:, 0]
+    known = share / share  # nan where that is 0, infinite or nan: signs and nan then come from the zeros too
+    if np.add.reduce(known, axis=None) != rows:
+        odd = np.flatnonzero(known[:, 0] != 1)
+        made = np.zeros((len(odd), classes), out.dtype)
+        np.put_along_axis(made, places[odd], shares[odd], 1)
+        if g is not None:
+            made *= g[odd] if g.ndim else g
+        out[odd] = made - np.exp(logs[odd]) * np.add.reduce(made, 1, None, None, True)
+
+
+@nondiff(stream="pointwise", into=_class_gradient_into)
+def _class_gradient(logs: Tensor, places: Tensor, shares: Tensor, g: Tensor | None):
+    """`s g - exp(logs) sum(s g)`, row by row, for slopes `s` that are zero but for the shares at the places."""
+    out = np.empty(logs.shape, logs.dtype)
+    perform(_class_gradient_into(out, np.empty, logs, places, shares, g))
+    return out
 
 
 # ---- negative log likelihood -------------------------------------------------------------------------------

@@ -43,7 +43,8 @@ broadcast_tensors broadcast_to expand expand_as
 bool detach dim double float int is_floating_point item long numel short size to tolist type type_as
 """,
     "classify": """
-_by_samples _class_slopes _kept _nll_maps _nll_rows _nll_stacks _weights_of cross_entropy nll_loss
+_by_samples _class_gradient _class_places _class_shares _class_slopes _kept _nll_maps _nll_rows _nll_stacks
+_weights_of cross_entropy nll_loss
 """,
     "compare": """
 _clamp_max_number _clamp_max_tensor _clamp_min_number _clamp_min_tensor _clamp_number _clamp_tensor _where

@@ -20,6 +20,7 @@ from vardsl.engine.value import OPS
 from vardsl.plan.trace import Slot, Step, Write
 
 LARGE = 200_000  # elements below which a region is not worth its loop over blocks
+ALONE = 4_000_000  # elements from which on a single step is one
 
 Steps = list[Step | Write]
 # What an operation declares as `stream`, beside being pointwise.
@@ -229,9 +230,14 @@ def _segment(steps: list[Step]) -> list[Any]:
             return ordered + steps
         region, before, after = _grown(steps, first, turned)
         # a step that no region takes is one of those before it
-        ordered.extend([*before, region] if len(region.steps) > 1 else before + region.steps)
+        ordered.extend([*before, region] if _pays(region) else before + region.steps)
         steps = after
     return ordered
+
+
+def _pays(region: Blocked) -> bool:
+    """Whether to stream the region: several steps for the cache's sake, a single one for two threads'."""
+    return len(region.steps) > 1 or (len(region.steps) == 1 and int(np.prod(region.shape)) >= ALONE)
 
 
 def _grown(steps: list[Step], first: int, turned: dict[Slot, Slot]) -> tuple[Blocked, list[Step], list[Step]]:
@@ -258,7 +264,7 @@ def _rows_of(step: Step) -> tuple[int, ...]:
 
 
 def _large(step: Step) -> bool:
-    if len(step.outs) != 1 or not step.outs[0].shape:
+    if len(step.outs) != 1:
         return False
     if _is_product(step):
         first, second = step.slots()

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from vardsl.engine.context import Context, state
-from vardsl.engine.value import EPOCH, Node, Value, shared_counter
+from vardsl.engine.value import EPOCH, OPS, Node, Value, shared_counter
 from vardsl.errors import Error, Interrupted
+from vardsl.plan.blocks import LARGE
 from vardsl.plan.layout import Layout, Unplannable
 from vardsl.plan.numbers import same
 from vardsl.plan.passes import final, forget, optimise, writes_last
@@ -60,6 +61,7 @@ class Plan:
         self.rooted: set[Value] = set()  # the leaves that it comes to
         self.outputs = [self._output(tracer, results, k, same) for k in range(len(results))]
         self.grads_out = [(leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None]
+        self._fill_large()
         # gradients that are added to in their memory, how often, and those that were there at entry
         self.added = {leaf: n for leaf, n in tracer.added.items() if n}
         self.summed = {leaf for leaf in self.added if tracer.found.get(leaf) is leaf._grad}
@@ -128,6 +130,14 @@ class Plan:
             raise Unplannable("a graph is still needed after the run")
         self.live.append(r._node)
         self.rooted |= leaves
+
+    def _fill_large(self) -> None:
+        """Large gradients that are always the same are filled in by a step, which streams like any other."""
+        for k, (leaf, slot) in enumerate(self.grads_out):
+            if slot.kind == "const" and slot.array.size >= LARGE:
+                filled = Slot(slot.number, "temp", np.broadcast_to(np.empty((), slot.array.dtype), slot.shape))
+                self.steps.append(Step(OPS["clone"], [slot], (filled,)))
+                self.grads_out[k] = (leaf, filled)
 
     def _check_order(self) -> None:
         """What may find a wrong index comes before the first write, so that it can still be undone."""
@@ -368,7 +378,7 @@ class Plan:
         buffer = self.layout.array(slot)
         own = slot in self.layout.own and slot.order is None
         if buffer.size <= copied or not own or slot in self.handed:
-            return buffer.copy(order)
+            return _copy(buffer, order)
         self.handed[slot] = getrefcount(_owner(buffer))
         return buffer.view()
 
@@ -379,6 +389,15 @@ class Plan:
                 self._lay_out()
                 return
         self.handed.clear()
+
+
+def _copy(a: Any, order: Literal["C", "K"]) -> Any:
+    """A copy, in the memory of a large one that nobody needs any more where there is such."""
+    if order != "C" and not a.flags.c_contiguous:
+        return a.copy(order)
+    copy = state.ctx.budget.pool.array(a.shape, a.dtype)
+    np.copyto(copy, a)
+    return copy
 
 
 def _owner(a: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vardsl.plan.classes import known_classes
 from vardsl.plan.trace import Slot, Step, Write, copied
 
 Steps = list[Step | Write]
@@ -105,7 +106,7 @@ def optimise(
     for merge in (units, common):
         steps = merge(steps, same)
     doubled(steps)
-    return dead(steps, outputs(same)), same
+    return dead(known_classes(steps), outputs(same)), same
 
 
 def merged(steps: list[Step], wanted: Iterable[Slot]) -> tuple[list[Step], dict[Slot, Slot]]:
@@ -117,7 +118,7 @@ def merged(steps: list[Step], wanted: Iterable[Slot]) -> tuple[list[Step], dict[
     for merge in (units, common):
         left = merge(left, same)
     doubled(left)
-    left = dead(left, [final(s, same) for s in wanted])
+    left = dead(known_classes(left), [final(s, same) for s in wanted])
     return [s for s in left if type(s) is Step], same
 
 

@@ -38,7 +38,7 @@ from vardsl.plan.trace import Slot, Step
 
 CACHE = 7 << 18  # bytes that one thread works on at a time: they stay in its second-level cache
 LONGER = 2  # times as much where two threads work: in longer calls they wait less for each other
-THREADED = 1_000_000  # elements from which a second thread pays
+THREADED = 4_000_000  # elements, all calls together, from which a second thread pays: to wake it takes time
 PIECES = 32  # of a region are handed out: neighbouring blocks on one thread read memory faster
 
 Find = Callable[[Any], Any]
@@ -51,11 +51,10 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
     """
     whole = {s: allocate(s) for s in region.made if s in needed}
     places = _Places(region, whole)
-    several = _is_much(region) and processors() > 1
-    room = CACHE * LONGER if several else CACHE
     folds = {step: _Fold(step, allocate(step.outs[0])) for step in region.steps if step in region.folds}
-    rows = places.rows_at_once(room)
-    rows = places.rows_at_once(room, _Block(region, places, array, folds, rows).scratch_per_row())
+    scratch, work = _Block(region, places, array, folds, places.rows_at_once(CACHE)).per_row()
+    several = work * region.rows >= THREADED and processors() > 1
+    rows = places.rows_at_once(CACHE * LONGER if several else CACHE, scratch)
     # a part of a sum is never shared between threads
     each = max([rows, *(f.rows_of_part for f in folds.values())])
     each *= max(1, region.rows // each // PIECES)
@@ -68,13 +67,6 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
 def _laid_out(blocks: int, rows: int, buffers: int, threads: int) -> str:
     text = f", {blocks} blocks of {rows}, {buffers} buffer{'s' if buffers != 1 else ''}"
     return text + (" for each of two threads" if threads > 1 else "")
-
-
-def _is_much(region: Blocked) -> bool:
-    """Whether a region works on so many elements that a second thread pays."""
-    worked = {*region.made, *(s for step in region.folds for s in step.slots())}
-    worked |= {s for step in region.steps for s in step.slots() if region.cut(s)}
-    return region.rows * max((inner_size(s.shape) for s in worked), default=1) >= THREADED
 
 
 def _row_bytes(s: Slot) -> int:
@@ -157,6 +149,10 @@ class _Places:
         per_row += sum(step.outs[0].array.nbytes // _piece(step) for step in self.region.folds)
         unit = max(map(_unit, self.region.steps))
         return max(power_below(room // max(per_row, 1)), unit)
+
+
+def _size(a: Any) -> int:
+    return a.size if type(a) is np.ndarray else 0
 
 
 def _spread(s: Slot) -> bool:
@@ -280,11 +276,13 @@ class _Block:
             calls += self.calls(k, min(k + self.rows, j))
         return calls
 
-    def scratch_per_row(self) -> int:
-        """The bytes per row that the steps need beside their arguments and results."""
+    def per_row(self) -> tuple[int, int]:
+        """The bytes that the steps need for a row beside their arguments and results, and the elements of it
+        that all calls go over."""
         rows = min(self.rows, self.region.rows)
-        self.calls(0, rows)
-        return sum(int(a.nbytes) for a in self.scratches.values()) // rows
+        calls = self.calls(0, rows)
+        scratch = sum(int(a.nbytes) for a in self.scratches.values())
+        return scratch // rows, sum(max(map(_size, args), default=0) for _, args in calls) // rows
 
     def calls(self, i: int, j: int) -> Calls:
         """The calls for rows `i:j`."""
