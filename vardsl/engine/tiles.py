@@ -25,6 +25,7 @@ BLOCK = 32_768  # elements: a handful of temporaries of this size stay in the ca
 LARGE = 200_000
 NEIGHBOURS = 1024  # elements that are added up at once
 WIDEST = 8192  # elements up to which a dot product adds them up as exactly as the pairwise sum
+WIDE = 2048  # elements of a row from which NumPy gives its lock away in `einsum` only
 TILES = 8
 ALONE = 8192  # elements of a matrix up to which its product with a vector is made without more threads
 SHORT = 256  # elements of a row from which a piece is a part of the columns of a tile, not of its rows
@@ -152,6 +153,10 @@ def perform(calls: Calls) -> None:
 # ---- pieces: the calls for contiguous rows -----------------------------------------------------------------
 
 
+# `vecdot` keeps the interpreter's lock where it gives no more than 500 numbers, `einsum` never does. In short
+# rows that is soon over, and `einsum` adds up less exactly.
+
+
 def _by_products(width: int, x: Any, out: Any) -> bool:
     """Whether rows of this width are added up by a product with ones: three times as fast."""
     return 32 <= width <= WIDEST and x.dtype == out.dtype and x.dtype.char in "fd"
@@ -161,8 +166,16 @@ def _sums_of_rows(x: Any, out: Any) -> Calls:
     """The sum of each row of a matrix."""
     width = x.shape[1]
     if _by_products(width, x, out):
-        return [(np.vecdot, (x, ones(width, x.dtype), out))]
+        return [(_sum_rows, (x, out)) if width > WIDE else (np.vecdot, (x, ones(width, x.dtype), out))]
     return [(np.add.reduce, (x, 1, out.dtype, out))]
+
+
+def _sum_rows(x: Any, out: Any) -> None:
+    np.einsum("...i->...", x, out=out)
+
+
+def _multiply_rows(x: Any, y: Any, out: Any) -> None:
+    np.einsum("...i,...i->...", x, y, out=out)
 
 
 def add_neighbours(x: Any, parts: Any) -> Calls:
@@ -199,14 +212,16 @@ def sums_along(x: Any, axis: int | None) -> Any:
     if axis is None or axis % x.ndim != x.ndim - 1 or not _by_products(x.shape[-1], x, x):
         reduce: Any = np.add.reduce
         return reduce(x, axis, None, None, True)
-    return np.vecdot(x, ones(x.shape[-1], x.dtype))[..., None]
+    width = x.shape[-1]
+    y = np.einsum("...i->...", x) if width > WIDE else np.vecdot(x, ones(width, x.dtype))
+    return np.asarray(y)[..., None]
 
 
 def multiply_along(x: Any, y: Any, out: Any, products: Any) -> Calls:
     """The sums of x y along the last dimension of contiguous arrays that broadcast; `out` keeps it as one of
     size one."""
     if x.shape[-1] <= WIDEST and x.dtype == y.dtype == out.dtype and x.dtype.char in "fd":
-        return [(np.vecdot, (x, y, out[..., 0]))]
+        return [(_multiply_rows if x.shape[-1] > WIDE else np.vecdot, (x, y, out[..., 0]))]
     return [(np.multiply, (x, y, products)), (np.add.reduce, (products, -1, None, out, True))]
 
 

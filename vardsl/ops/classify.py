@@ -104,7 +104,7 @@ def _for_classes(g, reduction, dim):
     return op.unsqueeze(g, dim) if reduction == "none" else g
 
 
-# ---- for plans: the gradient of a cross entropy without the zeros of the likelihood's ------------------------
+# ---- for plans: the gradient of a cross entropy without the zeros of the likelihood's ----------------------
 
 
 @nondiff(likes=("input",))
@@ -136,7 +136,9 @@ def _class_gradient_into(out, scratch, logs, places, shares, g=None):
     ]
 
 
-def _add_at_classes(out: Array, logs: Array, places: Array, shares: Array, share: Array, g: Array | None) -> None:
+def _add_at_classes(
+    out: Array, logs: Array, places: Array, shares: Array, share: Array, g: Array | None
+) -> None:
     rows, classes = out.shape
     out.reshape(-1)[places[:, 0] + starts(rows, classes)] += share[:, 0]
     known = share / share  # nan where that is 0, infinite or nan: signs and nan then come from the zeros too
@@ -151,7 +153,7 @@ def _add_at_classes(out: Array, logs: Array, places: Array, shares: Array, share
 
 @nondiff(stream="pointwise", into=_class_gradient_into)
 def _class_gradient(logs: Tensor, places: Tensor, shares: Tensor, g: Tensor | None):
-    """`s g - exp(logs) sum(s g)`, row by row, for slopes `s` that are zero but for the shares at the places."""
+    """`s g - exp(logs) sum(s g)`, row by row, for slopes `s` that are the shares at the places, else zero."""
     out = np.empty(logs.shape, logs.dtype)
     perform(_class_gradient_into(out, np.empty, logs, places, shares, g))
     return out

@@ -18,19 +18,21 @@ LARGE = 1 << 16  # scores from which on this is faster
 
 def known_classes(steps: list[Step | Write]) -> list[Step | Write]:
     """The steps with such gradients in one; what only they have read is left for nobody."""
-    made = {s.outs[0]: s for s in steps if type(s) is Step and len(s.outs) == 1}
+    made: dict[Slot, Step] = {}
     found: list[Step | Write] = []
     for step in steps:
-        parts = _parts(step, made) if type(step) is Step else None
-        if parts is None:
+        if isinstance(step, Write):
+            made.clear()  # the classes may be others now
             found.append(step)
-        else:
-            found.extend(_gradient(step.outs[0], *parts))
+            continue
+        made.update(dict.fromkeys(step.outs, step))
+        parts = _parts(step, made)
+        found.extend([step] if parts is None else _gradient(*parts))
     return found
 
 
-def _parts(step: Step, made: dict[Slot, Step]) -> tuple[Slot, Step, Slot | None, Slot] | None:
-    """The logarithms y, the step that makes the slopes, their factor, and the sums, in `s - exp(y) sum(s)`."""
+def _parts(step: Step, made: dict[Slot, Step]) -> tuple[Slot, Slot, Step, Slot | None, Slot] | None:
+    """Of `s - exp(y) sum(s)`: the result, y, the step that makes the slopes s, their factor, and the sums."""
     if step.op.name != "sub" or step.args[2] != 1 or step.outs[0].array.size < LARGE:
         return None
     slopes, product = step.args[:2]
@@ -38,14 +40,14 @@ def _parts(step: Step, made: dict[Slot, Step]) -> tuple[Slot, Step, Slot | None,
     if times is None:
         return None
     power, sums = _maker(times.args[0], made, "exp"), _maker(times.args[1], made, "_sum_dim")
-    if power is None or sums is None or sums.args[0] is not slopes or sums.args[1] != (1,) or not sums.args[2]:
+    if power is None or sums is None or sums.args[0] is not slopes or sums.args[1:3] != [(1,), True]:
         return None
     source, g = _maker(slopes, made, "_class_slopes"), None
     if source is None:
         source, g = _scaled(_maker(slopes, made, "mul"), made)
     if source is None or len(slopes.shape) != 2 or power.outs[0].array.dtype != slopes.array.dtype:
         return None
-    return power.args[0], source, g, sums.outs[0]
+    return step.outs[0], power.args[0], source, g, sums.outs[0]
 
 
 def _maker(x: Any, made: dict[Slot, Step], name: str) -> Step | None:

@@ -135,7 +135,8 @@ class Plan:
         """Large gradients that are always the same are filled in by a step, which streams like any other."""
         for k, (leaf, slot) in enumerate(self.grads_out):
             if slot.kind == "const" and slot.array.size >= LARGE:
-                filled = Slot(slot.number, "temp", np.broadcast_to(np.empty((), slot.array.dtype), slot.shape))
+                model = np.broadcast_to(np.empty((), slot.array.dtype), slot.shape)
+                filled = Slot(slot.number, "temp", model)
                 self.steps.append(Step(OPS["clone"], [slot], (filled,)))
                 self.grads_out[k] = (leaf, filled)
 

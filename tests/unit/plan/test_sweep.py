@@ -209,7 +209,7 @@ def test_blocks_have_room_for_what_steps_need_beside_their_results() -> None:
     """A choice needs memory for its mask as wide as the numbers; a sine needs none."""
 
     def rows(body: Body) -> int:
-        region = both(gradient(body), lambda: (leaf((1_300_021,)),), 5)
+        region = both(gradient(body), lambda: (leaf((2_600_021,)),), 5)  # enough for two threads in each
         return int(region.describe().split("blocks of ")[1].split(",")[0])
 
     assert rows(lambda x: op.sum(op.leaky_relu(x, 1.5))) < rows(lambda x: op.sum(op.sin(x)))
