@@ -12,6 +12,7 @@ from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ShapeError
 from vardsl.ops.define import Bool, Index, Int, Ints, Sizes, Tensor, composite, general, nondiff, op
 from vardsl.ops.dims import wrap_dim, wrap_dims
+from vardsl.ops.indexing import onto_zeros
 from vardsl.ops.reduce import restore
 from vardsl.ops.select import steps
 
@@ -21,19 +22,25 @@ def _axis(a: Any, dim: int) -> int:
     return wrap_dim(dim, a.ndim)
 
 
+def _put_selected(out, input, indices, dim, keepdim, sizes):
+    if not out.ndim:
+        out[...] = np.asarray(input).reshape(())
+        return
+    axis = wrap_dim(dim, out.ndim)
+    a, k = (input, indices) if keepdim else (np.expand_dims(input, axis), np.expand_dims(indices, axis))
+    np.put_along_axis(out, k, a, axis)
+
+
 @general(
     vjp=lambda g, indices, dim, keepdim: op._selected(g, indices, dim, keepdim),
     grad_fn="ScatterBackward0",
     batch="dims",
+    into=onto_zeros(_put_selected),
 )
 def _spread_selected(input: Tensor, indices: Index, dim: Int, keepdim: Bool, sizes: Sizes):
     """Zeros of `sizes` with the elements of `input` at `indices` of the dimension."""
     out = np.zeros(sizes, input.dtype)
-    if not out.ndim:
-        return np.array(input).reshape(())
-    axis = wrap_dim(dim, out.ndim)
-    a, k = (input, indices) if keepdim else (np.expand_dims(input, axis), np.expand_dims(indices, axis))
-    np.put_along_axis(out, k, a, axis)
+    _put_selected(out, input, indices, dim, keepdim, sizes)
     return out
 
 

@@ -23,7 +23,7 @@ from vardsl.ops.define import (
     op,
 )
 from vardsl.ops.dims import wrap_dim
-from vardsl.ops.indexing import add_at
+from vardsl.ops.indexing import add_at, onto_zeros
 
 
 # ---- where an index tensor points --------------------------------------------------------------------------
@@ -111,14 +111,22 @@ def gather(input: Tensor, dim: Int, index: Index, *, sparse_grad: Bool = False):
     return one(input)[places(index, axis)].reshape(index.shape)
 
 
+def _scatter_onto(out, input, dim, index, sizes):
+    if index.size:
+        target = out if out.ndim else out.reshape(1)
+        add_at(target, places(index, wrap_dim(dim, len(sizes))), _part(input, index))
+
+
 @general(
-    vjp={"input": lambda g, dim, index: op.gather(g, dim, index)}, grad_fn="ScatterAddBackward0", batch="dims"
+    vjp={"input": lambda g, dim, index: op.gather(g, dim, index)},
+    grad_fn="ScatterAddBackward0",
+    batch="dims",
+    into=onto_zeros(_scatter_onto),
 )
 def _scatter_sum(input: Tensor, dim: Int, index: Index, sizes: Sizes):
     """Zeros with the elements of `input` added at the places that `index` names."""
-    out, target = start(np.zeros(sizes, input.dtype))
-    if index.size:
-        add_at(target, places(index, wrap_dim(dim, len(sizes))), _part(input, index))
+    out = np.zeros(sizes, input.dtype)
+    _scatter_onto(out, input, dim, index, sizes)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,17 @@ def add_at(out: Any, where: tuple[Any, ...], values: Any) -> None:
     out += (
         np.bincount(flat.ravel(), values.ravel(), out.size).reshape(out.shape).astype(out.dtype, copy=False)
     )
+
+
+def onto_zeros(put: Callable[..., None]) -> Callable[..., Any]:
+    """For plans: the calls of an operation that makes zeros and lets `put(zeros, *arguments)` do the rest."""
+
+    def into(out: Any, scratch: Any, input: Any, *given: Any) -> Any:
+        if input.dtype != out.dtype or not out.flags.c_contiguous:
+            return None
+        return [(out.fill, (0,)), (put, (out, input, *given))]
+
+    return into
 
 
 def _put_back(out: Any, input: Any, indices: list[Any], places: tuple[int | None, ...]) -> None:

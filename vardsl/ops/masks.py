@@ -12,7 +12,7 @@ from vardsl.errors import ScriptIndexError, ScriptTypeError, ShapeError
 from vardsl.ops.broadcast import broadcast_shape
 from vardsl.ops.define import Bool, Index, Int, Sizes, Tensor, composite, general, op
 from vardsl.ops.dims import as_like, dtype_of, wrap_dim
-from vardsl.ops.indexing import add_at
+from vardsl.ops.indexing import add_at, onto_zeros
 
 
 # ---- filling -----------------------------------------------------------------------------------------------
@@ -92,11 +92,19 @@ def masked_select(input: Tensor, mask: Index):
     return np.broadcast_to(input, shape)[np.broadcast_to(mask, shape)].reshape(-1)
 
 
-@general(vjp={"input": lambda g, mask: op.masked_select(g, mask)}, grad_fn="MaskedScatterBackward0")
+def _put_where(out, input, mask, sizes):
+    out[np.broadcast_to(mask, sizes)] = input
+
+
+@general(
+    vjp={"input": lambda g, mask: op.masked_select(g, mask)},
+    grad_fn="MaskedScatterBackward0",
+    into=onto_zeros(_put_where),
+)
 def _put_masked(input: Tensor, mask: Index, sizes: Sizes):
     """Zeros with the elements of a vector where the mask is true."""
     out = np.zeros(sizes, input.dtype)
-    out[np.broadcast_to(mask, sizes)] = input
+    _put_where(out, input, mask, sizes)
     return out
 
 
@@ -174,10 +182,16 @@ def take(input: Tensor, index: Index):
     return input.reshape(-1)[index] if index.size else np.empty(index.shape, input.dtype)
 
 
-@general(vjp={"input": lambda g, index: op.take(g, index)}, grad_fn="PutBackward0")
+def _add_flat(out, input, index, sizes):
+    add_at(out.reshape(-1), (index.reshape(-1),), np.asarray(input).reshape(-1))
+
+
+@general(
+    vjp={"input": lambda g, index: op.take(g, index)}, grad_fn="PutBackward0", into=onto_zeros(_add_flat)
+)
 def _put_sum(input: Tensor, index: Index, sizes: Sizes):
     out = np.zeros(sizes, input.dtype)
-    add_at(out.reshape(-1), (index.reshape(-1),), np.asarray(input).reshape(-1))
+    _add_flat(out, input, index, sizes)
     return out
 
 

@@ -22,7 +22,7 @@ from vardsl.ops.define import (
 )
 from vardsl.ops.dims import wrap_dim
 from vardsl.ops.gather import Places, check_reduce, one, reduce_vjp, reduced_at, start
-from vardsl.ops.indexing import add_at
+from vardsl.ops.indexing import add_at, onto_zeros
 
 
 # ---- whole slices at a vector of places
@@ -161,15 +161,19 @@ def index_select(input: Tensor, dim: Int, index: Index):
     return input.take(one(index), axis)
 
 
+def _add_slices(out, input, dim, index, sizes):
+    add_at(out if out.ndim else out.reshape(1), slices(index, wrap_dim(dim, len(sizes))), one(input))
+
+
 @general(
     vjp={"input": lambda g, dim, index: op.index_select(g, dim, index)},
     grad_fn="IndexAddBackward0",
     batch="one dims",
+    into=onto_zeros(_add_slices),
 )
 def _index_sum(input: Tensor, dim: Int, index: Index, sizes: Sizes):
-    out, target = start(np.zeros(sizes, input.dtype))
-    axis = wrap_dim(dim, len(sizes))
-    add_at(target, slices(index, axis), one(input))
+    out = np.zeros(sizes, input.dtype)
+    _add_slices(out, input, dim, index, sizes)
     return out
 
 
