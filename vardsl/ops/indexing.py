@@ -15,6 +15,7 @@ from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, S
 from vardsl.ops.creation import from_nested
 from vardsl.ops.define import Bool, Sizes, Tensor, Tensors, composite, general, get, op
 from vardsl.ops.dims import as_like
+from vardsl.ops.order import order
 from vardsl.ops.split import bounds
 
 WRONG = (
@@ -114,14 +115,14 @@ def add_rows(out: Any, places: Any, rows: Any) -> None:
     if rows.shape[1] < WIDE or rows.size < MANY:
         np.add.at(out, places, rows)
         return
-    order = np.argsort(places, kind="stable")
-    turn = _turns(places[order])
+    at = order(places, 0)
+    turn = _turns(places[at])
     for k in range(ROUNDS):
-        picked = order[turn == k]
+        picked = at[turn == k]
         if not picked.size:
             return
         out[places[picked]] += rows[picked]
-    rest = np.sort(order[turn >= ROUNDS])
+    rest = np.sort(at[turn >= ROUNDS])
     np.add.at(out, places[rest], rows[rest])
 
 

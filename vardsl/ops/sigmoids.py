@@ -11,6 +11,7 @@ from vardsl.engine.casting import cast
 from vardsl.errors import ScriptValueError
 from vardsl.ops.activations import Activation, with_tail
 from vardsl.ops.define import Bool, Number, Str, Tensor, composite, elementwise, general, op
+from vardsl.ops.dims import dtype_of
 from vardsl.ops.select import LARGE, bounded, choose, steps
 from vardsl.ops.special import erf_of
 
@@ -89,7 +90,7 @@ def silu(input: Tensor, inplace: Bool = False):
     """The element times its sigmoid, also called swish.
 
     Value: input * sigmoid(input)
-    Derivative: s * (1 + input * (1 - s)) with s = sigmoid(input)
+    Derivative: s + input * s * (1 - s) with s = sigmoid(input)
 
     >>> silu([0., 2.])
     tensor([0.0000, 1.7616])
@@ -99,7 +100,7 @@ def silu(input: Tensor, inplace: Bool = False):
 
 def _silu_slope(input):
     s = op.sigmoid(input)
-    return s * (1 + input * (1 - s))
+    return s + input * s * (1 - s)  # with the value itself as a part of it
 
 
 def _mish_slope(input):
@@ -129,7 +130,22 @@ def mish(input: Tensor, inplace: Bool = False):
     return input * (n / (n + 2))
 
 
+FAR = 88  # exp of this is about the largest float32
+
+
+def _goes_over(input: Any, beta: float, threshold: float) -> bool:
+    """Whether log(1 + exp(x)) is x anyway where PyTorch takes x, so that large tensors need no choice."""
+    return beta == 1 and threshold == 20 and input.size >= LARGE and dtype_of(input) == np.float32
+
+
+def _power(input):
+    return op.exp(op.clamp(input, None, FAR))
+
+
 def _softplus_slope(grad_output, input, beta, threshold):
+    if _goes_over(input, beta, threshold):
+        z = _power(input)
+        return grad_output * (z / (z + 1))
     scaled = input * beta
     z = op.exp(scaled)
     return op._where(scaled > threshold, grad_output, grad_output * z / (z + 1))
@@ -156,6 +172,8 @@ def _softplus_backward(grad_output: Tensor, input: Tensor, beta: Number, thresho
 
 
 def _softplus_steps(input, beta, threshold):
+    if _goes_over(input, beta, threshold):
+        return op.maximum(input, op.log1p(_power(input)))
     scaled = input * beta
     return op._where(scaled > threshold, input, op.log1p(op.exp(scaled)) / beta)
 
@@ -178,6 +196,8 @@ def softplus(input: Tensor, beta: Number = 1, threshold: Number = 20):
     >>> softplus([0., 2.])
     tensor([0.6931, 2.1269])
     """
+    if _goes_over(input, beta, threshold):
+        return _softplus_steps(input, beta, threshold)
     scaled = input * input.dtype.type(beta)
     return choose(scaled > threshold, input, np.log1p(np.exp(scaled)) / input.dtype.type(beta))
 

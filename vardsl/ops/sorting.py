@@ -22,14 +22,7 @@ from vardsl.ops.define import (
     op,
 )  # fmt: skip
 from vardsl.ops.dims import wrap_dim
-
-
-def order(a: Any, axis: int, descending: bool = False) -> Any:
-    """Stable places of the elements in order; NaN counts as the largest of all."""
-    if not descending:
-        return np.argsort(a, axis, kind="stable")
-    last = a.shape[axis] - 1
-    return np.flip(last - np.argsort(np.flip(a, axis), axis, kind="stable"), axis)
+from vardsl.ops.order import order
 
 
 def _sorted(input: Any, dim: int, descending: bool) -> tuple[Any, Any]:
@@ -99,7 +92,7 @@ def topk(input: Tensor, k: Int, dim: Int = -1, largest: Bool = True, sorted: Boo
         raise ScriptIndexError("selected index k out of range")
     if not input.ndim:
         return np.array(input), np.zeros((), i8)
-    at = order(input, axis, largest).take(np.arange(k), axis)
+    at = order(input, axis, largest, k)
     return np.take_along_axis(input, at, axis), at
 
 

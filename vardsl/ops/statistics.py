@@ -22,8 +22,8 @@ from vardsl.ops.define import (
 )  # fmt: skip
 from vardsl.ops.dims import wrap_dim, wrap_dims
 from vardsl.ops.extrema import refuse_empty, selected_vjp
+from vardsl.ops.order import order
 from vardsl.ops.reduce import counted, restore
-from vardsl.ops.sorting import order
 
 
 # ---- variance ----------------------------------------------------------------------------------------------

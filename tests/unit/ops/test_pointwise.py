@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
+import vardsl
 from vardsl.engine.backward import grad
 from vardsl.engine.tiles import perform
 from vardsl.engine.value import Value, leaf
@@ -229,3 +230,19 @@ def test_results_lie_as_their_operands(name, size):
     y = OPS[name](x, x) if name in ("mul", "add") else OPS[name](x)
     assert y.array.strides == x.array.strides
     assert (x + 1).array.strides == (x * x).array.strides == x.array.strides
+
+
+@pytest.mark.parametrize("size", [100, 4096])
+def test_softplus_of_small_and_large_tensors(size: int) -> None:
+    """From the threshold on it is the element itself, and its slope 1; nan and infinities go through."""
+    s = vardsl.Session()
+    far = [20.0, 20.5, 50.0, 88.0, 89.0, 500.0, math.inf]
+    s["x0"] = np.array([*far, -math.inf, math.nan, 0.0] * (size // 10), np.float32)
+    s.run("let x = var x0 grad; y = softplus(x); backward sum(y * 2)")
+    y, g = s.eval("y").array[:10].tolist(), s.eval("x.grad").array[:10].tolist()
+    assert y[:8] == [*far, 0.0]
+    assert g[1:8] == [2.0] * 6 + [0.0]
+    assert math.isnan(y[8])
+    assert math.isnan(g[8])
+    assert y[9] == pytest.approx(math.log(2))
+    assert g[9] == 1.0
