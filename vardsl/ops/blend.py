@@ -11,6 +11,7 @@ from vardsl.engine.op import Op
 from vardsl.errors import ScriptTypeError
 from vardsl.ops.define import Number, Tensor, composite, elementwise, op
 from vardsl.ops.kinds import is_number
+from vardsl.ops.select import steps
 
 
 class _WeightedQuotient(Op):
@@ -39,12 +40,18 @@ class _Interpolation(Op):
         super()._promote(arrays)
 
 
+def _weighted(tensor, value):
+    return tensor if type(value) is not bool and value == 1 else tensor * value
+
+
 @elementwise(
     d={
         "input": 1,
         "tensor1": lambda tensor2, value: tensor2 * value,
         "tensor2": lambda tensor1, value: tensor1 * value,
-    }
+    },
+    lowered=steps(lambda input, tensor1, tensor2, value: input + _weighted(tensor1, value) * tensor2),
+    batch="pointwise",
 )
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
     """input plus `value` times a product.
@@ -64,6 +71,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
         "tensor1": lambda g, tensor2, value: g * op.div(value, tensor2),
         "tensor2": lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
     },
+    lowered=steps(lambda input, tensor1, tensor2, value: input + _weighted(tensor1, value) / tensor2),
+    batch="pointwise",
     plain=lambda input, tensor1, tensor2, value: op.add(input, op.div(value * tensor1, tensor2)),
     kind=_WeightedQuotient,
 )
@@ -94,6 +103,17 @@ def _lerp(input, end, weight):
     return np.where(np.abs(weight) < 0.5, input + weight * gap, end - gap * (1 - weight))
 
 
+def _lerp_by(input, end, weight):
+    """The same with a number for the weight."""
+    gap = end - input
+    return input + gap * weight if abs(weight) < 0.5 else end - gap * (1 - weight)
+
+
+def _lerp_steps(input, end, weight):
+    gap = end - input
+    return op._where(op.abs(weight) < 0.5, input + weight * gap, end - gap * (1 - weight))
+
+
 def _c_name(a):
     return {"float32": "float", "float64": "double", "int64": "long int"}.get(
         a.dtype.name, BY_NP[a.dtype].name
@@ -102,11 +122,13 @@ def _c_name(a):
 
 @elementwise(
     d={"input": lambda weight: 1 - weight, "end": lambda weight: weight},
+    lowered=steps(_lerp_by),
+    batch="pointwise",
     grad_fn="LerpBackward0",
     kind=_Interpolation,
 )
 def _lerp_number(input: Tensor, end: Tensor, weight: Number):
-    return _lerp(input, end, weight)
+    return _lerp_by(input, end, weight)
 
 
 @elementwise(
@@ -115,6 +137,8 @@ def _lerp_number(input: Tensor, end: Tensor, weight: Number):
         "end": lambda weight: weight,
         "weight": lambda input, end: end - input,
     },
+    lowered=steps(_lerp_steps),
+    batch="pointwise",
     grad_fn="LerpBackward1",
     kind=_Interpolation,
 )

@@ -103,14 +103,23 @@ def _silu_slope(input):
     return s + input * s * (1 - s)  # with the value itself as a part of it
 
 
+def _softplus_tanh(input):
+    """tanh(log(1 + exp(input))), which is 1 in both precisions from 20 on."""
+    e = op.exp(op.clamp(input, None, 20.0))
+    n = e * (e + 2)  # tanh(log(1 + e)) = n / (n + 2)
+    return n / (n + 2)
+
+
 def _mish_slope(input):
     s = op.sigmoid(input)
-    t = op.tanh(op.log1p(op.exp(input)))
+    t = _softplus_tanh(input)
     return t + input * s * (1 - t * t)
 
 
 @elementwise(
     vjp=lambda g, input: g * _mish_slope(input),
+    lowered=steps(lambda input, inplace: input * _softplus_tanh(input)),
+    batch="pointwise",
     inplace=False,
     kernel_name="mish_cpu",
     promote="float",
@@ -125,9 +134,7 @@ def mish(input: Tensor, inplace: Bool = False):
     >>> mish([0., 2.])
     tensor([0.0000, 1.9440])
     """
-    e = np.exp(np.minimum(input, 20))
-    n = e * (e + 2)  # tanh(log(1 + e)) = n / (n + 2)
-    return input * (n / (n + 2))
+    return input * _softplus_tanh(input)
 
 
 FAR = 88  # exp of this is about the largest float32
