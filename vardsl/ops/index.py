@@ -42,6 +42,9 @@ broadcast_tensors broadcast_to expand expand_as
     "casts": """
 bool detach dim double float int is_floating_point item long numel short size to tolist type type_as
 """,
+    "channel_norm": """
+_batch_norm _group_norm batch_norm group_norm instance_norm local_response_norm
+""",
     "classify": """
 _by_samples _class_gradient _class_places _class_shares _class_slopes _kept _nll_maps _nll_rows _nll_stacks
 _weights_of cross_entropy nll_loss
@@ -131,8 +134,7 @@ _fill_number_at _fill_tensor_at _put_masked _put_number _put_sum masked_fill mas
 put take take_along_dim
 """,
     "norm": """
-_batch_norm _group_norm _layer_norm batch_norm group_norm instance_norm layer_norm local_response_norm
-rms_norm
+_layer_norm layer_norm rms_norm
 """,
     "padding": """
 _edge_pad _edge_sum constant_pad_nd pad

@@ -17,11 +17,12 @@ from vardsl.engine.context import Context, state
 from vardsl.engine.value import EPOCH, OPS, Node, Value, shared_counter
 from vardsl.errors import Error, Interrupted
 from vardsl.plan.blocks import LARGE
+from vardsl.plan.graphs import leaves_of_fixed, unfinished
 from vardsl.plan.layout import Layout, Unplannable
 from vardsl.plan.numbers import same
 from vardsl.plan.passes import final, forget, optimise, writes_last
 from vardsl.plan.quiet import Quiet
-from vardsl.plan.trace import Slot, Step, Tracer, Write, leaves_of_fixed, unfinished
+from vardsl.plan.trace import Slot, Step, Tracer, Write
 
 # Elements up to which results are copied out of their buffers; larger ones are handed over. A gradient is
 # free again when the next turn clears it, a name is bound until the next turn is over.

@@ -15,10 +15,11 @@ from vardsl.engine.dtypes import DType
 from vardsl.engine.value import Tracked, Value
 from vardsl.plan import bound
 from vardsl.plan.execute import Plan
+from vardsl.plan.graphs import unfinished
 from vardsl.plan.layout import Unplannable
 from vardsl.plan.numbers import Changed
 from vardsl.plan.reach import Reach, Unfollowed
-from vardsl.plan.trace import Slot, Step, Tracer, Write, unfinished
+from vardsl.plan.trace import Slot, Step, Tracer, Write
 
 Facts = tuple[tuple[int, ...], Any, bool, bool, tuple[int, ...]]
 
