@@ -1,4 +1,4 @@
-"""Everything that README.md and the page on plans show is what happens.
+"""Everything that README.md and the pages on plans and on checks show is what happens.
 
 `python tests/test_readme.py` writes what happens into them.
 """
@@ -19,6 +19,7 @@ from vardsl import Session
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PLANS = ROOT / "docs" / "guide" / "plans.md"
+CHECK = ROOT / "docs" / "guide" / "check.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -74,7 +75,10 @@ def python(block: str) -> str:
 RUN = {"console": console, "vardsl": script, "python": python}
 
 
-@pytest.mark.parametrize(("kind", "block"), list(blocks(README.read_text(encoding="utf-8"))))
+SHOWN = [*blocks(README.read_text(encoding="utf-8")), *blocks(CHECK.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize(("kind", "block"), SHOWN)
 def test_block(kind: str, block: str) -> None:
     if kind == "sh":
         # these lines install things: the CI script runs them in a fresh environment
@@ -101,7 +105,7 @@ def test_the_line_that_runs_names_a_file() -> None:
 
 
 def main() -> None:
-    for page in (README, PLANS):
+    for page in (README, PLANS, CHECK):
         text = page.read_text(encoding="utf-8")
         for kind, block in blocks(text):
             if kind in RUN:

@@ -506,10 +506,10 @@ class Session:
         return outward(x, self.call, self.runtime.text)
 
 
-def check(source: Source) -> None:
-    """Raises what is wrong with a program that can be known before it runs."""
+def check(source: Source) -> Program:
+    """The program in a text. Raises what its names, calls and syntax tell to be wrong before it runs."""
     try:
-        _front().program_of(source, known=("args",), complete=True, imported=lambda statement: None)
+        return _front().program_of(source, known=("args",), complete=True, imported=lambda statement: None)
     except Error as error:
         error.drawn = draw(error)
         raise

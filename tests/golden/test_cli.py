@@ -165,7 +165,8 @@ CASES = [
     Case("code and a file", ["-c", "1", "ok.vd"], out="1\n"),
     # check
     Case("check", ["check", "ok.vd", "args.vd"]),
-    Case("check does not run", ["check", "fails.vd"]),
+    Case("check finds wrong shapes", ["check", "fails.vd"], err=["fails.vd:2:9", "[1, 2] is [2], [3] is [1]"], status=1),
+    Case("check does not run", ["check", "-"], stdin=b'print 1; assert 1 > 2; print tensor([1.]).item() / 0'),
     Case("check of stdin", ["check", "-"], err=[" --> <stdin>:1:7"], status=1, stdin=b"print x"),
     Case("check finds all", ["check", "two.vd"], err=["two.vd:1:7", "two.vd:2:7"], status=1),
     Case(

@@ -72,7 +72,7 @@ COMMANDS = {
         Command(
             "check",
             "FILE…",
-            "find errors without running",
+            "find errors, wrong shapes among them, without running",
             (
                 Option(
                     ("--errors",),

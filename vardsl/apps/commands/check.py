@@ -6,8 +6,8 @@ from vardsl.apps.files import read_script, scripts
 from vardsl.apps.options import Line, UsageError
 from vardsl.apps.report import listed
 from vardsl.apps.terminal import FAILED, OK
+from vardsl.assist.rehearse import check
 from vardsl.errors import Error
-from vardsl.session import check
 
 
 def main(line: Line) -> int:

@@ -1,0 +1,474 @@
+"""Goes through a program without its effects, to find the errors that only its shapes and dtypes decide.
+
+Statements run in a session of their own, one after another, with stand-ins: tensors of the right shape and
+dtype, whatever their elements. What cannot be told that way (`assist/known.py`) is skipped, and what it binds
+is unknown from there on. A loop is gone through once as it would be, and then again without a word until
+nothing changes any more; a branch that may not be taken is gone through without a word. So what is found
+would happen; not all that would happen is found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
+
+from vardsl.assist.known import EXACT, LIKENESS, UNKNOWN, Judge
+from vardsl.engine.value import Value
+from vardsl.errors import Error, GradError, ScriptIndexError, ScriptTypeError, ShapeError
+from vardsl.lang import builtins
+from vardsl.lang.check import raise_errors
+from vardsl.lang.code import global_name
+from vardsl.lang.permissions import Permissions
+from vardsl.lang.scope import assigned_in, blocks_of, declared_in, sub_nodes, target_names
+from vardsl.session import Session
+from vardsl.session import check as session_check
+from vardsl.source import Source
+from vardsl.syntax import ast
+
+SECONDS = 2.0  # after which what is left is skipped
+MEMORY = 1 << 25  # bytes that a stand-in may take
+ROUNDS = 4  # of a loop, until nothing changes
+MOST = 20  # errors that are told of
+IN_PLACE = frozenset(
+    ["t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "resize_", "resize_as_", "set_"]
+)
+
+
+def rehearse(source: Source, program: ast.Program) -> list[Error]:
+    """The errors that would happen, of a program that is right as far as its names tell, in order."""
+    found = _Rehearsal(source, program)
+    with suppress(_Enough):
+        found.body(program.body)
+    return found.errors
+
+
+class _Enough(Exception):
+    """Nothing more can be said."""
+
+
+class _Leave(Exception):
+    """A `break` or `continue` that would happen."""
+
+    def __init__(self, again: bool) -> None:
+        self.again = again
+
+
+class _Rehearsal:
+    """
+    known     how much is known of a name of the file (EXACT or LIKENESS)
+    certain   whether what stands here would be reached
+    grads     whether gradients are what they would be; `whole`: whether nothing has been skipped
+    recording whether no `no_grad` is around
+    reshapes  whether the program has what may give a tensor another shape in place
+    """
+
+    def __init__(self, source: Source, program: ast.Program) -> None:
+        self.source = source
+        self.session = Session(
+            0, plan=False, limits={"max_memory": MEMORY, "max_time": SECONDS},
+            permissions=Permissions(".", [], []), emit=lambda outcome: None,
+        )  # fmt: skip
+        self.until = time.monotonic() + SECONDS
+        self.known: dict[str, int] = {}
+        self.functions: dict[str, ast.FnDef] = {}
+        self.reshapes = any(map(_reshapes, _nodes(program.body)))
+        self.never = frozenset(_bound_by_functions(program.body))
+        bound = frozenset(_bound(program.body))
+        self.judge = Judge(self.known, bound, self.functions, self._value, lambda: self.grads)
+        self.certain = self.grads = self.whole = self.recording = True
+        self.errors: list[Error] = []
+
+    # ---- names ---------------------------------------------------------------------------------------------
+    def _value(self, name: str) -> Any:
+        return self.session.space.names.get(global_name(name))
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.known.pop(name, None)
+            self.functions.pop(name, None)
+
+    def _note(self, name: str, known: int) -> None:
+        """What is known of a name that has just been bound."""
+        self._forget([name])
+        v = self._value(name)
+        if known == EXACT and not _holds_tensor(v):
+            self.known[name] = EXACT
+        elif known and name not in self.never and _holds_tensor(v):
+            self.known[name] = LIKENESS
+        if name in self.never:
+            self._forget([name])
+
+    # ---- running -------------------------------------------------------------------------------------------
+    def _run(self, statement: ast.Stmt) -> bool:
+        """Runs a statement whose parts are known; whether it went well."""
+        if time.monotonic() > self.until:
+            raise _Enough
+        self.session.ctx.grad_enabled = self.recording  # a run leaves it on
+        try:
+            self.session.run_statement(self.source, statement)
+        except Error as error:
+            if self.certain and self._would_happen(error, statement):
+                self.errors.append(error)
+                if len(self.errors) == MOST:
+                    raise _Enough from None
+            self.whole = False
+            return False
+        return True
+
+    def _would_happen(self, error: Error, statement: ast.Stmt) -> bool:
+        """Whether the error is one that shapes and dtypes decide."""
+        if isinstance(error, ScriptIndexError):
+            exact = all(map(self._is_exact, _index_items(statement))) and not _calls(statement)
+            return exact or error.message.startswith("Dimension out of range")
+        if isinstance(error, GradError):
+            return self.whole
+        return isinstance(error, (ShapeError, ScriptTypeError))
+
+    def _is_exact(self, item: ast.Node) -> bool:
+        return isinstance(item, (ast.Slice, ast.Ellipsis_, ast.NoneLit)) or self.judge.of(item) == EXACT
+
+    def _look(self, e: ast.Expr) -> None:
+        """Evaluates an expression for its errors."""
+        if self.judge.of(e):
+            self._run(ast.ExprStmt(e.span, e))
+        else:
+            self._skip(e)
+
+    def _skip(self, *nodes: ast.Node) -> None:
+        """Leaves something out, with all that it may do."""
+        self.whole = False
+        for n in _nodes(nodes):
+            if isinstance(n, (ast.Backward, ast.ZeroGrad, ast.Minimize)):
+                self.grads = False
+            if isinstance(n, ast.Call):
+                self.grads = False
+                f = n.function
+                name = f.id if isinstance(f, ast.Name) else f.name if isinstance(f, ast.Member) else ""
+                if name == "set_default_dtype":
+                    raise _Enough
+                if self.reshapes and not builtins.has_operation(name):
+                    self._forget([m for m, known in self.known.items() if known == LIKENESS])
+
+    # ---- statements ----------------------------------------------------------------------------------------
+    def body(self, statements: Iterable[ast.Stmt]) -> None:
+        for s in statements:
+            rule = _STATEMENTS.get(type(s))
+            if rule is None:
+                self._skip(s)
+            else:
+                rule(self, s)
+
+    def _let(self, s: ast.Let | ast.Assign) -> None:
+        if isinstance(s, ast.Assign) and isinstance(s.target, (ast.Index, ast.Member)):
+            self._change(s)
+            return
+        names = [n.id for n in target_names(s.target)]
+        known = self.judge.of(s.value)
+        if known and self._run(s):
+            for name in names:
+                self._note(name, known)
+        else:
+            if not known:
+                self._skip(s.value)
+            self._forget(names)
+
+    def _change(self, s: ast.Assign | ast.AugAssign | ast.Update) -> None:
+        """`x += e`, `x[i] = e`: in place where it is a tensor."""
+        target = s.target
+        read = target
+        if isinstance(target, ast.Member) and isinstance(s, ast.Assign):
+            read = target.value
+        known = self.judge.least((s.value, read))
+        if isinstance(target, ast.Member) and target.name != "grad":
+            known = UNKNOWN
+        root: ast.Node = target
+        while isinstance(root, (ast.Index, ast.Member, ast.Paren)):
+            root = root.inner if isinstance(root, ast.Paren) else root.value
+        name = root.id if isinstance(root, ast.Name) else None
+        if known and self._run(s):
+            if isinstance(target, ast.Name):
+                self._note(target.id, known)
+        else:
+            if not known:
+                self._skip(s.value, target)
+                self.grads = False
+            if name is not None:
+                self._forget([name])
+
+    def _shown(self, s: ast.Print | ast.Plot) -> None:
+        for e in s.values:
+            self._look(e)
+
+    def _expression(self, s: ast.ExprStmt | ast.Graph | ast.Explain) -> None:
+        self._look(s.value)
+
+    def _assert(self, s: ast.Assert) -> None:
+        self._look(s.condition)
+
+    def _backward(self, s: ast.Backward) -> None:
+        if s.step or not self.judge.least((*s.roots, *s.gradients)) or not self._run(s):
+            self._skip(s)
+
+    def _zero_grad(self, s: ast.ZeroGrad) -> None:
+        if not s.targets or not self.judge.least(s.targets) or not self._run(s):
+            self._skip(s)
+
+    def _minimize(self, s: ast.Minimize) -> None:
+        self._look(s.objective)
+        self._skip(s)
+
+    def _fn_def(self, s: ast.FnDef) -> None:
+        self._forget([s.name])
+        if not any(p.default is not None for p in s.params) and self._run(s) and self.certain:
+            self.functions[s.name] = s
+
+    def _import(self, s: ast.Import) -> None:
+        if s.alias is None:
+            raise _Enough  # it may bind any name
+        self._forget([s.alias])
+
+    def _del(self, s: ast.Del) -> None:
+        self._forget([n.id for n in s.names])
+
+    def _leave(self, s: ast.Break | ast.Continue) -> None:
+        if self.certain:
+            raise _Leave(isinstance(s, ast.Continue))
+
+    # ---- blocks --------------------------------------------------------------------------------------------
+    @contextmanager
+    def _scope(self, block: ast.Block, names: Iterable[str] = ()) -> Iterator[None]:
+        """What the block binds for itself is as before when it is over."""
+        own = {*declared_in(block.body), *names}
+        table = self.session.space.names
+        before = {n: (self.known.get(n), self.functions.get(n), table.get(global_name(n))) for n in own}
+        try:
+            yield
+        finally:
+            for name, (known, function, value) in before.items():
+                self._forget([name])
+                table.pop(global_name(name), None)
+                if known is not None or function is not None:
+                    table[global_name(name)] = value
+                if known is not None:
+                    self.known[name] = known
+                if function is not None:
+                    self.functions[name] = function
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        before, self.certain = self.certain, False
+        try:
+            yield
+        finally:
+            self.certain = before
+
+    def _block(self, block: ast.Block) -> None:
+        with self._scope(block):
+            self.body(block.body)
+
+    def _no_grad(self, s: ast.NoGrad) -> None:
+        before, self.recording = self.recording, False
+        try:
+            self._block(s.body)
+        finally:
+            self.recording = before
+
+    def _if(self, s: ast.If) -> None:
+        if self.judge.of(s.condition) == EXACT:
+            taken = self._truth(s.condition)
+            if taken is not None:
+                branch = s.body if taken else s.otherwise
+                if isinstance(branch, ast.If):
+                    self._if(branch)
+                elif branch is not None:
+                    self._block(branch)
+                return
+        else:
+            self._look(s.condition)
+        self._maybe(s)
+
+    def _truth(self, condition: ast.Expr) -> bool | None:
+        """The truth of a condition that is known."""
+        try:
+            return bool(self.session.run_expression(self.source, condition))
+        except Error:
+            return None
+
+    def _maybe(self, s: ast.Stmt) -> None:
+        """What may happen or not: what it binds is unknown, and what comes after it may not come."""
+        self._skip(*[b for b, _ in blocks_of(s)])
+        self._forget(_bound([s]))
+        if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in _nodes([s])):
+            self.certain = False
+
+    def _while(self, s: ast.While) -> None:
+        self._look(s.condition)
+        self._maybe(s)
+
+    # ---- loops ---------------------------------------------------------------------------------------------
+    def _for(self, s: ast.For) -> None:
+        before = self.certain
+        changed = sorted({*assigned_in(s.body.body, frozenset(n.id for n in target_names(s.target)))})
+        changed += sorted({*_augmented(s.body.body)})
+        with self._scope(s.body, [n.id for n in target_names(s.target)]):
+            entered = self._enter(s)
+            if entered is False:
+                return
+            with self._quietly() if entered is None else nullcontext():
+                left = self._turn(s)
+            self._settle(s, changed, left)
+        self.certain = before
+        if entered is None:
+            self._forget(changed)
+        if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in _nodes([s.body])):
+            self._forget(changed)
+
+    def _enter(self, s: ast.For) -> bool | None:
+        """Binds what the first turn has; whether there is one, None where that is unknown."""
+        known = self.judge.of(s.iterable)
+        names = [n.id for n in target_names(s.target)]
+        self._forget(names)
+        if not known:
+            self._skip(s.iterable)
+            return None
+        try:
+            value = self.session.run_expression(self.source, s.iterable)
+            if len(value) == 0:
+                return False
+        except (Error, TypeError):
+            return None
+        zero = ast.Number(s.iterable.span, 0, "0")
+        first = ast.Index(s.iterable.span, s.iterable, (zero,))
+        if self._run(ast.Let(s.target.span, s.target, first)):
+            for name in names:
+                self._note(name, known)
+        return True
+
+    def _turn(self, s: ast.For) -> bool:
+        """One turn; whether it leaves the loop."""
+        certain = self.certain
+        try:
+            self.body(s.body.body)
+        except _Leave as leave:
+            return not leave.again
+        finally:
+            self.certain = certain
+        return False
+
+    def _settle(self, s: ast.For, changed: list[str], left: bool) -> None:
+        """More turns, whose numbers are unknown, until shapes stay as they are."""
+        if left:
+            return
+        names = [n.id for n in target_names(s.target)]
+        for _ in range(ROUNDS):
+            self._forget([n for n in (*changed, *names) if self.known.get(n) == EXACT])
+            before = {n: self._likeness(n) for n in changed}
+            with self._quietly():
+                self._turn(s)
+            other = [n for n in changed if self._likeness(n) != before[n]]
+            self._forget(other)
+            if not other:
+                return
+        self._forget(changed)
+
+    def _likeness(self, name: str) -> Any:
+        return _likeness(self._value(name)) if name in self.known else None
+
+
+def _likeness(v: Any) -> Any:
+    if type(v) is Value:
+        return v.array.shape, v.array.dtype, v.requires_grad
+    return tuple(map(_likeness, v)) if isinstance(v, tuple) else v
+
+
+def _holds_tensor(v: Any) -> bool:
+    return type(v) is Value or (isinstance(v, tuple) and any(map(_holds_tensor, v)))
+
+
+def _nodes(roots: Iterable[ast.Node]) -> Iterator[ast.Node]:
+    stack = list(roots)
+    while stack:
+        n = stack.pop()
+        yield n
+        if not isinstance(n, (ast.Number, ast.NumberRow, ast.String)):
+            stack.extend(sub_nodes(n))
+
+
+def _index_items(s: ast.Node) -> Iterator[ast.Node]:
+    for n in _nodes([s]):
+        if isinstance(n, ast.Index):
+            yield from n.items
+
+
+def _reshapes(n: ast.Node) -> bool:
+    """Whether a node may give a tensor another shape or dtype in place."""
+    if isinstance(n, (ast.Call, ast.Pipe)):
+        f = n.function if isinstance(n, ast.Call) else n.call
+        return isinstance(f, ast.Member) and f.name in IN_PLACE
+    return isinstance(n, ast.Assign) and isinstance(n.target, ast.Member) and n.target.name == "data"
+
+
+def _calls(s: ast.Node) -> bool:
+    return any(isinstance(n, (ast.Call, ast.Pipe)) for n in _nodes([s]))
+
+
+def _bound(statements: Iterable[ast.Stmt]) -> Iterator[str]:
+    """The names that statements bind, anywhere in them."""
+    for n in _nodes(statements):
+        if isinstance(n, (ast.Let, ast.Assign, ast.For, ast.AugAssign, ast.Update)):
+            yield from (t.id for t in target_names(n.target))
+        elif isinstance(n, ast.FnDef):
+            yield n.name
+            yield from (p.name for p in n.params)
+        elif isinstance(n, ast.Lambda):
+            yield from (p.name for p in n.params)
+        elif isinstance(n, ast.Import) and n.alias is not None:
+            yield n.alias
+
+
+def _augmented(statements: Iterable[ast.Stmt]) -> Iterator[str]:
+    for n in _nodes(statements):
+        if isinstance(n, (ast.AugAssign, ast.Update)) and isinstance(n.target, ast.Name):
+            yield n.target.id
+
+
+def _bound_by_functions(statements: Iterable[ast.Stmt]) -> Iterator[str]:
+    """The names that functions bind, some of which may be the file's."""
+    for n in _nodes(statements):
+        if isinstance(n, ast.FnDef) and isinstance(n.body, ast.Block):
+            yield from assigned_in(n.body.body, frozenset(p.name for p in n.params))
+            yield from _augmented(n.body.body)
+
+
+_STATEMENTS: Mapping[type, Any] = {
+    ast.Let: _Rehearsal._let,
+    ast.Assign: _Rehearsal._let,
+    ast.AugAssign: _Rehearsal._change,
+    ast.Update: _Rehearsal._change,
+    ast.Print: _Rehearsal._shown,
+    ast.Plot: _Rehearsal._shown,
+    ast.ExprStmt: _Rehearsal._expression,
+    ast.Graph: _Rehearsal._expression,
+    ast.Explain: _Rehearsal._expression,
+    ast.Assert: _Rehearsal._assert,
+    ast.Backward: _Rehearsal._backward,
+    ast.ZeroGrad: _Rehearsal._zero_grad,
+    ast.Minimize: _Rehearsal._minimize,
+    ast.FnDef: _Rehearsal._fn_def,
+    ast.Import: _Rehearsal._import,
+    ast.Del: _Rehearsal._del,
+    ast.Break: _Rehearsal._leave,
+    ast.Continue: _Rehearsal._leave,
+    ast.NoGrad: _Rehearsal._no_grad,
+    ast.If: _Rehearsal._if,
+    ast.While: _Rehearsal._while,
+    ast.For: _Rehearsal._for,
+}
+
+
+def check(source: Source) -> None:
+    """Raises what is wrong with a program that can be known before it runs, its shapes among it."""
+    program = session_check(source)
+    raise_errors(rehearse(source, program))
