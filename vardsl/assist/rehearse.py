@@ -15,13 +15,23 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from vardsl.assist.known import EXACT, LIKENESS, UNKNOWN, Judge
+from vardsl.assist.parts import (
+    augmented,
+    bound,
+    bound_by_functions,
+    calls,
+    has_else,
+    index_items,
+    nodes,
+    reshapes,
+)
 from vardsl.engine.value import Value
 from vardsl.errors import Error, GradError, ScriptIndexError, ScriptTypeError, ShapeError
 from vardsl.lang import builtins
 from vardsl.lang.check import raise_errors
 from vardsl.lang.code import global_name
 from vardsl.lang.permissions import Permissions
-from vardsl.lang.scope import assigned_in, blocks_of, declared_in, sub_nodes, target_names
+from vardsl.lang.scope import assigned_in, blocks_of, declared_in, target_names
 from vardsl.session import Session
 from vardsl.session import check as session_check
 from vardsl.source import Source
@@ -31,9 +41,7 @@ SECONDS = 2.0  # after which what is left is skipped
 MEMORY = 1 << 25  # bytes that a stand-in may take
 ROUNDS = 4  # of a loop, until nothing changes
 MOST = 20  # errors that are told of
-IN_PLACE = frozenset(
-    ["t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "resize_", "resize_as_", "set_"]
-)
+COUNTED = "one of the variables needed for gradient computation has been modified"  # so many times
 
 
 def rehearse(source: Source, program: ast.Program) -> list[Error]:
@@ -42,6 +50,10 @@ def rehearse(source: Source, program: ast.Program) -> list[Error]:
     with suppress(_Enough):
         found.body(program.body)
     return found.errors
+
+
+# By name: how much is known of it, which function it is, and its stand-in.
+Noted = dict[str, tuple[int | None, ast.FnDef | None, Any]]
 
 
 class _Enough(Exception):
@@ -73,10 +85,10 @@ class _Rehearsal:
         self.until = time.monotonic() + SECONDS
         self.known: dict[str, int] = {}
         self.functions: dict[str, ast.FnDef] = {}
-        self.reshapes = any(map(_reshapes, _nodes(program.body)))
-        self.never = frozenset(_bound_by_functions(program.body))
-        bound = frozenset(_bound(program.body))
-        self.judge = Judge(self.known, bound, self.functions, self._value, lambda: self.grads)
+        self.reshapes = any(map(reshapes, nodes(program.body)))
+        self.never = frozenset(bound_by_functions(program.body))
+        names = frozenset(bound(program.body))
+        self.judge = Judge(self.known, names, self.functions, self._value, lambda: self.grads)
         self.certain = self.grads = self.whole = self.recording = True
         self.errors: list[Error] = []
 
@@ -120,10 +132,10 @@ class _Rehearsal:
     def _would_happen(self, error: Error, statement: ast.Stmt) -> bool:
         """Whether the error is one that shapes and dtypes decide."""
         if isinstance(error, ScriptIndexError):
-            exact = all(map(self._is_exact, _index_items(statement))) and not _calls(statement)
+            exact = all(map(self._is_exact, index_items(statement))) and not calls(statement)
             return exact or error.message.startswith("Dimension out of range")
         if isinstance(error, GradError):
-            return self.whole
+            return self.whole and not error.message.startswith(COUNTED)
         return isinstance(error, (ShapeError, ScriptTypeError))
 
     def _is_exact(self, item: ast.Node) -> bool:
@@ -136,10 +148,10 @@ class _Rehearsal:
         else:
             self._skip(e)
 
-    def _skip(self, *nodes: ast.Node) -> None:
+    def _skip(self, *parts: ast.Node) -> None:
         """Leaves something out, with all that it may do."""
         self.whole = False
-        for n in _nodes(nodes):
+        for n in nodes(parts):
             if isinstance(n, (ast.Backward, ast.ZeroGrad, ast.Minimize)):
                 self.grads = False
             if isinstance(n, ast.Call):
@@ -237,24 +249,30 @@ class _Rehearsal:
             raise _Leave(isinstance(s, ast.Continue))
 
     # ---- blocks --------------------------------------------------------------------------------------------
+    def _noted(self, names: Iterable[str]) -> Noted:
+        """What is known of names now."""
+        return {n: (self.known.get(n), self.functions.get(n), self._value(n)) for n in names}
+
+    def _put_back(self, noted: Noted) -> None:
+        table = self.session.space.names
+        for name, (known, function, value) in noted.items():
+            self._forget([name])
+            table.pop(global_name(name), None)
+            if known is not None or function is not None:
+                table[global_name(name)] = value
+            if known is not None:
+                self.known[name] = known
+            if function is not None:
+                self.functions[name] = function
+
     @contextmanager
     def _scope(self, block: ast.Block, names: Iterable[str] = ()) -> Iterator[None]:
         """What the block binds for itself is as before when it is over."""
-        own = {*declared_in(block.body), *names}
-        table = self.session.space.names
-        before = {n: (self.known.get(n), self.functions.get(n), table.get(global_name(n))) for n in own}
+        before = self._noted({*declared_in(block.body), *names})
         try:
             yield
         finally:
-            for name, (known, function, value) in before.items():
-                self._forget([name])
-                table.pop(global_name(name), None)
-                if known is not None or function is not None:
-                    table[global_name(name)] = value
-                if known is not None:
-                    self.known[name] = known
-                if function is not None:
-                    self.functions[name] = function
+            self._put_back(before)
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -287,7 +305,28 @@ class _Rehearsal:
                 return
         else:
             self._look(s.condition)
-        self._maybe(s)
+        self._either(s)
+
+    def _either(self, s: ast.If) -> None:
+        """Goes through all branches without a word; what is the same after each of them stays known."""
+        names = sorted({*bound([s])})
+        before = self._noted(names)
+        ends = []
+        for branch in (*[b for b, _ in blocks_of(s)], None):
+            self._put_back(before)
+            if branch is not None:
+                with self._quietly():
+                    self._block(branch)
+            ends.append(self._noted(names))
+            if branch is None and has_else(s):
+                ends.pop()
+        self._put_back(ends[0])
+        alike = [{n: (known, f, _likeness(v)) for n, (known, f, v) in end.items()} for end in ends]
+        self._forget([n for n in names if any(end[n] != alike[0][n] for end in alike)])
+        if any(isinstance(n, (ast.Backward, ast.ZeroGrad, ast.Minimize, ast.Call)) for n in nodes([s])):
+            self.whole = self.grads = False
+        if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in nodes([s])):
+            self.certain = False
 
     def _truth(self, condition: ast.Expr) -> bool | None:
         """The truth of a condition that is known."""
@@ -299,8 +338,8 @@ class _Rehearsal:
     def _maybe(self, s: ast.Stmt) -> None:
         """What may happen or not: what it binds is unknown, and what comes after it may not come."""
         self._skip(*[b for b, _ in blocks_of(s)])
-        self._forget(_bound([s]))
-        if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in _nodes([s])):
+        self._forget(bound([s]))
+        if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in nodes([s])):
             self.certain = False
 
     def _while(self, s: ast.While) -> None:
@@ -311,7 +350,7 @@ class _Rehearsal:
     def _for(self, s: ast.For) -> None:
         before = self.certain
         changed = sorted({*assigned_in(s.body.body, frozenset(n.id for n in target_names(s.target)))})
-        changed += sorted({*_augmented(s.body.body)})
+        changed += sorted({*augmented(s.body.body)})
         with self._scope(s.body, [n.id for n in target_names(s.target)]):
             entered = self._enter(s)
             if entered is False:
@@ -322,7 +361,7 @@ class _Rehearsal:
         self.certain = before
         if entered is None:
             self._forget(changed)
-        if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in _nodes([s.body])):
+        if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in nodes([s.body])):
             self._forget(changed)
 
     def _enter(self, s: ast.For) -> bool | None:
@@ -385,61 +424,6 @@ def _likeness(v: Any) -> Any:
 
 def _holds_tensor(v: Any) -> bool:
     return type(v) is Value or (isinstance(v, tuple) and any(map(_holds_tensor, v)))
-
-
-def _nodes(roots: Iterable[ast.Node]) -> Iterator[ast.Node]:
-    stack = list(roots)
-    while stack:
-        n = stack.pop()
-        yield n
-        if not isinstance(n, (ast.Number, ast.NumberRow, ast.String)):
-            stack.extend(sub_nodes(n))
-
-
-def _index_items(s: ast.Node) -> Iterator[ast.Node]:
-    for n in _nodes([s]):
-        if isinstance(n, ast.Index):
-            yield from n.items
-
-
-def _reshapes(n: ast.Node) -> bool:
-    """Whether a node may give a tensor another shape or dtype in place."""
-    if isinstance(n, (ast.Call, ast.Pipe)):
-        f = n.function if isinstance(n, ast.Call) else n.call
-        return isinstance(f, ast.Member) and f.name in IN_PLACE
-    return isinstance(n, ast.Assign) and isinstance(n.target, ast.Member) and n.target.name == "data"
-
-
-def _calls(s: ast.Node) -> bool:
-    return any(isinstance(n, (ast.Call, ast.Pipe)) for n in _nodes([s]))
-
-
-def _bound(statements: Iterable[ast.Stmt]) -> Iterator[str]:
-    """The names that statements bind, anywhere in them."""
-    for n in _nodes(statements):
-        if isinstance(n, (ast.Let, ast.Assign, ast.For, ast.AugAssign, ast.Update)):
-            yield from (t.id for t in target_names(n.target))
-        elif isinstance(n, ast.FnDef):
-            yield n.name
-            yield from (p.name for p in n.params)
-        elif isinstance(n, ast.Lambda):
-            yield from (p.name for p in n.params)
-        elif isinstance(n, ast.Import) and n.alias is not None:
-            yield n.alias
-
-
-def _augmented(statements: Iterable[ast.Stmt]) -> Iterator[str]:
-    for n in _nodes(statements):
-        if isinstance(n, (ast.AugAssign, ast.Update)) and isinstance(n.target, ast.Name):
-            yield n.target.id
-
-
-def _bound_by_functions(statements: Iterable[ast.Stmt]) -> Iterator[str]:
-    """The names that functions bind, some of which may be the file's."""
-    for n in _nodes(statements):
-        if isinstance(n, ast.FnDef) and isinstance(n.body, ast.Block):
-            yield from assigned_in(n.body.body, frozenset(p.name for p in n.params))
-            yield from _augmented(n.body.body)
 
 
 _STATEMENTS: Mapping[type, Any] = {

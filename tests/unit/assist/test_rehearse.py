@@ -50,6 +50,7 @@ FOUND = {
     "dtypes": ("print randint(0, 3, [3, 3]) @ x.T", [(2, "")]),
     "after what cannot be told": ("let n = x.sum().item(); let u = unique(x); print n; y = x @ w", [(2, MULTIPLY)]),
     "after a loop": ("h = x\nfor i in range(5) { h = tanh(h) }\nprint h @ w", [(4, MULTIPLY)]),
+    "after branches that agree": ("if x.sum() > 0 { y = x * 2 } else if x[0, 0] > 1 { y = -x } else { y = tanh(x) }\nprint y @ w", [(3, MULTIPLY)]),
     "several": ("y = x @ w\nz = w + x[0]\nprint y + 1", [(2, MULTIPLY), (3, "cannot add w and x[0]: [4] and [3] do not broadcast")]),
 }  # fmt: skip
 
@@ -66,6 +67,9 @@ def test_what_would_happen_is_found(name: str) -> None:
 SILENT = {
     "a program that is right": "y = x @ w[:3]; backward mean(y); update w -= 0.1 * w.grad",
     "a branch that elements decide": "if x[0, 0] > 9 { y = x @ w }",
+    "after branches that differ": "y = x\nif x.sum() > 1e9 { y = zeros(4, 4) } else if x[0, 0] > 1e9 { y = x }\nlet k = 3\n"
+    "if x.sum() > 1e9 { k = 4 }\nprint y @ zeros(3), zeros(k) + zeros(3)\nif x.sum() < 1e9 { y = zeros(2, 4) }\nprint y @ w",
+    "a branch that leaves gradients": "if x.sum() < 1e9 { backward sum(w) }\nw.grad += 1\nif x.sum() < 1e9 { zero_grad w; backward sum(w * 2) }\nprint w.grad + 1",
     "a branch of a script's own test": "fn fits(a, b) { if a.shape[1] == b.shape[0] { return true }; return false }\n"
     "if fits(x, w) { print x @ w }",
     "after a loop that may change shapes": "h = x[:2]\nfor i in range(5) { h = cat([h, h]) }\nprint h + randn(64, 3)",
