@@ -92,31 +92,37 @@ class Runner:
 
     runs   for each thread the same pieces of work, as calls that use its own buffers; whoever is free takes
            the next one, so that a thread that comes late or is held up holds up nobody
+    buffer the size of NumPy's buffers while they work, or 0 for the usual one
     stops  whether it may end between two pieces with Interrupted, since nothing has happened yet that lasts
     """
 
     stops = False
     turns = 0
 
-    def __init__(self, runs: Sequence[Pieces], finish: Sequence[Callable[[], None]]) -> None:
+    def __init__(
+        self, runs: Sequence[Pieces], finish: Sequence[Callable[[], None]], buffer: int = 0
+    ) -> None:
         self.runs = runs
         self.finish = finish
+        self.buffer = buffer
 
     def __call__(self) -> None:
         if self.turns == 1:  # it will be called more often: pieces need no longer be made when they are taken
             self.runs = [[run[k] for k in range(len(run))] for run in self.runs]
         self.turns += 1
         left = iter(range(len(self.runs[0])))
-        if len(self.runs) > 1:
-            self._both(left)
+        go = self._both if len(self.runs) > 1 else self._here
+        if self.buffer:
+            with buffers_of(self.buffer):
+                go(left)
         else:
-            self._here(left)
+            go(left)
         for f in self.finish:
             f()
 
     def _both(self, left: Iterator[int]) -> None:
         try:
-            other = _pool().submit(_take_quietly, self.runs[1], left)
+            other = _pool().submit(_take_quietly, self.runs[1], left, self.buffer)
         except RuntimeError:  # the interpreter is about to end, and starts no more threads
             self._here(left)
             return
@@ -146,6 +152,16 @@ def _take(run: Pieces, left: Iterable[int]) -> None:
             fn(*args)
 
 
-def _take_quietly(run: Pieces, left: Iterator[int]) -> None:
+def _take_quietly(run: Pieces, left: Iterator[int], buffer: int) -> None:
     with np.errstate(all="ignore"):
+        if buffer:
+            np.setbufsize(buffer)
         _take(run, left)
+
+
+@contextmanager
+def buffers_of(size: int) -> Iterator[None]:
+    """NumPy's buffers are of this size in the block, for the thread that is in it."""
+    with np.errstate():  # which keeps the size as well
+        np.setbufsize(size)
+        yield

@@ -9,8 +9,9 @@ import numpy as np
 
 from vardsl.engine.op import Op
 from vardsl.engine.tiles import aligned
-from vardsl.engine.together import Runner
+from vardsl.engine.together import Runner, buffers_of
 from vardsl.plan.blocks import Blocked, cluster
+from vardsl.plan.buffers import buffer_size
 from vardsl.plan.passes import viewed
 from vardsl.plan.pointwise import operands, pointwise_ufunc, positional
 from vardsl.plan.sweep import runner
@@ -54,6 +55,7 @@ class Layout:
         self.program: list[Instruction] = []
         self.notes: list[str] = []
         self.stopping: list[Runner] = []  # what an interrupt may leave
+        self.buffer: int | None = None  # the size of NumPy's buffers that suits the calls, or 0
         self.pool: Pool = {}
         for buffer in spare:
             self._release(buffer)
@@ -89,6 +91,15 @@ class Layout:
         return bool(item.op.facts.get("random")) or any(s in self.direct for s in item.outs)
 
     def run(self) -> None:
+        if self.buffer is None:
+            self.buffer = buffer_size(self.program)
+        if self.buffer:
+            with buffers_of(self.buffer):
+                self._run()
+        else:
+            self._run()
+
+    def _run(self) -> None:
         for fn, args in self.program:
             fn(*args)
 

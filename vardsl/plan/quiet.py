@@ -7,11 +7,14 @@ turn binds anew is left out, and what is the same in all turns is computed once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from vardsl.engine.together import buffers_of
+from vardsl.plan.buffers import buffer_size
 from vardsl.plan.flat import rows
 from vardsl.plan.layout import Layout
 from vardsl.plan.passes import Steps, dead
@@ -38,6 +41,7 @@ class Quiet:
         self.each = Layout(each, wanted.union(places), {**self.once.buffers, **places}, spare, places)
         tails = [Layout(row.steps, (), row.given) for row in updates]
         self.program = [*self.each.program, *[call for tail in tails for call in tail.program]]
+        self.buffer = buffer_size(self.program)
 
     def run(self, turns: int, stopping: Callable[[], bool]) -> int:
         """Runs so many turns, or fewer where `stopping()` between them; how many."""
@@ -48,7 +52,8 @@ class Quiet:
         while done < turns:
             size = min(size, turns - done)
             before = perf_counter()
-            self._turns(size)
+            with buffers_of(self.buffer) if self.buffer else nullcontext():
+                self._turns(size)
             done += size
             if stopping():
                 break

@@ -32,6 +32,7 @@ from vardsl.engine.tiles import (
 )
 from vardsl.engine.together import Runner, processors
 from vardsl.plan.blocks import PRODUCT, ROW_DOT, VIEWS, Blocked, dims_of
+from vardsl.plan.buffers import buffer_size
 from vardsl.plan.moved import Moved, between
 from vardsl.plan.pointwise import Calls, overwrites, pointwise_calls
 from vardsl.plan.trace import Slot, Step
@@ -52,7 +53,7 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
     whole = {s: allocate(s) for s in region.made if s in needed}
     places = _Places(region, whole)
     folds = {step: _Fold(step, allocate(step.outs[0])) for step in region.steps if step in region.folds}
-    scratch, work = _Block(region, places, array, folds, places.rows_at_once(CACHE)).per_row()
+    scratch, work, buffer = _Block(region, places, array, folds, places.rows_at_once(CACHE)).per_row()
     several = work * region.rows >= THREADED and processors() > 1
     rows = places.rows_at_once(CACHE * LONGER if several else CACHE, scratch)
     # a part of a sum is never shared between threads
@@ -61,7 +62,7 @@ def runner(region: Blocked, array: Find, allocate: Callable[[Slot], Any], needed
     threads = 2 if several and region.rows > each else 1
     runs = [_Pieces(_Block(region, places, array, folds, rows), each) for _ in range(threads)]
     region.laid_out = _laid_out(-(-region.rows // rows), rows, len(places.widths), threads)
-    return Runner(runs, [f.finish for f in folds.values()])
+    return Runner(runs, [f.finish for f in folds.values()], buffer)
 
 
 def _laid_out(blocks: int, rows: int, buffers: int, threads: int) -> str:
@@ -276,13 +277,14 @@ class _Block:
             calls += self.calls(k, min(k + self.rows, j))
         return calls
 
-    def per_row(self) -> tuple[int, int]:
-        """The bytes that the steps need for a row beside their arguments and results, and the elements of it
-        that all calls go over."""
+    def per_row(self) -> tuple[int, int, int]:
+        """The bytes that the steps need for a row beside their arguments and results, the elements of it that
+        all calls go over, and the size of NumPy's buffer that suits them."""
         rows = min(self.rows, self.region.rows)
         calls = self.calls(0, rows)
         scratch = sum(int(a.nbytes) for a in self.scratches.values())
-        return scratch // rows, sum(max(map(_size, args), default=0) for _, args in calls) // rows
+        work = sum(max(map(_size, args), default=0) for _, args in calls) // rows
+        return scratch // rows, work, buffer_size(calls, self.region.rows / rows)
 
     def calls(self, i: int, j: int) -> Calls:
         """The calls for rows `i:j`."""
