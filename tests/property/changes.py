@@ -38,7 +38,9 @@ _LEFT = [  # graphs that mostly save nothing, so that a backward may go through 
 _LATER = [
     "backward sum(y)", "backward sum(q * q)", "backward z", "backward sum(y) + z", "backward y with ones_like(y)",
     "backward z retain", "backward z", "print w.grad, v.grad, u.grad", "zero_grad w, v, u", "y.retain_grad(); backward sum(y)",
-    "print y.grad", "y.register_hook(fn(g) = g * 2)", "no_grad { w *= 0.5 }", "print grad(sum(y + 0), w)", "print y, z, q",
+    "print y.grad", "y.register_hook(fn(g) = g * 2)", "no_grad { w *= 0.5 }", "print y, z, q",
+    "p = y", "p = z", "backward sum(p) + sum(y) * 2", "p.register_hook(fn(g) = g * 10)", "p.retain_grad(); y.retain_grad()",
+    "print p.grad, p.retains_grad", "p = y; q = y",
 ]  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def outliving_program(seed: int, *, large: bool = False) -> str:
     """The text of one program in which graphs outlive the loop."""
     rng = Random(seed)
     shape, dtype = rng.choice(_LARGE if large else _SHAPES), rng.choice(["float32", "float64"])
-    text = [*_setup(shape, dtype), "let y = w * 1; let z = w.sum(); let q = v * 1"]
+    text = [*_setup(shape, dtype), "let y = w * 1; let z = w.sum(); let q = v * 1; let p = y"]
     for _ in range(rng.randrange(1, 3)):
         body = [rng.choice(_LEFT) for _ in range(rng.randrange(1, 4))]
         if rng.random() < 0.4:

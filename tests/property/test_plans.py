@@ -223,6 +223,10 @@ FOUND = {
             no_grad { w += 0.05 * w.grad }
         }
     """,
+    "a large interpolation between dtypes": """
+        let w = var randn(210000) float64 grad
+        for i in range(4) { y = lerp(w, w.float(), 0.3); loss = sum(y); backward loss }
+    """,
     "graphs that save nothing": """
         let x = var [1., 2., 3.] grad
         let w = var [1., 2., 3.] grad
@@ -246,6 +250,35 @@ FOUND = {
         for i in range(12) { o = lerp(x, w, 0.3); backward mean(o) }
         o.sum().backward()
         print x.grad, w.grad
+    """,
+    "two results of one statement whose graph saves nothing": """
+        let w = var [1., 2., 5.] grad
+        let y = w.sum(); let p = y; let b = y; let d = w * 1
+        for k in range(2) {
+            for i in range(12) { b = w + 1; y = b.mean(); d = b.T }
+            if k == 0 { p = y }
+        }
+        p.register_hook(fn(g) = g * 10)
+        p.retain_grad()
+        backward y + sum(d)
+        print w.grad, y.retains_grad
+        backward p * 2 + y + sum(b) * 3
+        print p.grad, w.grad
+    """,
+    "weighted products of several dtypes": """
+        let a = randn(300000, dtype=float64)
+        let b = randn(300000)
+        let d = tensor(0.3, dtype=float64)
+        for i in range(6) { y = addcmul(a, b, b); z = addcdiv(b, d, b, value=0.3); q = addcmul(b, d, b, value=0.1) }
+    """,
+    "shapes that a large interpolation cannot join": """
+        let a = randn(1200, 1000)
+        let b = randn(3)
+        for i in range(6) { y = lerp(a, b, 0.3) }
+    """,
+    "an embedding without columns": """
+        let x = var zeros(3, 0) grad
+        for i in range(7) { zero_grad x; l = sum(embedding(tensor([0, 2]), x)); backward l }
     """,
     "a graph that saves nothing over a leaf that is made anew": """
         for k in range(3) {

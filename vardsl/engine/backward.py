@@ -27,7 +27,6 @@ UNUSED = (
 
 _by_creation = attrgetter("seq")
 _SEED = {dtype: dtype.type(1) for dtype in (f4, f8)}
-_ONE = {dtype: Value(np.ones((), dtype)) for dtype in (f4, f8)}
 
 Observer = Callable[[Node, Cotangent, Sequence[Cotangent]], None]
 
@@ -42,10 +41,7 @@ def _check_roots(roots: Sequence[Value], cotangents: Sequence[Value | None]) -> 
                     hint="take a mean or a sum first, or say how each element counts: backward y with "
                     "ones_like(y)",
                 )
-            a = root.array
-            g = _ONE.get(a.dtype) if a.ndim == 0 else None
-            if g is None:
-                g = Value(np.ones(a.shape, a.dtype))
+            g = Value(np.ones(root.array.shape, root.array.dtype))
         elif g.array.shape != root.array.shape:
             raise ShapeError(
                 f"Mismatch in shape: grad_output[{k}] has a shape of torch.Size({list(g.shape)}) and "
@@ -176,8 +172,10 @@ class Pass:
             if row[index] is not None:
                 row[index] = self.call_hook(hook, row[index])
         for index, value in (node.retained or {}).items():
-            if row[index] is not None:
-                self.retained.append((value, row[index]))
+            g = row[index]
+            if g is not None:
+                # it goes on to the inputs, and may be what another value retains
+                self.retained.append((value, g.copy() if type(g) is np.ndarray else g))
         return row if several else row[0]
 
     def call_hook(self, hook: Any, g: Cotangent) -> Cotangent:

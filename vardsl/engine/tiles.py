@@ -213,8 +213,9 @@ def sums_along(x: Any, axis: int | None) -> Any:
         reduce: Any = np.add.reduce
         return reduce(x, axis, None, None, True)
     width = x.shape[-1]
-    y = np.einsum("...i->...", x) if width > WIDE else np.vecdot(x, ones(width, x.dtype))
-    return np.asarray(y)[..., None]
+    if width > WIDE:
+        return np.asarray(np.einsum("...i->...", np.ascontiguousarray(x)))[..., None]
+    return np.vecdot(x, ones(width, x.dtype))[..., None]
 
 
 def multiply_along(x: Any, y: Any, out: Any, products: Any) -> Calls:

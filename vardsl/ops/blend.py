@@ -8,10 +8,27 @@ import numpy as np
 
 from vardsl.engine.dtypes import BY_NP
 from vardsl.engine.op import Op
+from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError
 from vardsl.ops.define import Number, Tensor, composite, elementwise, op
 from vardsl.ops.kinds import is_number
 from vardsl.ops.select import steps
+
+
+def _alike(body):
+    """As `steps`, of tensors of one dtype that broadcast: about others the operation itself has something to
+    say, or casts them first."""
+    made = steps(body)
+
+    def lowered(*given):
+        arrays = [v.array for v in given if type(v) is Value]
+        try:
+            np.broadcast_shapes(*[a.shape for a in arrays])
+        except ValueError:
+            return None
+        return made(*given) if len({a.dtype for a in arrays}) == 1 else None
+
+    return lowered
 
 
 class _WeightedQuotient(Op):
@@ -50,7 +67,7 @@ def _weighted(tensor, value):
         "tensor1": lambda tensor2, value: tensor2 * value,
         "tensor2": lambda tensor1, value: tensor1 * value,
     },
-    lowered=steps(lambda input, tensor1, tensor2, value: input + _weighted(tensor1, value) * tensor2),
+    lowered=_alike(lambda input, tensor1, tensor2, value: input + _weighted(tensor1, value) * tensor2),
     batch="pointwise",
 )
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1):
@@ -71,7 +88,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 
         "tensor1": lambda g, tensor2, value: g * op.div(value, tensor2),
         "tensor2": lambda g, tensor1, tensor2, value: -g * (value * tensor1 / (tensor2 * tensor2)),
     },
-    lowered=steps(lambda input, tensor1, tensor2, value: input + _weighted(tensor1, value) / tensor2),
+    lowered=_alike(lambda input, tensor1, tensor2, value: input + _weighted(tensor1, value) / tensor2),
     batch="pointwise",
     plain=lambda input, tensor1, tensor2, value: op.add(input, op.div(value * tensor1, tensor2)),
     kind=_WeightedQuotient,
@@ -122,7 +139,7 @@ def _c_name(a):
 
 @elementwise(
     d={"input": lambda weight: 1 - weight, "end": lambda weight: weight},
-    lowered=steps(_lerp_by),
+    lowered=_alike(_lerp_by),
     batch="pointwise",
     grad_fn="LerpBackward0",
     kind=_Interpolation,
@@ -137,7 +154,7 @@ def _lerp_number(input: Tensor, end: Tensor, weight: Number):
         "end": lambda weight: weight,
         "weight": lambda input, end: end - input,
     },
-    lowered=steps(_lerp_steps),
+    lowered=_alike(_lerp_steps),
     batch="pointwise",
     grad_fn="LerpBackward1",
     kind=_Interpolation,

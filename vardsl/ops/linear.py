@@ -187,7 +187,7 @@ def _dense_into(out, scratch, grad_output, indices, num_weights, padding_idx, sc
     given = (grad_output, indices)
     if not plain or grad_output.dtype != out.dtype or not all(a.flags.c_contiguous for a in given):
         return None
-    rows = grad_output.reshape(-1, out.shape[1])
+    rows = grad_output.reshape(indices.size, out.shape[1])
     return [(out.fill, (0,)), (add_rows, (out, indices.reshape(-1), rows))]
 
 

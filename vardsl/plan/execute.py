@@ -17,7 +17,7 @@ from vardsl.engine.context import Context, state
 from vardsl.engine.value import EPOCH, OPS, Node, Value, shared_counter
 from vardsl.errors import Error, Interrupted
 from vardsl.plan.blocks import LARGE
-from vardsl.plan.graphs import leaves_of_fixed, unfinished
+from vardsl.plan.graphs import Patterns, leaves_of_fixed, unfinished
 from vardsl.plan.layout import Layout, Unplannable
 from vardsl.plan.numbers import same
 from vardsl.plan.passes import final, forget, optimise, writes_last
@@ -58,8 +58,7 @@ class Plan:
         steps, same = optimise(tracer.steps, lambda same: self._wanted(tracer, results, same))
         self.steps = writes_last(steps)
         self.inputs = dict(tracer.inputs)
-        self.live: list[Node] = []  # nodes of results that a backward pass may still go through
-        self.rooted: set[Value] = set()  # the leaves that it comes to
+        self.patterns = Patterns()  # of the graphs that a backward pass may still go through
         self.outputs = [self._output(tracer, results, k, same) for k in range(len(results))]
         self.grads_out = [(leaf, final(g, same)) for leaf, g in tracer.grads_out.items() if g is not None]
         self._fill_large()
@@ -125,12 +124,11 @@ class Plan:
         return slot, r._node, r.index
 
     def _keep_graph(self, tracer: Tracer, r: Value) -> None:
-        """Lets every run hand out the node of this one, as long as its derivative is always the same."""
+        """Lets every run hand out a copy of this one's graph, where its derivative is always the same."""
         leaves = None if tracer.keys else leaves_of_fixed(r)
         if leaves is None or r._node is None:
             raise Unplannable("a graph is still needed after the run")
-        self.live.append(r._node)
-        self.rooted |= leaves
+        self.patterns.add(r, leaves)
 
     def _fill_large(self) -> None:
         """Large gradients that are always the same are filled in by a step, which streams like any other."""
@@ -199,9 +197,6 @@ class Plan:
             return None
         for leaf in self.needs_none:
             if leaf._grad is not None:
-                return None
-        for node in self.live:
-            if node.rare is not None and (node.hooks or node.retained):
                 return None
         found: list[tuple[Slot, Any]] = []
         for leaf, slot in self.grads_in.items():
@@ -324,7 +319,7 @@ class Plan:
         old = self.reads[k]
         if leaf._node is not None or leaf.hooks or any(v is leaf for v in self.reads) or old in self.grads_in:
             return False
-        if old in self.rooted:
+        if old in self.patterns.leaves:
             return False
         self.reads[k], self.arrays[k] = leaf, leaf.memory()
         self.cleared = [leaf if v is old else v for v in self.cleared]
@@ -352,10 +347,11 @@ class Plan:
         for v, n in self.writes:
             shared_counter(v)[0] += n
         results = []
+        nodes = self.patterns.copies() if self.patterns.nodes else {}
         for what, node, index, small in self.given_names:
             if small is not None or type(what) is Slot:
                 v = Value(small.copy("K") if small is not None else self._give(what, COPY_NAMES, "K"))
-                v._node, v.index = node, index
+                v._node, v.index = nodes.get(node, node), index
                 results.append(v)
             elif index == READ:
                 results.append(reads[what])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from vardsl.engine.dtypes import DType
+from vardsl.engine.node import next_sequence
 from vardsl.engine.value import Node, Value
 
 
@@ -30,6 +32,42 @@ def leaves_of_fixed(v: Value) -> set[Value] | None:
             return None
         leaves.update(e for e in node.edges if type(e) is Value)
     return leaves
+
+
+class Patterns:
+    """Graphs of which every run's results get a copy of their own: what is done to one result's node, as a
+    hook, is not done to another's."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []  # in order of creation
+        self.leaves: set[Value] = set()
+
+    def add(self, v: Value, leaves: set[Value]) -> None:
+        self.nodes = sorted({*self.nodes, *_below(v)}, key=_by_creation)
+        self.leaves |= leaves
+
+    def copies(self) -> dict[Node | None, Node]:
+        """A new node for each one."""
+        made: dict[Any, Node] = {}
+        for node in self.nodes:
+            made[node] = _copy(node, made)
+        return made
+
+
+_by_creation = attrgetter("seq")
+
+
+def _copy(node: Node, made: dict[Any, Node]) -> Node:
+    """A node like another, with those that take the place of its inputs' nodes, and without hooks."""
+    copy: Node = object.__new__(Node)
+    for name in Node.__slots__:
+        setattr(copy, name, getattr(node, name))
+    copy.seq, copy.rare = next_sequence(), None
+    copy.left, copy.right = made.get(node.left, node.left), made.get(node.right, node.right)
+    if node.many is not None:
+        copy.many = tuple([made.get(e, e) for e in node.many])
+    copy.indices, copy.name, copy.outputs = node.indices, node.name, node.outputs
+    return copy
 
 
 def _fixed(arg: Any) -> bool:
