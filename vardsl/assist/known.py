@@ -33,7 +33,7 @@ BY_ELEMENTS = frozenset(
     {
         "nonzero", "argwhere", "unique", "unique_consecutive", "masked_select", "masked_scatter", "bincount",
         "masked_scatter_", "repeat_interleave", "one_hot", "tensor_split", "equal", "allclose", "is_nonzero",
-        "histogram", "item", "tolist", "numpy", "set_", "resize_",
+        "histogram", "item", "tolist", "numpy", "set_", "resize_", "lstsq",
     }
 )  # fmt: skip
 SIZES = frozenset(["shape", "ndim", "dtype"])
@@ -41,6 +41,7 @@ SIZE_CALLS = frozenset(["size", "dim", "numel", "ndimension", "nelement"])
 PARTS = frozenset(["T", "mT", "H", "mH", "data", "values", "indices"])
 DEEPEST = 20  # calls of functions within each other
 
+SETTINGS = frozenset({"manual_seed", "seed", "set_default_dtype", "set_printoptions"})  # of the plain ones
 STATIC = frozenset({"Int", "Ints", "Sizes", "Bool", "Str", "Dtype", "Any"})  # kinds of parameters
 
 Names = Mapping[str, int]
@@ -72,9 +73,27 @@ class Judge:
         self.grads = grads
         self.local: list[dict[str, int]] = []
 
+        self.pure = False  # whether only what has no effects is judged to be known
+        self.shadowed = 0  # blocks around that bind a name which functions use
+        self.memo: dict[tuple[int, int], int] = {}
+        self.depth = self.frame = 0
+        self.serial = 1
+
     def of(self, e: ast.Node) -> int:
         rule = _RULES.get(type(e))
-        return UNKNOWN if rule is None else rule(self, e)
+        if rule is None:
+            return UNKNOWN
+        key = id(e), self.frame  # chains ask for what they are made of more than once
+        if key in self.memo:
+            return self.memo[key]
+        self.depth += 1
+        try:
+            found = self.memo[key] = rule(self, e)
+        finally:
+            self.depth -= 1
+            if not self.depth:
+                self.memo.clear()
+        return found
 
     def least(self, parts: Iterable[ast.Node]) -> int:
         found = EXACT
@@ -148,21 +167,22 @@ class Judge:
 
     def _index(self, e: ast.Index) -> int:
         known = self.of(e.value)
-        if not known or not all(self._place(item) for item in e.items):
-            return UNKNOWN
-        return known
+        v = self.value(e.value.id) if isinstance(e.value, ast.Name) and not self.local else None
+        tensor = known == LIKENESS and type(v) is Value
+        return known if known and all(self._place(item, tensor) for item in e.items) else UNKNOWN
 
-    def _place(self, item: ast.Node) -> bool:
-        """Whether an entry of an index takes a part whose shape is known."""
+    def _place(self, item: ast.Node, tensor: bool) -> bool:
+        """Whether an entry of an index, into a tensor or perhaps something else, takes a part whose shape is
+        known."""
         if isinstance(item, (ast.Ellipsis_, ast.NoneLit)):
             return True
         if isinstance(item, ast.Slice):
             bounds = [b for b in (item.start, item.stop, item.step) if b is not None]
             return self.least(bounds) == EXACT
         known = self.of(item)
-        if known == LIKENESS and isinstance(item, ast.Name) and not self.local:
+        if known == LIKENESS and isinstance(item, ast.Name) and tensor:
             v = self.value(item.id)  # how much a mask takes, its elements decide
-            return type(v) is Value and v.array.dtype.kind in "iu"
+            return type(v) is Value and v.array.dtype.kind == "i"
         return known == EXACT
 
     # ---- calls ---------------------------------------------------------------------------------------------
@@ -191,19 +211,21 @@ class Judge:
     def _by_name(self, name: str, args: Args) -> int:
         known = self.least(e for _, e in args)
         function = self.functions.get(name)
-        if function is not None and known:
+        if function is not None and known and not self.shadowed:
             named = any(n is not None for n, _ in args)
             return UNKNOWN if named else self._script(function, [self.of(e) for _, e in args])
         if not known or name in self.bound:
             return UNKNOWN
         if name == "len" or (known == EXACT and name in PLAIN):
-            return EXACT
+            return UNKNOWN if self.pure and name in SETTINGS else EXACT
         return UNKNOWN if name in ("int", "float", "bool", "str") else self._operation(name, args)
 
     def _operation(self, name: str, args: Args) -> int:
         """An operation: tensors may be stand-ins, sizes and the like may not."""
         short = name.rpartition(".")[2]
         if short in BY_ELEMENTS or (short == "where" and len(args) == 1):
+            return UNKNOWN
+        if self.pure and short.endswith("_"):
             return UNKNOWN
         try:
             parameters = define.get(name).signature
@@ -213,9 +235,10 @@ class Judge:
         for k, (keyword, e) in enumerate(args):
             i = min(k, last) if keyword is None else parameters.index.get(keyword, -1)
             kind = parameters.parameters[i].kind if 0 <= i < len(parameters.parameters) else "Any"
-            if self.of(e) < (EXACT if kind in STATIC and not _is_row(e) else LIKENESS):
+            static = kind in STATIC or short == "arange"
+            if self.of(e) < (EXACT if static and not _is_row(e) else LIKENESS):
                 return UNKNOWN
-            if kind in STATIC and isinstance(e, ast.ListLit) and self.least(e.items) < EXACT:
+            if static and isinstance(e, ast.ListLit) and self.least(e.items) < EXACT:
                 return UNKNOWN
         return LIKENESS
 
@@ -224,10 +247,13 @@ class Judge:
         if len(self.local) >= DEEPEST or any(p.default is not None for p in f.params):
             return UNKNOWN
         self.local.append(dict(zip([p.name for p in f.params], args)))
+        before, self.frame = self.frame, self.serial
+        self.serial += 1
         try:
             return self._body(f.body) if isinstance(f.body, ast.Block) else self.of(f.body)
         finally:
             self.local.pop()
+            self.frame = before
 
     def _body(self, block: ast.Block) -> int:
         for s in block.body:

@@ -29,10 +29,52 @@ def index_items(s: ast.Node) -> Iterator[ast.Node]:
 
 def reshapes(n: ast.Node) -> bool:
     """Whether a node may give a tensor another shape or dtype in place."""
-    if isinstance(n, (ast.Call, ast.Pipe)):
-        f = n.function if isinstance(n, ast.Call) else n.call
-        return isinstance(f, ast.Member) and f.name in IN_PLACE
-    return isinstance(n, ast.Assign) and isinstance(n.target, ast.Member) and n.target.name == "data"
+    if isinstance(n, (ast.Name, ast.Member)):
+        return (n.id if isinstance(n, ast.Name) else n.name) in IN_PLACE
+    return isinstance(n, (ast.Assign, ast.AugAssign)) and any(m.name == "data" for m in members_written(n))
+
+
+def members_written(s: ast.Node) -> Iterator[ast.Member]:
+    """The members that a statement assigns to."""
+    stack = [s.target] if isinstance(s, (ast.Assign, ast.AugAssign, ast.Update)) else []
+    while stack:
+        t = stack.pop()
+        if isinstance(t, ast.TupleExpr):
+            stack.extend(t.items)
+        elif isinstance(t, ast.Paren):
+            stack.append(t.inner)
+        elif isinstance(t, ast.Member):
+            yield t
+
+
+def called_name(n: ast.Node) -> str | None:
+    """What a call or a pipe calls, by its last name; "" for what has none, None where nothing is called."""
+    if not isinstance(n, (ast.Call, ast.Pipe)):
+        return None
+    f = n.function if isinstance(n, ast.Call) else n.call
+    if isinstance(f, ast.Call):
+        f = f.function
+    return f.id if isinstance(f, ast.Name) else f.name if isinstance(f, ast.Member) else ""
+
+
+def used_by_functions(statements: Iterable[ast.Stmt]) -> Iterator[str]:
+    """The names that functions use of what is around them."""
+    for f in nodes(statements):
+        if isinstance(f, (ast.FnDef, ast.Lambda)):
+            own = {p.name for p in f.params}
+            yield from (n.id for n in nodes([f.body]) if isinstance(n, ast.Name) and n.id not in own)
+
+
+def unforeseen(statements: tuple[ast.Stmt, ...]) -> bool:
+    """Whether a part that may be skipped could bind any name, or change what new tensors are like."""
+    for n in nodes(statements):
+        if isinstance(n, ast.Import) and n.alias is None and n not in statements:
+            return True
+        if isinstance(n, (ast.FnDef, ast.Lambda)) and any(
+            isinstance(m, ast.Name) and m.id == "set_default_dtype" for m in nodes([n.body])
+        ):
+            return True
+    return False
 
 
 def calls(s: ast.Node) -> bool:
@@ -51,6 +93,13 @@ def bound(statements: Iterable[ast.Stmt]) -> Iterator[str]:
             yield from (p.name for p in n.params)
         elif isinstance(n, ast.Import) and n.alias is not None:
             yield n.alias
+
+
+def written(statements: Iterable[ast.Stmt]) -> Iterator[str]:
+    """The names that `=` and its kin write, anywhere in the statements."""
+    for n in nodes(statements):
+        if isinstance(n, (ast.Assign, ast.AugAssign, ast.Update)):
+            yield from (t.id for t in target_names(n.target))
 
 
 def augmented(statements: Iterable[ast.Stmt]) -> Iterator[str]:

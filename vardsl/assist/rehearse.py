@@ -19,12 +19,18 @@ from vardsl.assist.parts import (
     augmented,
     bound,
     bound_by_functions,
+    called_name,
     calls,
     has_else,
     index_items,
+    members_written,
     nodes,
     reshapes,
+    unforeseen,
+    used_by_functions,
+    written,
 )
+from vardsl.engine.backward import NOT_SCALAR
 from vardsl.engine.value import Value
 from vardsl.errors import Error, GradError, ScriptIndexError, ScriptTypeError, ShapeError
 from vardsl.lang import builtins
@@ -41,11 +47,12 @@ SECONDS = 2.0  # after which what is left is skipped
 MEMORY = 1 << 25  # bytes that a stand-in may take
 ROUNDS = 4  # of a loop, until nothing changes
 MOST = 20  # errors that are told of
-COUNTED = "one of the variables needed for gradient computation has been modified"  # so many times
 
 
 def rehearse(source: Source, program: ast.Program) -> list[Error]:
     """The errors that would happen, of a program that is right as far as its names tell, in order."""
+    if unforeseen(program.body):
+        return []
     found = _Rehearsal(source, program)
     with suppress(_Enough):
         found.body(program.body)
@@ -70,8 +77,10 @@ class _Leave(Exception):
 class _Rehearsal:
     """
     known     how much is known of a name of the file (EXACT or LIKENESS)
-    certain   whether what stands here would be reached
+    certain   whether what stands here would be reached. Where it is not, names are bound, and nothing else is
+              done: no gradients, no changes in place
     grads     whether gradients are what they would be; `whole`: whether nothing has been skipped
+    dtypes    whether new tensors have the dtype that they would have
     recording whether no `no_grad` is around
     reshapes  whether the program has what may give a tensor another shape in place
     """
@@ -89,8 +98,17 @@ class _Rehearsal:
         self.never = frozenset(bound_by_functions(program.body))
         names = frozenset(bound(program.body))
         self.judge = Judge(self.known, names, self.functions, self._value, lambda: self.grads)
-        self.certain = self.grads = self.whole = self.recording = True
+        self.used = frozenset(used_by_functions(program.body))
+        self.certain = self.grads = self.whole = self.dtypes = self.recording = True
         self.errors: list[Error] = []
+
+    @property
+    def certain(self) -> bool:
+        return not self.judge.pure
+
+    @certain.setter
+    def certain(self, certain: bool) -> None:
+        self.judge.pure = not certain
 
     # ---- names ---------------------------------------------------------------------------------------------
     def _value(self, name: str) -> Any:
@@ -135,15 +153,17 @@ class _Rehearsal:
             exact = all(map(self._is_exact, index_items(statement))) and not calls(statement)
             return exact or error.message.startswith("Dimension out of range")
         if isinstance(error, GradError):
-            return self.whole and not error.message.startswith(COUNTED)
-        return isinstance(error, (ShapeError, ScriptTypeError))
+            return error.message == NOT_SCALAR
+        if isinstance(error, ScriptTypeError):
+            return self.dtypes and (self.whole or "none" not in error.message.lower())
+        return isinstance(error, ShapeError)
 
     def _is_exact(self, item: ast.Node) -> bool:
         return isinstance(item, (ast.Slice, ast.Ellipsis_, ast.NoneLit)) or self.judge.of(item) == EXACT
 
     def _look(self, e: ast.Expr) -> None:
         """Evaluates an expression for its errors."""
-        if self.judge.of(e):
+        if self.certain and self.judge.of(e):
             self._run(ast.ExprStmt(e.span, e))
         else:
             self._skip(e)
@@ -152,16 +172,23 @@ class _Rehearsal:
         """Leaves something out, with all that it may do."""
         self.whole = False
         for n in nodes(parts):
-            if isinstance(n, (ast.Backward, ast.ZeroGrad, ast.Minimize)):
+            if isinstance(n, (ast.Backward, ast.ZeroGrad, ast.Minimize)) or [*members_written(n)]:
                 self.grads = False
-            if isinstance(n, ast.Call):
-                self.grads = False
-                f = n.function
-                name = f.id if isinstance(f, ast.Name) else f.name if isinstance(f, ast.Member) else ""
-                if name == "set_default_dtype":
-                    raise _Enough
-                if self.reshapes and not builtins.has_operation(name):
-                    self._forget([m for m, known in self.known.items() if known == LIKENESS])
+            if isinstance(n, ast.Import) and n.alias is None:
+                raise _Enough
+            if self.reshapes and reshapes(n):
+                self._forget_tensors()
+            name = called_name(n)
+            if name is None:
+                continue
+            self.grads = False
+            if name == "set_default_dtype":
+                raise _Enough
+            if self.reshapes and not builtins.has_operation(name):
+                self._forget_tensors()
+
+    def _forget_tensors(self) -> None:
+        self._forget([m for m, known in self.known.items() if known == LIKENESS])
 
     # ---- statements ----------------------------------------------------------------------------------------
     def body(self, statements: Iterable[ast.Stmt]) -> None:
@@ -178,36 +205,31 @@ class _Rehearsal:
             return
         names = [n.id for n in target_names(s.target)]
         known = self.judge.of(s.value)
-        if known and self._run(s):
+        plain = all(isinstance(n, (ast.Name, ast.TupleExpr, ast.Paren)) for n in nodes([s.target]))
+        if known and plain and self._run(s):
             for name in names:
                 self._note(name, known)
         else:
-            if not known:
-                self._skip(s.value)
+            if not known or not plain:
+                self._skip(s)
+                names += [n.id for n in nodes([s.target]) if isinstance(n, ast.Name)]
             self._forget(names)
 
     def _change(self, s: ast.Assign | ast.AugAssign | ast.Update) -> None:
         """`x += e`, `x[i] = e`: in place where it is a tensor."""
         target = s.target
-        read = target
-        if isinstance(target, ast.Member) and isinstance(s, ast.Assign):
-            read = target.value
+        name = target.id if isinstance(target, ast.Name) else None
+        tensor = name is not None and type(self._value(name)) is Value and name in self.known
+        read = target.value if isinstance(target, ast.Member) and isinstance(s, ast.Assign) else target
         known = self.judge.least((s.value, read))
         if isinstance(target, ast.Member) and target.name != "grad":
             known = UNKNOWN
-        root: ast.Node = target
-        while isinstance(root, (ast.Index, ast.Member, ast.Paren)):
-            root = root.inner if isinstance(root, ast.Paren) else root.value
-        name = root.id if isinstance(root, ast.Name) else None
-        if known and self._run(s):
-            if isinstance(target, ast.Name):
-                self._note(target.id, known)
-        else:
-            if not known:
-                self._skip(s.value, target)
-                self.grads = False
-            if name is not None:
+        if not known or not (self.certain or (known == EXACT and not tensor)):
+            self._skip(s)
+            if name is not None and not tensor:  # a tensor keeps its shape
                 self._forget([name])
+        elif self._run(s) and name is not None:
+            self._note(name, known)
 
     def _shown(self, s: ast.Print | ast.Plot) -> None:
         for e in s.values:
@@ -220,15 +242,18 @@ class _Rehearsal:
         self._look(s.condition)
 
     def _backward(self, s: ast.Backward) -> None:
-        if s.step or not self.judge.least((*s.roots, *s.gradients)) or not self._run(s):
+        known = self.certain and not s.step and self.judge.least((*s.roots, *s.gradients))
+        if not known or not self._run(s):
             self._skip(s)
 
     def _zero_grad(self, s: ast.ZeroGrad) -> None:
-        if not s.targets or not self.judge.least(s.targets) or not self._run(s):
+        known = self.certain and s.targets and self.judge.least(s.targets)
+        if not known or not self._run(s):
             self._skip(s)
 
     def _minimize(self, s: ast.Minimize) -> None:
-        self._look(s.objective)
+        if s.steps is None or (isinstance(s.steps, ast.Number) and s.steps.value > 0):
+            self._look(s.objective)
         self._skip(s)
 
     def _fn_def(self, s: ast.FnDef) -> None:
@@ -239,6 +264,7 @@ class _Rehearsal:
     def _import(self, s: ast.Import) -> None:
         if s.alias is None:
             raise _Enough  # it may bind any name
+        self.dtypes = False  # it may have another one for new tensors
         self._forget([s.alias])
 
     def _del(self, s: ast.Del) -> None:
@@ -268,11 +294,17 @@ class _Rehearsal:
     @contextmanager
     def _scope(self, block: ast.Block, names: Iterable[str] = ()) -> Iterator[None]:
         """What the block binds for itself is as before when it is over."""
-        before = self._noted({*declared_in(block.body), *names})
+        own = {*declared_in(block.body), *names}
+        before = self._noted(own)
+        hides = bool(own & self.used)  # from functions, which know of no block that they are called in
+        self.judge.shadowed += hides
         try:
             yield
         finally:
+            self.judge.shadowed -= hides
             self._put_back(before)
+            # what is assigned before it is declared is the name of the surroundings
+            self._forget(own.intersection(written(block.body)))
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -323,8 +355,6 @@ class _Rehearsal:
         self._put_back(ends[0])
         alike = [{n: (known, f, _likeness(v)) for n, (known, f, v) in end.items()} for end in ends]
         self._forget([n for n in names if any(end[n] != alike[0][n] for end in alike)])
-        if any(isinstance(n, (ast.Backward, ast.ZeroGrad, ast.Minimize, ast.Call)) for n in nodes([s])):
-            self.whole = self.grads = False
         if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in nodes([s])):
             self.certain = False
 
@@ -352,11 +382,13 @@ class _Rehearsal:
         changed = sorted({*assigned_in(s.body.body, frozenset(n.id for n in target_names(s.target)))})
         changed += sorted({*augmented(s.body.body)})
         with self._scope(s.body, [n.id for n in target_names(s.target)]):
-            entered = self._enter(s)
+            entered, alike = self._enter(s)
             if entered is False:
                 return
             with self._quietly() if entered is None else nullcontext():
                 left = self._turn(s)
+            if not alike:
+                self._forget([n.id for n in target_names(s.target)])
             self._settle(s, changed, left)
         self.certain = before
         if entered is None:
@@ -364,26 +396,29 @@ class _Rehearsal:
         if any(isinstance(n, (ast.Break, ast.Continue, ast.Return)) for n in nodes([s.body])):
             self._forget(changed)
 
-    def _enter(self, s: ast.For) -> bool | None:
-        """Binds what the first turn has; whether there is one, None where that is unknown."""
+    def _enter(self, s: ast.For) -> tuple[bool | None, bool]:
+        """Binds what the first turn has; whether there is one, None where that is unknown, and whether the
+        turns' elements are all alike."""
         known = self.judge.of(s.iterable)
         names = [n.id for n in target_names(s.target)]
         self._forget(names)
-        if not known:
+        written_in = any((called_name(n) or "").endswith("_") for n in nodes([s.iterable]))
+        if not known or written_in:
             self._skip(s.iterable)
-            return None
+            return None, True
         try:
             value = self.session.run_expression(self.source, s.iterable)
             if len(value) == 0:
-                return False
+                return False, True
         except (Error, TypeError):
-            return None
+            return None, True
+        alike = not isinstance(value, tuple) or len(set(map(repr, map(_likeness, value)))) == 1
         zero = ast.Number(s.iterable.span, 0, "0")
         first = ast.Index(s.iterable.span, s.iterable, (zero,))
         if self._run(ast.Let(s.target.span, s.target, first)):
             for name in names:
                 self._note(name, known)
-        return True
+        return True, alike
 
     def _turn(self, s: ast.For) -> bool:
         """One turn; whether it leaves the loop."""
@@ -400,17 +435,21 @@ class _Rehearsal:
         """More turns, whose numbers are unknown, until shapes stay as they are."""
         if left:
             return
-        names = [n.id for n in target_names(s.target)]
+        names = [*changed, *(n.id for n in target_names(s.target))]
         for _ in range(ROUNDS):
-            self._forget([n for n in (*changed, *names) if self.known.get(n) == EXACT])
+            self._forget_numbers(names)
             before = {n: self._likeness(n) for n in changed}
             with self._quietly():
                 self._turn(s)
+            self._forget_numbers(names)
             other = [n for n in changed if self._likeness(n) != before[n]]
             self._forget(other)
             if not other:
                 return
         self._forget(changed)
+
+    def _forget_numbers(self, names: Iterable[str]) -> None:
+        self._forget([n for n in names if self.known.get(n) == EXACT])
 
     def _likeness(self, name: str) -> Any:
         return _likeness(self._value(name)) if name in self.known else None
