@@ -16,7 +16,7 @@ from vardsl.engine.dtypes import f4, f8
 from vardsl.engine.node import Like, Node
 from vardsl.engine.value import OPS, Value
 from vardsl.engine.walk import SECOND_TIME, located, walk
-from vardsl.errors import GradError, Interrupted, ShapeError
+from vardsl.errors import GradError, Interrupted, ScriptTypeError, ShapeError
 
 NO_GRAPH = "element {} of tensors does not require grad and does not have a grad_fn"
 NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
@@ -164,19 +164,19 @@ class Pass:
                 self.send(target, indices[k] if indices is not None else 0, r)
 
     def _hooks(self, node: Node, g: Any) -> Any:
-        several = node.outputs is not None
-        if not several and g.shape != node.shape:
-            g = _whole(g, node.shape)
-        row = g if several else [g]
+        likes = node.outputs
+        row = [g] if likes is None else g
         for index, hook in node.hooks or ():
-            if row[index] is not None:
-                row[index] = self.call_hook(hook, row[index])
+            c = row[index]
+            if c is not None:
+                shape = node.shape if likes is None else likes[index].shape
+                row[index] = self.call_hook(hook, c if c.shape == shape else _whole(c, shape))
         for index, value in (node.retained or {}).items():
-            g = row[index]
-            if g is not None:
+            c = row[index]
+            if c is not None:
                 # it goes on to the inputs, and may be what another value retains
-                self.retained.append((value, g.copy() if type(g) is np.ndarray else g))
-        return row if several else row[0]
+                self.retained.append((value, c.copy() if type(c) is np.ndarray else c))
+        return row[0] if likes is None else row
 
     def call_hook(self, hook: Any, g: Cotangent) -> Cotangent:
         shown = g if isinstance(g, Value) else Value(np.asarray(g))
@@ -184,6 +184,7 @@ class Pass:
             answer = hook(shown)
         if answer is None:
             return g
+        _check_answer(answer, shown, hook)
         return answer if self.as_values else answer.array
 
     def leaf_hooks(self) -> None:
@@ -195,6 +196,21 @@ class Pass:
                     g = _whole(g, leaf.array.shape)
                 g = self.call_hook(hook, g)
             self.leaves[leaf] = g
+
+
+def _check_answer(answer: Any, given: Value, hook: Any) -> None:
+    """Whether a hook gave another cotangent of the same kind. Raises ShapeError and ScriptTypeError in
+    PyTorch's words."""
+    if type(answer) is not Value:
+        raise ScriptTypeError(f"expected Variable, but hook returned '{type(answer).__name__}'")
+    name = getattr(hook, "__name__", "").partition(" ")[2]
+    name = "<lambda>" if name in ("", "fn") else name
+    if answer.array.shape != given.array.shape:
+        raise ShapeError(f"hook '{name}' has changed the size of value")
+    if answer.array.dtype != given.array.dtype:
+        raise ScriptTypeError(
+            f"hook '{name}' has changed the type of value (was {given.type_name} got {answer.type_name})"
+        )
 
 
 def _whole(g: Cotangent, shape: tuple[int, ...]) -> Cotangent:
