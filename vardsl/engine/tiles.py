@@ -17,6 +17,7 @@ and for ours, which costs more than they bring, many times as much on a busy mac
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ BLOCK = 32_768  # elements: a handful of temporaries of this size stay in the ca
 LARGE = 200_000
 NEIGHBOURS = 1024  # elements that are added up at once
 WIDEST = 8192  # elements up to which a dot product adds them up as exactly as the pairwise sum
-WIDE = 2048  # elements of a row from which NumPy gives its lock away in `einsum` only
+WIDE = 2048  # elements of a row up to which `vecdot` is used
 TILES = 8
 ALONE = 8192  # elements of a matrix up to which its product with a vector is made without more threads
 SHORT = 256  # elements of a row from which a piece is a part of the columns of a tile, not of its rows
@@ -153,29 +154,21 @@ def perform(calls: Calls) -> None:
 # ---- pieces: the calls for contiguous rows -----------------------------------------------------------------
 
 
-# `vecdot` keeps the interpreter's lock where it gives no more than 500 numbers, `einsum` never does. In short
-# rows that is soon over, and `einsum` adds up less exactly.
+# `vecdot` keeps the interpreter's lock where it gives no more than 500 numbers. In short rows that is soon
+# over; wide ones are added up by another call, and multiplied in pieces.
 
 
 def _by_products(width: int, x: Any, out: Any) -> bool:
     """Whether rows of this width are added up by a product with ones: three times as fast."""
-    return 32 <= width <= WIDEST and x.dtype == out.dtype and x.dtype.char in "fd"
+    return 32 <= width <= WIDE and x.dtype == out.dtype and x.dtype.char in "fd"
 
 
 def _sums_of_rows(x: Any, out: Any) -> Calls:
     """The sum of each row of a matrix."""
     width = x.shape[1]
     if _by_products(width, x, out):
-        return [(_sum_rows, (x, out)) if width > WIDE else (np.vecdot, (x, ones(width, x.dtype), out))]
+        return [(np.vecdot, (x, ones(width, x.dtype), out))]
     return [(np.add.reduce, (x, 1, out.dtype, out))]
-
-
-def _sum_rows(x: Any, out: Any) -> None:
-    np.einsum("...i->...", x, out=out)
-
-
-def _multiply_rows(x: Any, y: Any, out: Any) -> None:
-    np.einsum("...i,...i->...", x, y, out=out)
 
 
 def add_neighbours(x: Any, parts: Any) -> Calls:
@@ -212,18 +205,38 @@ def sums_along(x: Any, axis: int | None) -> Any:
     if axis is None or axis % x.ndim != x.ndim - 1 or not _by_products(x.shape[-1], x, x):
         reduce: Any = np.add.reduce
         return reduce(x, axis, None, None, True)
-    width = x.shape[-1]
-    if width > WIDE:
-        return np.asarray(np.einsum("...i->...", np.ascontiguousarray(x)))[..., None]
-    return np.vecdot(x, ones(width, x.dtype))[..., None]
+    return np.vecdot(x, ones(x.shape[-1], x.dtype))[..., None]
 
 
-def multiply_along(x: Any, y: Any, out: Any, products: Any) -> Calls:
+def multiply_along(x: Any, y: Any, out: Any, spare: Any) -> Calls:
     """The sums of x y along the last dimension of contiguous arrays that broadcast; `out` keeps it as one of
-    size one."""
-    if x.shape[-1] <= WIDEST and x.dtype == y.dtype == out.dtype and x.dtype.char in "fd":
-        return [(_multiply_rows if x.shape[-1] > WIDE else np.vecdot, (x, y, out[..., 0]))]
-    return [(np.multiply, (x, y, products)), (np.add.reduce, (products, -1, None, out, True))]
+    size one. `spare` has the shape that `spare_along` says."""
+    width = x.shape[-1]
+    if width > WIDEST or x.dtype != out.dtype or y.dtype != out.dtype or x.dtype.char not in "fd":
+        return [(np.multiply, (x, y, spare)), (np.add.reduce, (spare, -1, None, out, True))]
+    n = _pieces(width)
+    if n == 1:
+        return [(np.vecdot, (x, y, out[..., 0]))]
+    cut = [a.reshape(*a.shape[:-1], n, width // n) for a in (x, y)]
+    return [(np.vecdot, (*cut, spare)), (np.add.reduce, (spare, -1, None, out, True))]
+
+
+def spare_along(shape: tuple[int, ...], dtype: Any) -> tuple[int, ...] | None:
+    """The shape of the memory that `multiply_along` needs for arrays that broadcast to one; None for none."""
+    width = shape[-1]
+    if width > WIDEST or dtype.char not in "fd":
+        return shape
+    n = _pieces(width)
+    return None if n == 1 else (*shape[:-1], n)
+
+
+@cache
+def _pieces(width: int) -> int:
+    """How many equal pieces of about two hundred elements a wide row is cut into; 1 for a row that is not
+    wide or has no such pieces."""
+    if width <= WIDE:
+        return 1
+    return next((n for n in range(width // 256, width // 96) if width % n == 0), 1)
 
 
 def parts_over_rows(shape: tuple[int, ...]) -> int:

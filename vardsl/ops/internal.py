@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vardsl.engine.cotangents import sum_to
-from vardsl.engine.tiles import WIDEST, multiply_along, perform, sum_to_into
+from vardsl.engine.tiles import multiply_along, perform, spare_along, sum_to_into
 from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, nondiff, op
 
 
@@ -69,8 +69,9 @@ def _row_dot(input: Tensor, other: Tensor):
 
 def _row_dot_into(out, input, other):
     shape = np.broadcast_shapes(input.shape, other.shape)
-    products = np.empty(shape, input.dtype) if shape[-1] > WIDEST or out.dtype.char not in "fd" else None
-    perform(multiply_along(np.ascontiguousarray(input), np.ascontiguousarray(other), out, products))
+    needed = spare_along(shape, out.dtype)
+    spare = None if needed is None else np.empty(needed, out.dtype)
+    perform(multiply_along(np.ascontiguousarray(input), np.ascontiguousarray(other), out, spare))
 
 
 @general(vjp={"input": lambda g: op._zeros(g), "other": lambda g, other_like: _zeros_of(other_like)})

@@ -15,7 +15,6 @@ import numpy as np
 from vardsl.engine.tall import multiply_pieces, multiply_rows, rows_of_piece
 from vardsl.engine.tiles import (
     TILES,
-    WIDEST,
     add_neighbours,
     add_pieces,
     add_rows,
@@ -28,6 +27,7 @@ from vardsl.engine.tiles import (
     rows_per_block,
     rows_per_part,
     rows_per_piece,
+    spare_along,
     sums_to_one,
 )
 from vardsl.engine.together import Runner, processors
@@ -360,8 +360,9 @@ class _Block:
         second = step.args[1]
         whole = self.region.cut(second) and len(second.shape) == source.ndim
         other = self._contiguous(second, before) if whole else np.ascontiguousarray(self.array(second))
-        products = self.scratch(source.shape, result.dtype) if source.shape[-1] > WIDEST else None
-        return multiply_along(source, other, result, products)
+        shape = spare_along(source.shape, result.dtype)
+        spare = None if shape is None else self.scratch(shape, result.dtype)
+        return multiply_along(source, other, result, spare)
 
     def _reduce(self, step: Step, source: Any, result: Any) -> Calls:
         dims = dims_of(step) or ()

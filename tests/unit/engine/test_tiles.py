@@ -22,11 +22,13 @@ from vardsl.engine.tiles import (
     add_up,
     aligned,
     in_blocks,
+    multiply_along,
     parts_over_rows,
     perform,
     rows_per_block,
     rows_per_part,
     rows_per_piece,
+    spare_along,
     sum_into,
     sums_to_one,
 )
@@ -204,3 +206,23 @@ def test_other_products_are_left_to_blas() -> None:
     assert not in_tiles(square, square)
     assert not in_tiles(numbers((100_000, 40)), numbers((40, 1000)))
     assert not in_tiles(numbers((100_000, 40)), numbers((40,), "float64"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [40, 2048, 2050, 2053, 5000, 8192, 9000])
+def test_products_of_rows_are_exact_and_do_not_depend_on_their_number(width: int, dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((7, width)).astype(dtype), rng.random((7, width)).astype(dtype)
+    expected = (x.astype(np.longdouble) * y).sum(1)
+    for other in (y, y[0]):
+        found = np.empty((7, 1), dtype)
+        needed = spare_along(x.shape, found.dtype)
+        perform(multiply_along(x, other, found, None if needed is None else np.empty(needed, dtype)))
+        if other.ndim == 2:
+            assert np.abs(found[:, 0] - expected).max() < 4 * np.finfo(dtype).eps * expected.max()
+        for k in range(7):
+            alone = np.empty((1, 1), dtype)
+            needed = spare_along((1, width), alone.dtype)
+            given = (x[k : k + 1], other[k : k + 1] if other.ndim == 2 else other)
+            perform(multiply_along(*given, alone, None if needed is None else np.empty(needed, dtype)))
+            assert alone[0, 0] == found[k, 0]
