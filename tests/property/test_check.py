@@ -16,7 +16,7 @@ from vardsl.assist.rehearse import rehearse
 from vardsl.lang.front import program_of
 from vardsl.source import Source
 
-PROGRAMS = int(os.environ.get("VARDSL_PROGRAMS", "400")) // 2
+PROGRAMS = int(os.environ.get("VARDSL_PROGRAMS", "400")) // 6
 MAKERS = (lambda seed: training_program(seed).text(), changing_program, outliving_program, recurrent_program)
 DIGIT = re.compile(r"(?<![\w.])\d(?![\w.])")
 
