@@ -21,13 +21,11 @@ from vardsl.syntax import ast
 
 UNKNOWN, LIKENESS, EXACT = 0, 1, 2
 
-# Functions of plain values that do nothing else.
-PLAIN = frozenset(
-    {
-        "len", "range", "int", "float", "bool", "str", "abs", "min", "max", "sum", "round",
-        "manual_seed", "seed", "set_default_dtype", "set_printoptions",
-    }
-)  # fmt: skip
+SETTINGS = frozenset({"manual_seed", "seed", "set_default_dtype", "set_printoptions"})
+# Functions of plain values.
+PLAIN = SETTINGS.union(
+    ["len", "range", "int", "float", "bool", "str", "abs", "min", "max", "sum", "round"]
+)
 # Operations whose result has a shape, or is a number, that the elements decide.
 BY_ELEMENTS = frozenset(
     {
@@ -41,7 +39,6 @@ SIZE_CALLS = frozenset(["size", "dim", "numel", "ndimension", "nelement"])
 PARTS = frozenset(["T", "mT", "H", "mH", "data", "values", "indices"])
 DEEPEST = 20  # calls of functions within each other
 
-SETTINGS = frozenset({"manual_seed", "seed", "set_default_dtype", "set_printoptions"})  # of the plain ones
 STATIC = frozenset({"Int", "Ints", "Sizes", "Bool", "Str", "Dtype", "Any"})  # kinds of parameters
 
 Names = Mapping[str, int]

@@ -120,15 +120,11 @@ class _Rehearsal:
             self.functions.pop(name, None)
 
     def _note(self, name: str, known: int) -> None:
-        """What is known of a name that has just been bound."""
+        """What is known of a name that has just been bound to something known."""
         self._forget([name])
-        v = self._value(name)
-        if known == EXACT and not _holds_tensor(v):
-            self.known[name] = EXACT
-        elif known and name not in self.never and _holds_tensor(v):
-            self.known[name] = LIKENESS
-        if name in self.never:
-            self._forget([name])
+        tensor = _holds_tensor(self._value(name))
+        if name not in self.never and (tensor or known == EXACT):
+            self.known[name] = LIKENESS if tensor else EXACT
 
     # ---- running -------------------------------------------------------------------------------------------
     def _run(self, statement: ast.Stmt) -> bool:
