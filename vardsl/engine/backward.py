@@ -18,6 +18,7 @@ from vardsl.engine.value import OPS, Value
 from vardsl.engine.walk import SECOND_TIME, located, walk
 from vardsl.errors import GradError, Interrupted, ScriptTypeError, ShapeError
 
+ndarray = np.ndarray
 NO_GRAPH = "element {} of tensors does not require grad and does not have a grad_fn"
 NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
 UNUSED = (
@@ -256,7 +257,7 @@ def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
     return needed
 
 
-def _scalar_pass(root: Value) -> bool:
+def scalar_pass(root: Value) -> bool:
     """The usual pass, from one number to the leaves on bare arrays; False where it is not the usual one.
 
     A node that wants more than that (hooks, several outputs) hands what is left to a `Pass`.
@@ -288,12 +289,22 @@ def _scalar_pass(root: Value) -> bool:
     finally:
         ctx.grad_enabled = before
     for leaf, g in leaves.items():
-        if leaf._grad is None:
-            leaf._grad = Value(owned(g, leaf))
-        else:
+        if leaf._grad is not None:
             accumulate(leaf, g, False)
-    for value, g in p.retained if p is not None else ():
-        accumulate(value, g, False)
+            continue
+        a = leaf.array
+        if (
+            type(g) is not ndarray
+            or g.base is not None
+            or g.dtype is not a.dtype
+            or g.shape != a.shape
+            or not g.flags.c_contiguous
+        ):
+            g = owned(g, leaf)
+        leaf._grad = Value(g)
+    if p is not None:
+        for value, g in p.retained:
+            accumulate(value, g, False)
     return True
 
 
@@ -333,7 +344,7 @@ def backward(
         and only is None
         and observer is None
         and len(roots) == 1
-        and _scalar_pass(roots[0])
+        and scalar_pass(roots[0])
     ):
         return
     seeds = _check_roots(roots, cotangents if cotangents is not None else [None] * len(roots))

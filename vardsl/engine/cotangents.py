@@ -18,12 +18,15 @@ from vardsl.engine.value import OPS, Value
 
 multiply, ndarray = np.multiply, np.ndarray
 Way = Callable[[Node, Any], Any]
+Both = Callable[[Node, Any], tuple[Any, Any]]
 
 
 # ---- sizes -------------------------------------------------------------------------------------------------
 def unbroadcast(g: Any, like: Like) -> Any:
     """Sums a cotangent down to the shape, and casts it to the dtype, of an input that was broadcast."""
     shape = like.shape
+    if type(g) is ndarray and g.ndim == 2 and g.shape[1:] == shape and g.dtype is like.dtype:
+        return add_columns(g)  # a bias's, much the commonest
     if type(g) is Value:
         if g.array.shape != shape:
             g = OPS["sum_to_size"](g, shape)
@@ -94,6 +97,8 @@ def way(rule: Any, i: int, factor: bool, arrays: tuple[int, ...]) -> Way:
         return _summed(found, rule.parameter) if type(rule) is Unbroadcast else found
     if type(rule) is not Rule:
         return _by_number(rule, i)
+    if rule.only >= 0 and rule.only not in arrays:
+        return _by_static(rule, rule.only, i)
     if rule.only >= 0:
         return _by_argument(rule, rule.only, i)
     return _by_output(rule, i) if rule.only == -1 else _by_product(_by_rule(rule, arrays), i)
@@ -176,9 +181,31 @@ def _by_number(rule: Any, i: int) -> Way:
 
     def found(node: Node, g: Any) -> Any:
         likes = node.likes
-        if likes is not None:
-            return _fitted(times(_whole(node, g), rule), likes[i])
-        return g if rule == 1 else times(g, rule)
+        if likes is None:
+            return g if rule == 1 else times(g, rule)
+        if g.shape != node.shape:
+            g = spread(g, node.shape)
+        like = likes[i]
+        r = g if rule == 1 else times(g, rule)
+        return r if like is None else unbroadcast(r, like)
+
+    return found
+
+
+def _by_static(rule: Rule, kept: int, i: int) -> Way:
+    """A factor made of a parameter that is no array, as in `a + alpha b`."""
+    fn = None if rule.itself else rule.fn
+
+    def found(node: Node, g: Any) -> Any:
+        factor = node.args[kept]
+        if fn is not None:
+            factor = fn(factor)
+        likes = node.likes
+        if likes is not None and g.shape != node.shape:
+            g = spread(g, node.shape)
+        r = g if type(factor) is int and factor == 1 else times(g, factor)
+        like = None if likes is None else likes[i]
+        return r if like is None else unbroadcast(r, like)
 
     return found
 
@@ -208,15 +235,17 @@ def _by_argument(rule: Rule, kept: int, i: int) -> Way:
 
 def _by_output(rule: Rule, i: int) -> Way:
     """A factor made of the result."""
+    fn = rule.fn
 
     def found(node: Node, g: Any) -> Any:
         likes = node.likes
         if likes is None:
             y = node.y
             if y.size >= LARGE and type(g) is not Value:
-                return _scaled(g, rule.fn, y)
-            return times(g, rule.fn(y))
-        return _fitted(times(_whole(node, g), rule.fn(node.y)), likes[i])
+                return _scaled(g, fn, y)
+            factor = fn(y)
+            return g * factor if type(factor) is ndarray else times(g, factor)
+        return _fitted(times(_whole(node, g), fn(node.y)), likes[i])
 
     return found
 
@@ -230,6 +259,60 @@ def _by_product(factor: Way, i: int) -> Way:
             return times(g, factor(node, g))
         g = _whole(node, g)
         return _fitted(times(g, factor(node, g)), likes[i])
+
+    return found
+
+
+# ---- both inputs in one call -------------------------------------------------------------------------------
+def both(inputs: list[tuple[int, Any]], factor: bool, arrays: tuple[int, ...]) -> Both | None:
+    """The cotangents of the two inputs of operations whose nodes are the commonest, or None."""
+    if len(inputs) != 2:
+        return None
+    (i, left), (j, right) = inputs
+    if factor and left == 1 and type(right) is Rule and right.only >= 0 and right.only not in arrays:
+        return _of_sum(i, j, right)
+    if factor or type(left) is not Rule or type(right) is not Rule:
+        return None
+    if (left.with_g, right.with_g) == (j, i):
+        return _of_product(left.fn, right.fn, i, j)
+    return None
+
+
+def _of_sum(i: int, j: int, rule: Rule) -> Both:
+    """Of a sum or difference: a factor made of a parameter, for the right one."""
+    kept, fn = rule.only, rule.fn
+
+    def found(node: Node, g: Any) -> tuple[Any, Any]:
+        likes = node.likes
+        factor = fn(node.args[kept])
+        if likes is None:
+            return g, g if type(factor) is int and factor == 1 else times(g, factor)
+        if g.shape != node.shape:
+            g = spread(g, node.shape)
+        q = g if type(factor) is int and factor == 1 else times(g, factor)
+        left, right = likes[i], likes[j]
+        return g if left is None else unbroadcast(g, left), q if right is None else unbroadcast(q, right)
+
+    return found
+
+
+def _of_product(first: Callable[..., Any], second: Callable[..., Any], i: int, j: int) -> Both:
+    """By two rules of the cotangent and the other input."""
+
+    def found(node: Node, g: Any) -> tuple[Any, Any]:
+        if g.shape != node.shape:
+            g = spread(g, node.shape)
+        args = node.args
+        a, b = args[i], args[j]
+        if type(a) is Value and (a.vc is None or not a.vc[0] or node.versions is not None):
+            a = a.array
+        else:
+            a = _saved(node, i)
+        if type(b) is Value and (b.vc is None or not b.vc[0] or node.versions is not None):
+            b = b.array
+        else:
+            b = _saved(node, j)
+        return first(g, b), second(g, a)
 
     return found
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vardsl.engine.cotangents import Unbroadcast, Way, way
+import numpy as np
+
+from vardsl.engine.cotangents import Unbroadcast, Way, both, way
 from vardsl.engine.node import Node
 from vardsl.engine.rule import Rule
 from vardsl.engine.signature import REQUIRED, Signature
@@ -37,6 +39,7 @@ class Declared:
         self.number_result = False
         self.numbers = True  # whether plain numbers may stand for tensors next to one
         self.arrays = signature.arrays
+        self.first = self.arrays[0] if self.arrays else 0
         self.single = len(self.arrays) == len(signature.parameters) and not signature.has_lists
         self.saved: frozenset[int] = frozenset()
         self.keeps_y = False
@@ -58,6 +61,10 @@ class Declared:
         self.keeps_dtype = False  # whether `ufunc` makes reals of reals of one dtype
         # the cotangents of the left and the right edge, of nodes that have no others
         self.ways: tuple[Way, ...] | None = None
+        # `onto(node, g, below)`: this rule and that of the node below in one, or None; see `walk`
+        self.onto: Callable[..., Any] | None = None
+        # both of them in one call, of an operation where that is faster
+        self.both: Callable[[Node, Any], tuple[Any, Any]] | None = None
         # whether nodes keep anything that a pass frees
         self.holds = False
         # which arguments nodes keep, by the inputs that want a gradient; empty where they keep all
@@ -82,7 +89,11 @@ class Declared:
         # on a bare array of reals it is that for pointwise operations too
         self.pointwise = family == "elementwise" and self.arrays == (0,)
         self.two = self.direct and self.arrays == (0, 1) and len(signature.parameters) == 2
+        # whether a call makes new memory of several arrays as they are
+        self.several = False
         self.light = family in ("elementwise", "general", "nondiff") and self.arrays == (0,)
+        # a ufunc of one real array and nothing else that takes part in the graph
+        self.alone = self.keeps_a = False
         self.viewing = family == "view" and self.arrays == (0,)
 
     def __repr__(self) -> str:
@@ -104,11 +115,17 @@ class Declared:
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
         self.holds = bool(self.saved) or self.keeps_y or self.family == "fused"
         plain = shared is None and not self.signature.has_lists and self.family != "fused"
+        separate = self.family == "general" and self.promote is None and not self.signature.has_lists
+        self.several = separate and len(self.arrays) > 1
+        self.onto = self.facts.get("onto")
+        pure = self.light and self.tail == [] and isinstance(self.kernel, np.ufunc)
+        self.alone, self.keeps_a = pure and bool(rules), 0 in self.saved
         own = plain and all(_is_short(r) for _, r in self.inputs)
         few = len(self.inputs) <= 2 or all(r is None for _, r in self.inputs[1:])
-        self.ways = None
+        self.ways = self.both = None
         if self.inputs and own and few:
             self.ways = tuple([way(r, i, self.factor, self.arrays) for i, r in self.inputs[:2]])
+            self.both = both(self.inputs, self.factor, self.arrays)
         if len(self.inputs) == 2:
             first, second = [
                 {j for kind, j in r.arguments if kind == "arg"} if isinstance(r, Rule) else set()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.context import state
-from vardsl.engine.dtypes import BY_NP, Array, promote_dtypes
+from vardsl.engine.dtypes import BY_NP, Array, f4, f8, promote_dtypes
 from vardsl.engine.node import Node, script_place
 from vardsl.engine.value import EPOCH, ONE_OF_SEVERAL, OPS, Value, fixed, shared_counter
 from vardsl.errors import GradError, ScriptTypeError, ShapeError
@@ -257,20 +257,27 @@ class InPlace:
     def outside(self, v: Value, other: Any) -> bool:
         """The change of a tensor by a like one where nothing is recorded: straight into its memory."""
         ctx = state.ctx
-        if ctx.grad_enabled or type(other) is not Value or ctx.journal is not None or ctx.tracer is not None:
-            return False
         ufunc = self.ufunc
-        a, b = v.array, other.array
-        if ufunc is None:
+        if (
+            ctx.grad_enabled
+            or ufunc is None
+            or type(other) is not Value
+            or ctx.journal is not None
+            or ctx.tracer is not None
+        ):
             return False
+        a, b = v.array, other.array
         if type(a) is not np.ndarray:
             a = v.memory()
         dtype = a.dtype
-        if b.dtype is not dtype or dtype.kind != "f" or a.shape != b.shape or not a.flags.writeable:
+        if b.dtype is not dtype or (dtype is not f4 and dtype is not f8) or a.shape != b.shape:
             return False
         if ctx.savepoint is not None:
             ctx.savepoint.keep(a)
-        ufunc(a, b, a)
+        try:
+            ufunc(a, b, a)
+        except ValueError:  # memory that must not change
+            return False
         counter = v.vc
         if counter is None:
             counter = shared_counter(v)

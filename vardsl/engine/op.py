@@ -9,6 +9,7 @@ pass itself is not recorded.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from vardsl.engine.casting import SCALARS, cast, scalar
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.large import LARGE, pointwise, room
-from vardsl.engine.node import Like, step
+from vardsl.engine.node import Like, Node, next_sequence, script_place, step
 from vardsl.engine.pending import Pending
 from vardsl.engine.pullback import Pullback
 from vardsl.engine.signature import wrong_kind
@@ -27,6 +28,7 @@ from vardsl.engine.value import Tracked, Value, make_view
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
 
 ndarray = np.ndarray
+_new, _getframe = object.__new__, sys._getframe
 _SCALAR: frozenset[type] = frozenset((np.float32, np.float64))
 _ON_SCALARS: dict[Any, Callable[..., Any]] = {
     np.add: operator.add,
@@ -88,6 +90,10 @@ class Op(Pullback):
                 a = args[0]
                 if type(a) is Value:
                     if type(self) is Op:
+                        if self.alone:
+                            v = self._alone(a)
+                            if v is not None:
+                                return v
                         if self.light:
                             return self._unary([a, *self.tail])
                         if self.leading:
@@ -112,6 +118,54 @@ class Op(Pullback):
             if self.single and n == len(self.arrays):
                 return self.run(list(args))
         return self.run(self.signature.bind(self.name, args, keywords))
+
+    def _alone(self, a: Value) -> Value | None:
+        """`_unary` of a small array of reals and nothing else, in one call; None where it is not that."""
+        x = a.array
+        ctx = state.ctx
+        if (
+            type(x) is not ndarray
+            or ((dtype := x.dtype) is not f4 and dtype is not f8)
+            or x.size >= LARGE
+            or ctx.tracer is not None
+            or ctx.anomaly
+        ):
+            return None
+        y = self.kernel(x)
+        v = Value(y)
+        if not ctx.grad_enabled:
+            return v
+        edge: Any = a._node if a.base is None else a.node
+        if edge is None:
+            if not a._requires:
+                return v
+            edge = a
+        made = y.shape
+        node = v._node = _new(Node)
+        node.op = self
+        node.left = edge
+        node.shape = made
+        node.dtype = y.dtype
+        node.y = y if self.keeps_y else None
+        node.seq = next_sequence()
+        node.right = node.many = node.rare = node.versions = node.likes = None
+        if self.keeps_a:
+            node.args = [a]
+            if a.vc is not None and a.vc[0]:
+                node.versions = (a.vc[0],)
+        else:
+            node.args = self.statics
+        if self.keeps_likes or (self.sums and (made != x.shape or y.dtype is not dtype)):
+            node.likes = (Like(x.shape, dtype),)
+        frame = _getframe(2)
+        if "__vardsl__" in frame.f_globals:
+            node.code = frame.f_code
+            node.lasti = frame.f_lasti
+        else:
+            node.where = script_place(3)
+        if edge is not a and a.index:
+            node.indices = (a.index,)
+        return v
 
     def _unary(self, bound: list[Any]) -> Any:
         """A bound call with one array, of a family that makes new memory."""
@@ -274,7 +328,7 @@ class Op(Pullback):
                 out = self._spare(a, b, path)
                 out = room(x) if out is None else out
         else:
-            alike = self._alike(x, z)
+            alike = self.alike(x, z)
             if alike is None:
                 return self.operator(a, b)
             ufunc, x, z = alike
@@ -307,7 +361,7 @@ class Op(Pullback):
             out = spare(b, path)
         return out
 
-    def _alike(self, x: Any, z: Any) -> tuple[Any, Any, Any] | None:
+    def alike(self, x: Any, z: Any) -> tuple[Any, Any, Any] | None:
         """What computes with an array and a number, or two numbers, and those in one real dtype; None where
         the general way must be asked."""
         s, t = type(x), type(z)
@@ -362,9 +416,31 @@ class Op(Pullback):
                 return self._view(bound)
             if self.family == "composite":
                 return self.kernel(*bound)
+            if self.several:
+                return self._several(bound)
         elif self.direct and type(bound[0]) is ndarray and self.arrays == (0,):
             return self.kernel(*bound)
         return self._general(bound)
+
+    def _several(self, bound: list[Any]) -> Any:
+        """A bound call with several arrays, of an operation that makes new memory and promotes nothing."""
+        ctx = state.ctx
+        if ctx.tracer is not None or ctx.anomaly:
+            return self._general(bound)
+        arrays = bound.copy()
+        for i in self.arrays:
+            a = bound[i]
+            if type(a) is Value:
+                a = arrays[i] = a.array
+            if type(a) is not ndarray and a is not None:
+                return self._general(bound)
+        y = self.kernel(*arrays)
+        if type(y) is not ndarray and type(y) not in _SCALAR:
+            return self._wrap(y, bound, arrays)
+        v = Value(y)
+        if ctx.grad_enabled and y.dtype.kind == "f":
+            v._node = self.record_first(bound, y, 6)
+        return v
 
     def _general(self, bound: list[Any]) -> Any:
         tracer = state.ctx.tracer

@@ -47,10 +47,32 @@ class Recording(Declared):
             return None
         return self._node(bound, edges, indices, self._kept_of(bound, live), y)
 
+    def record_first(self, bound: list[Any], y: Any, depth: int) -> Node | None:
+        """As `record` of a call with one result, which mostly only the first input takes part in."""
+        edge: Any = None
+        simple = self.ways is not None and not self.keeps_likes and not self.sums
+        for i in self.arrays:
+            a = bound[i]
+            if type(a) is Value:
+                made: Any = a._node if a.base is None else a.node
+                if made is None and a._requires:
+                    made = a
+                if made is not None:
+                    simple &= i == self.first and not a.index
+                    edge = made
+                dtype = a.array.dtype
+                simple &= a.vc is None and (dtype is y.dtype or not mixes(self, dtype))
+        if edge is None:
+            return None
+        if not simple:
+            return self.record(bound, bound, y)
+        kept = self._kept_of(bound, 1)
+        return step(self, edge, None, kept, y if self.keeps_y else None, None, y, depth)
+
     def _node(self, bound: list[Any], edges: list[Any], indices: list[int] | None, args: Any, y: Any) -> Node:
         several = type(y) is tuple
         node = step(self, edges[0], None, args, y if self.keeps_y else None, None, y[0] if several else y, 6)
-        if self.ways is None or (len(edges) > 2 and any(e is not None for e in edges[1:])):
+        if self.ways is None or (len(edges) > 2 and edges[1:].count(None) < len(edges) - 1):
             node.left, node.many = None, tuple(edges)
         elif len(edges) == 2:
             node.right = edges[1]
@@ -68,9 +90,11 @@ class Recording(Declared):
         if len(edges) > 1:
             for i in self.arrays:
                 a = bound[i]
-                if type(a) is Value and a.array.dtype is not node.dtype and mixes(self, a.array.dtype):
-                    node.op = on_values(self)
-                    break
+                if type(a) is Value:
+                    dtype = a.array.dtype
+                    if dtype is not node.dtype and mixes(self, dtype):
+                        node.op = on_values(self)
+                        break
         return node
 
     def _kept_of(self, bound: list[Any], live: int) -> list[Any]:
@@ -139,7 +163,7 @@ class Recording(Declared):
         if not keep_a and not keep_b:
             args = self.nothing
         else:
-            args = self._kept(a if keep_a else None, b if keep_b else None)
+            args = self.keeping(a if keep_a else None, b if keep_b else None)
         node = v._node = step(self, left, right, args, y if self.keeps_y else None, likes, y, depth)
         if indexed:
             node.indices = (_index(a, left), _index(b, right))
@@ -150,7 +174,7 @@ class Recording(Declared):
                 both = keep_a and keep_b and type(a) is type(b)
                 node.versions = (va, vb) if both else (va,) if keep_a and type(a) is Value else (vb,)
 
-    def _kept(self, a: Any, b: Any) -> Any:
+    def keeping(self, a: Any, b: Any) -> Any:
         """The arguments of a node that keeps these operands."""
         if a is None and type(b) is float and not self.rest:
             args = self.by_number.get(b)

@@ -54,10 +54,13 @@ def spare(v: Any, path: Path) -> Any:
 class _Probe:
     """Stands for a value, and for an operation."""
 
+    __add__: Any
+    __truediv__: Any
+
     def __init__(self) -> None:
         self.array: Any = np.empty(0)
 
-    def __add__(self, other: Any) -> Any:
+    def __radd__(self, other: Any) -> Any:
         return _OPERATION.binary(self, other)
 
     def binary(self, a: Any, b: Any) -> tuple[int, int]:
@@ -69,9 +72,6 @@ class _Probe:
 
     def overloaded(self, a: Any, b: Any) -> Any:
         return self.binary(a, b)
-
-    def __truediv__(self, other: Any) -> Any:
-        return _OPERATION.overloaded(self, other)
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         a = args[0]
@@ -88,18 +88,31 @@ def _seen(v: Any) -> tuple[int, int]:
     return getrefcount(v), getrefcount(x)
 
 
+def _through(otherwise: Any) -> Any:
+    """As `infix` makes it."""
+
+    def call(a: Any, b: Any) -> Any:
+        return otherwise(a, b)
+
+    return call
+
+
 def _helper(a: Any, b: Any) -> Any:
-    return _OPERATION.binary(a, b)
+    return _operator(a, b)
 
 
 _OPERATION = _Probe()
+_operator = _through(lambda a, b: _OPERATION.binary(a, b))
+_Probe.__add__ = _operator
+_Probe.__truediv__ = _through(lambda a, b: _OPERATION.overloaded(a, b))
 
 
 def _measured() -> list[tuple[int, int, int]]:
     """References by each path to a temporary and to a named operand, and to the operand's array."""
     op, other, named = _OPERATION, _Probe(), _Probe()
-    pairs = [
+    pairs: list[Any] = [
         (_Probe() + other, named + other),
+        (1 + _Probe(), 1 + named),
         (_Probe() / other, named / other),
         (_helper(_Probe(), other), _helper(named, other)),
         (op(_Probe()), op(named)),
@@ -109,7 +122,7 @@ def _measured() -> list[tuple[int, int, int]]:
 
 _COUNTS = _measured()
 _ARRAY = _COUNTS[0][2] if len({array for _, _, array in _COUNTS}) == 1 else 0
-BY_OPERATOR, BY_OVERLOAD, BY_HELPER, BY_CALL = [
+BY_OPERATOR, BY_REFLECTION, BY_OVERLOAD, BY_HELPER, BY_CALL = [
     Path(temporary, named, frames)
-    for (temporary, named, _), frames in zip(_COUNTS, (4, 5, 4, 3), strict=True)
+    for (temporary, named, _), frames in zip(_COUNTS, (5, 4, 6, 6, 3), strict=True)
 ]

@@ -12,7 +12,7 @@ from vardsl.engine.dtypes import BY_NP, Array, DType
 from vardsl.engine.node import Like as Like
 from vardsl.engine.node import Node as Node
 from vardsl.engine.pending import pending
-from vardsl.engine.temporaries import BY_OPERATOR
+from vardsl.engine.temporaries import BY_REFLECTION
 from vardsl.errors import GradError, ScriptTypeError, ScriptValueError
 
 
@@ -34,6 +34,9 @@ class Tracked:
 
     def combined(self, fn: Callable[..., Any]) -> Any:
         raise NotImplementedError
+
+
+Infix = Callable[[Any, Any], Any]
 
 
 class Table(dict[str, Any]):
@@ -357,26 +360,21 @@ class Value:
         OPS["setitem_"](self, index, value)
 
     # ---- operators ----------------------------------------------------------------------------------------
-    def __add__(self, other: Any) -> Any:
-        return OPS["add"].binary(self, other, BY_OPERATOR)
+    # `infix.py` gives the commonest
+    __add__: Infix
+    __sub__: Infix
+    __mul__: Infix
+    __truediv__: Infix
+    __matmul__: Infix
 
     def __radd__(self, other: Any) -> Any:
-        return OPS["add"].binary(other, self, BY_OPERATOR)
-
-    def __sub__(self, other: Any) -> Any:
-        return OPS["sub"].binary(self, other, BY_OPERATOR)
+        return OPS["add"].binary(other, self, BY_REFLECTION)
 
     def __rsub__(self, other: Any) -> Any:
-        return OPS["rsub"].binary(self, other, BY_OPERATOR)
-
-    def __mul__(self, other: Any) -> Any:
-        return OPS["mul"].binary(self, other, BY_OPERATOR)
+        return OPS["rsub"].binary(self, other, BY_REFLECTION)
 
     def __rmul__(self, other: Any) -> Any:
-        return OPS["mul"].binary(other, self, BY_OPERATOR)
-
-    def __truediv__(self, other: Any) -> Any:
-        return OPS["div"].binary(self, other, BY_OPERATOR)
+        return OPS["mul"].binary(other, self, BY_REFLECTION)
 
     def __rtruediv__(self, other: Any) -> Any:
         return OPS["_rdiv"].binary(self, other)
@@ -399,11 +397,8 @@ class Value:
     def __rpow__(self, other: Any) -> Any:
         return OPS["pow"].binary(other, self)
 
-    def __matmul__(self, other: Any) -> Any:
-        return OPS["matmul"].binary(self, other, BY_OPERATOR)
-
     def __rmatmul__(self, other: Any) -> Any:
-        return OPS["matmul"].binary(other, self, BY_OPERATOR)
+        return OPS["matmul"].binary(other, self, BY_REFLECTION)
 
     def __neg__(self) -> Any:
         return OPS["neg"](self)

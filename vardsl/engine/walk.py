@@ -93,11 +93,11 @@ def walk(
                 and (rare.hooks is not None or rare.retained is not None or rare.outputs is not None)
             ):
                 return node, g
-            if node.args is None:
+            args = node.args
+            if args is None:
                 raise GradError(SECOND_TIME, hint="backward … retain keeps the graph")
             op = node.op
             target: Any = None
-            r: Any = None
             k = 0
             if type(node) is not Node or node.many is not None or (ways := op.ways) is None:
                 _deliver(node, g, op.pull(node, g), heap, pending, leaves)
@@ -108,19 +108,40 @@ def walk(
                     check_versions(node)
                 target, other = node.left, node.right
                 if other is None:
-                    r = ways[0](node, g)
+                    r = None
+                    if (
+                        op.onto is not None
+                        and not heap  # nothing else has to do with what is between the two
+                        and type(target) is Node
+                        and target.rare is None
+                        and target.many is None
+                        and target.args is not None
+                    ):
+                        r = op.onto(node, g, target)
+                    if r is None:
+                        r = ways[0](node, g)
+                    else:
+                        if op.saves(node):
+                            node.args = node.y = None
+                        node, op, args, target = target, target.op, target.args, target.left
                 elif target is None:
                     target, r, k = other, ways[1](node, g), 1
                 else:
-                    r = ways[0](node, g)
-                    q = r if op.mirrored and node.args[0] is node.args[1] else ways[1](node, g)
+                    if op.both is not None:
+                        r, q = op.both(node, g)
+                    else:
+                        r = ways[0](node, g)
+                        q = r if op.mirrored and args[0] is args[1] else ways[1](node, g)
                     if type(target) is Value:
                         if r is not None:
                             _receive(leaves, target, r, node, g)
                         target, r, k = other, q, 1
                     elif q is not None:
                         if type(other) is Value:
-                            _receive(leaves, other, q, node, g)
+                            if q is g or q is node.y or other in leaves:
+                                _receive(leaves, other, q, node, g)
+                            else:
+                                leaves[other] = q
                         elif target is other and r is not None:
                             if heap or target.rare is not None:
                                 _wait(target, node, 0, r, heap, pending)
@@ -132,9 +153,12 @@ def walk(
                 if r is None:
                     target = None
                 elif type(target) is Value:
-                    _receive(leaves, target, r, node, g)
+                    if r is g or r is node.y or target in leaves:
+                        _receive(leaves, target, r, node, g)
+                    else:
+                        leaves[target] = r
                     target = None
-                if op.holds and op.saves(node):
+                if op.holds and (node.y is not None or args[op.first] is not None or op.saves(node)):
                     node.args = node.y = None
             if target is not None:
                 if not heap and target.rare is None:

@@ -359,6 +359,8 @@ def _dtype_members(d: DType, name: str) -> Any:
 def get(x: Any, name: str) -> Any:
     """`x.name`. Raises ScriptNameError for a member that is not in the tables."""
     if type(x) is Value:
+        if name == "grad" and x._grad is not None and state.ctx.tracer is None:
+            return x._grad
         prop = PROPERTIES.get(name)
         if prop is not None:
             return prop(x)

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vardsl.engine import op, value
+from vardsl.engine import infix, op, value
 from vardsl.engine.backward import backward as run_backward
+from vardsl.engine.backward import scalar_pass
 from vardsl.engine.context import Context, unfollowed
 from vardsl.engine.value import Value
 from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptTypeError, ScriptValueError
@@ -39,7 +40,7 @@ Service = Callable[..., Any]
 Ahead = Callable[[Sequence[Any], int, Callable[[], bool]], int]
 
 # Where a call from a script is the beginning of an operation: nothing of it has happened yet.
-_OPERATIONS = frozenset([op.__file__, value.__file__])
+_OPERATIONS = frozenset([op.__file__, infix.__file__, value.__file__])
 
 
 class Texts(Protocol):
@@ -347,6 +348,10 @@ class Runtime:
         if step:
             self.service("step", (roots, gradients, retain, create), (), None)
             return
+        if len(roots) == 1 and type(roots[0]) is Value and not (gradients or retain or create):
+            if not scalar_pass(roots[0]):
+                run_backward(roots)
+            return
         for r in roots:
             if type(r) is not Value:
                 raise ScriptTypeError(
@@ -363,16 +368,19 @@ class Runtime:
 
     def zero_grad(self, *targets: Any) -> None:
         """Sets the gradients of these variables to none; an optimizer or a tuple stands for its variables."""
+        bare = self.ctx.journal is None and self.ctx.tracer is None
         for t in targets:
             if type(t) is Value:
                 continue
+            bare = False
             if not isinstance(t, tuple) and not hasattr(type(t), "zero_grad"):
                 raise ScriptTypeError(f"zero_grad is for variables, and this is {kind_of(t)}")
-        bare = self.ctx.journal is None and self.ctx.tracer is None
-        for t in targets:
-            if type(t) is Value and bare:
+        if bare:
+            for t in targets:
                 t._grad = None
-            elif type(t) is Value:
+            return
+        for t in targets:
+            if type(t) is Value:
                 members.clear_grad(t)
             elif isinstance(t, tuple):
                 self.zero_grad(*t)

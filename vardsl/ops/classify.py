@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from vardsl.engine.dtypes import BY_NP, Array
+from vardsl.engine.large import LARGE
 from vardsl.engine.tiles import perform, starts
+from vardsl.engine.value import Value
 from vardsl.errors import ScriptIndexError, ScriptTypeError, ScriptValueError, ShapeError
 from vardsl.ops.define import (
     Bool,
@@ -177,20 +179,47 @@ def _nll_vjp(g, input, target, weight, reduction, ignore_index):
     return slopes * _for_classes(g, reduction, dim)
 
 
+def _onto_scores(node, g, below):
+    """The rules of the likelihood and of the log softmax `below` it in one: zeros are neither made nor added
+    up. None where that is not what is below, or would not come to the same bits."""
+    scores, target, weight, reduction, ignore_index = node.args
+    logs = below.y
+    if below.op is not op._log_softmax or type(logs) is not np.ndarray or logs.ndim != 2:
+        return None
+    if below.args[1] not in (1, -1) or logs.size >= LARGE or reduction == "none" or scores.vc is not None:
+        return None
+    if type(target) is Value:
+        if target.vc is not None:
+            return None
+        target = target.array
+    places = _plain_rows(logs, target, weight, ignore_index)
+    if places is None:
+        return None
+    share = logs.dtype.type(-1 / len(logs) if reduction == "mean" else -1) * g
+    if not -np.inf < share < 0:
+        return None
+    # a row's sum is its share: `0 - exp(y) share` elsewhere, and at the class the share is added to that
+    made = np.exp(logs)
+    np.multiply(made, -share, made)
+    made.reshape(-1)[places] += share
+    return made
+
+
 def _plain_rows(input: Array, target: Array, weight: Array | None, ignore_index: int) -> Array | None:
     """Where in the flat scores each sample's class stands, where every sample counts as one."""
     if weight is not None or input.ndim != 2 or not input.size or not input.flags.c_contiguous:
         return None
-    classes = input.shape[1]
-    if 0 <= ignore_index < classes or target.dtype.kind != "i":
+    rows, classes = input.shape
+    if target.dtype.kind != "i" or 0 <= ignore_index < classes:
         return None
     if target.dtype.itemsize == 8:
         # a negative one is larger than any class where its bits are read without a sign
-        if np.maximum.reduce(target.view(np.uint64)) >= classes:
+        bits = target.view(np.uint64)
+        if bits[bits.argmax()] >= classes:
             return None
     elif np.minimum.reduce(target) < 0 or np.maximum.reduce(target) >= classes:
         return None
-    return target + starts(input.shape[0], classes)
+    return target + starts(rows, classes)
 
 
 def _nll(input: Array, target: Array, weight: Array | None, reduction: str, ignore_index: int) -> Array:
@@ -206,7 +235,7 @@ def _nll(input: Array, target: Array, weight: Array | None, reduction: str, igno
     return _weighted(-_picked(input, target, dim), weights, reduction)
 
 
-@general(vjp={"input": _nll_vjp}, grad_fn="NllLossBackward0")
+@general(vjp={"input": _nll_vjp}, grad_fn="NllLossBackward0", onto=_onto_scores)
 def _nll_rows(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
     return _nll(input, target, weight, reduction, ignore_index)
 
@@ -323,6 +352,10 @@ def cross_entropy(
     tensor(0.4100)
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    if weight is None and label_smoothing == 0.0 and type(input) is Value and type(target) is Value:
+        x, t = input.array, target.array
+        if x.ndim == 2 and t.ndim == 1 and len(t) == len(x) and t.dtype in CLASSES:
+            return _nll_rows.run([op._log_softmax.run([input, 1]), target, None, reduction, ignore_index])
     if not 0.0 <= label_smoothing <= 1.0:
         raise ScriptValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     shape = array(input).shape

@@ -199,22 +199,20 @@ def _mv(a: Array, v: Array) -> Array:
 # ---- two matrices ------------------------------------------------------------------------------------------
 
 
-def _turned(x):
-    """A matrix's transpose; on arrays, as in most backward passes, without the questions of a call."""
-    return x.T if type(x) is np.ndarray else op._swapped(x)
+def _mm_left(g, mat2):
+    if type(g) is not np.ndarray or type(mat2) is not np.ndarray:
+        return op.mm(g, op._swapped(mat2))
+    return _dot(g, mat2.T) if g.size < LARGE else mm.kernel(g, mat2.T)
 
 
-def _times(a, b):
-    if type(a) is not np.ndarray or type(b) is not np.ndarray:
-        return op.mm(a, b)
-    return _dot(a, b) if a.size < LARGE else mm.kernel(a, b)
+def _mm_right(g, input):
+    if type(g) is not np.ndarray or type(input) is not np.ndarray:
+        return op.mm(op._swapped(input), g)
+    return _dot(input.T, g) if input.size < LARGE else mm.kernel(input.T, g)
 
 
 @general(
-    vjp={
-        "input": lambda g, mat2: _times(g, _turned(mat2)),
-        "mat2": lambda g, input: _times(_turned(input), g),
-    },
+    vjp={"input": _mm_left, "mat2": _mm_right},
     stream="product",
     into=lambda out, scratch, input, mat2: product_into(out, input, mat2),
     batch=product_of_rows,

@@ -138,6 +138,8 @@ def _log_softmax_slope(g, y, sums):
     batch="dims",
 )
 def _log_softmax(input: Tensor, dim: Int):
+    if dim == 1 and input.ndim == 2 and 0 < input.size < LARGE and input.dtype.kind == "f":
+        return _log_softmax_rows(input, 1)
     axis = _axis(input, dim)
     if input.dtype.kind != "f":
         _refuse(input, axis, "log_softmax")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from vardsl.engine.casting import scalar
 from vardsl.ops.define import Tensor, elementwise, op
 
 
@@ -132,7 +133,14 @@ def cosh(input: Tensor):
     """
 
 
-@elementwise(np.tanh, d=lambda y: 1 - y * y, promote="float")
+def _tanh_slope(y):
+    if type(y) is not np.ndarray or not y.ndim or y.dtype.kind != "f":
+        return 1 - y * y
+    square = y * y
+    return np.subtract(scalar(1, y.dtype), square, square)
+
+
+@elementwise(np.tanh, d=_tanh_slope, promote="float")
 def tanh(input: Tensor):
     """Hyperbolic tangent of each element.
 

@@ -62,8 +62,10 @@ def test_ctrl_c_clears_and_ctrl_d_leaves_an_empty_line(keyboard: Keyboard) -> No
 
 def test_a_paste_does_not_run_by_itself(keyboard: Keyboard) -> None:
     seen: list[str] = []
-    keys = (PASTE + "a = 1\nb = 2\nprint a + b\n" + END, lambda: seen.append(keyboard.buffer.text), "\r")
-    assert keyboard.type(*keys).rstrip() == "a = 1\nb = 2\nprint a + b"
+    paste = PASTE + "a = 1\nb = 2\nprint a + b\n" + END
+    arrived = keyboard.wait_for(lambda: keyboard.buffer.text)
+    read = keyboard.type(paste, arrived, lambda: seen.append(keyboard.buffer.text), "\r")
+    assert read.rstrip() == "a = 1\nb = 2\nprint a + b"
     assert seen == ["a = 1\nb = 2\nprint a + b\n"]
 
 
