@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vardsl.engine.cotangents import sum_to
+from vardsl.engine.dtypes import Array
 from vardsl.engine.tiles import multiply_along, perform, spare_along, sum_to_into
 from vardsl.ops.define import Dtype, Index, Sizes, Tensor, general, nondiff, op
 
@@ -61,14 +62,17 @@ def _one_factor(g, other, like):
 )
 def _row_dot(input: Tensor, other: Tensor):
     """The sum of products along the last dimension, which stays as one of size one."""
-    shape = np.broadcast_shapes(input.shape, other.shape)
-    out = np.empty((*shape[:-1], 1), input.dtype)
+    out = np.empty((*_common(input, other)[:-1], 1), input.dtype)
     _row_dot_into(out, input, other)
     return out
 
 
+def _common(a: Array, b: Array) -> tuple[int, ...]:
+    return a.shape if a.shape == b.shape else np.broadcast_shapes(a.shape, b.shape)
+
+
 def _row_dot_into(out, input, other):
-    shape = np.broadcast_shapes(input.shape, other.shape)
+    shape = _common(input, other)
     needed = spare_along(shape, out.dtype)
     spare = None if needed is None else np.empty(needed, out.dtype)
     perform(multiply_along(np.ascontiguousarray(input), np.ascontiguousarray(other), out, spare))

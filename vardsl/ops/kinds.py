@@ -104,7 +104,9 @@ def overload(of: Op, *, number: Op, tensor: Op, reverse: Op, followed: Op | None
 def check_one_dtype(input: Any, *parameters: Any) -> None:
     """Refuses parameters of a normalization that are not of its input's dtype."""
     dtype = array(input).dtype
-    if any(p is not None and array(p).dtype != dtype for p in parameters):
+    for p in parameters:
+        if p is None or array(p).dtype == dtype:
+            continue
         if dtype == np.float32:
             raise ScriptTypeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
         raise ScriptTypeError("mixed dtype (CPU): all inputs must share same datatype.")

@@ -38,8 +38,14 @@ def reduced(loss: Array, reduction: str) -> Array:
     total = add_up(loss, None, loss.dtype, False)
     if reduction == "sum":
         return total
+    return _over_size(total, loss)
+
+
+def _over_size(total: Array, loss: Array) -> Array:
+    if loss.size:
+        return total / loss.dtype.type(loss.size)
     with np.errstate(invalid="ignore"):
-        return np.divide(total, loss.dtype.type(loss.size))
+        return np.divide(total, loss.dtype.type(0))
 
 
 def streams(*given):
@@ -128,14 +134,15 @@ def _mse_steps(input, target, reduction):
     grad_fn="MseLossBackward0",
 )
 def _mse(input: Tensor, target: Tensor, reduction: Str):
-    shape = np.broadcast_shapes(input.shape, target.shape)
+    shape = input.shape
+    if target.shape != shape:
+        shape = np.broadcast_shapes(shape, target.shape)
     if reduction == "none" or in_blocks(shape):
         return reduced(pointwise(lambda a, b: np.square(a - b), (input, target)), reduction)
     d = input - target
     flat = d.reshape(-1)
-    total = np.dot(flat, flat)
-    with np.errstate(invalid="ignore"):
-        return total if reduction == "sum" else np.divide(total, d.dtype.type(d.size))
+    total = flat.dot(flat)
+    return total if reduction == "sum" else _over_size(total, d)
 
 
 @composite()
