@@ -17,7 +17,7 @@ from vardsl.engine.context import state
 from vardsl.engine.dtypes import f4, f8
 from vardsl.engine.large import LARGE
 from vardsl.engine.node import Like, Node, next_sequence, script_place
-from vardsl.engine.temporaries import BY_OPERATOR, Path
+from vardsl.engine.temporaries import BY_HELPER, BY_OPERATOR, Path
 from vardsl.engine.value import OPS, Infix, Value
 
 ndarray = np.ndarray
@@ -147,7 +147,7 @@ def infix(
     return call
 
 
-def through(name: str, path: Path) -> Infix:
+def _through(name: str, path: Path) -> Infix:
     """The operation on any operands, to which a script's expression comes by this path."""
 
     def otherwise(a: Any, b: Any) -> Any:
@@ -156,8 +156,24 @@ def through(name: str, path: Path) -> Infix:
     return otherwise
 
 
-Value.__add__ = infix("add", np.add, through("add", BY_OPERATOR))
-Value.__sub__ = infix("sub", np.subtract, through("sub", BY_OPERATOR))
-Value.__mul__ = infix("mul", np.multiply, through("mul", BY_OPERATOR))
-Value.__truediv__ = infix("true_divide", np.true_divide, through("div", BY_OPERATOR))
-Value.__matmul__ = infix("mm", ndarray.dot, through("matmul", BY_OPERATOR), matrices=True)
+# for functions that a script's expression calls in turn
+plus = infix("add", np.add, _through("add", BY_HELPER), depth=2)
+times = infix("mul", np.multiply, _through("mul", BY_HELPER), depth=2)
+
+
+def _reflected(straight: Infix) -> Infix:
+    """The function for `b · a` that the tensor `a` is asked for."""
+
+    def call(a: Any, b: Any) -> Any:
+        return straight(b, a)
+
+    return call
+
+
+Value.__add__ = infix("add", np.add, _through("add", BY_OPERATOR))
+Value.__sub__ = infix("sub", np.subtract, _through("sub", BY_OPERATOR))
+Value.__mul__ = infix("mul", np.multiply, _through("mul", BY_OPERATOR))
+Value.__truediv__ = infix("true_divide", np.true_divide, _through("div", BY_OPERATOR))
+Value.__matmul__ = infix("mm", ndarray.dot, _through("matmul", BY_OPERATOR), matrices=True)
+Value.__radd__ = _reflected(plus)
+Value.__rmul__ = _reflected(times)

@@ -366,15 +366,11 @@ class Value:
     __mul__: Infix
     __truediv__: Infix
     __matmul__: Infix
-
-    def __radd__(self, other: Any) -> Any:
-        return OPS["add"].binary(other, self, BY_REFLECTION)
+    __radd__: Infix
+    __rmul__: Infix
 
     def __rsub__(self, other: Any) -> Any:
         return OPS["rsub"].binary(self, other, BY_REFLECTION)
-
-    def __rmul__(self, other: Any) -> Any:
-        return OPS["mul"].binary(other, self, BY_REFLECTION)
 
     def __rtruediv__(self, other: Any) -> Any:
         return OPS["_rdiv"].binary(self, other)

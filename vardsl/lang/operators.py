@@ -10,8 +10,7 @@ import numpy as np
 
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import DType
-from vardsl.engine.infix import infix, through
-from vardsl.engine.temporaries import BY_HELPER
+from vardsl.engine.infix import plus, times
 from vardsl.engine.value import OPS, Tracked, Value
 from vardsl.errors import LimitError, ScriptTypeError
 from vardsl.lang import literals, members
@@ -22,16 +21,11 @@ MAX_BITS = 1 << 20
 MAX_LENGTH = {str: 1 << 28, tuple: 1 << 25}  # a quarter of a gigabyte
 
 
-# as Python's own operators come to it, in fewer calls
-_sum = infix("add", np.add, through("add", BY_HELPER), depth=2)
-_product = infix("mul", np.multiply, through("mul", BY_HELPER), depth=2)
-
-
 def add(a: Any, b: Any) -> Any:
     """`a + b`, with a bound on how long strings and tuples may become."""
     t = type(a)
     if t is Value:
-        y = _sum(a, b)
+        y = plus(a, b)  # as `a + b` does, in fewer calls
         return a + b if y is NotImplemented else y
     if (t is str or t is tuple) and type(b) is t:
         _check_length(a, len(a) + len(b))
@@ -48,7 +42,7 @@ def mul(a: Any, b: Any) -> Any:
     """`a * b`, with a bound on integers and repeated strings."""
     t, u = type(a), type(b)
     if t is Value or u is Value:
-        y = _product(a, b)
+        y = times(a, b)  # as `a * b` does, in fewer calls
         return a * b if y is NotImplemented else y
     if t is float or u is float:
         return a * b
