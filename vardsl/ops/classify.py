@@ -73,7 +73,7 @@ def _weighted(losses: Array, weights: Array, reduction: str) -> Array:
         return np.divide(total, np.add.reduce(weights, axis=None))
 
 
-@nondiff(likes=("input",))
+@nondiff(likes=("input",), model="input")
 def _class_slopes(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
     """By sample and class: the loss by that class's score; the mean's division included."""
     made = np.zeros(input.shape, input.dtype)

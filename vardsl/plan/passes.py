@@ -41,7 +41,7 @@ def models(steps: Steps) -> None:
             k = step.op.signature.index[name]
             a = step.args[k]
             if type(a) is Slot and a.kind != "const":
-                step.args[k] = Slot(a.number, "const", np.zeros(a.shape, a.array.dtype))
+                step.args[k] = Slot(a.number, "const", np.empty(a.shape, a.array.dtype))
 
 
 def _is_one(x: Any) -> bool:

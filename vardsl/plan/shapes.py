@@ -1,7 +1,8 @@
 """What the result of an operation will be like, from what its operands are like: shape and dtype.
 
-The dtype is that of the operation's own kernel on arrays with one element and as many dimensions. What is not
-told here is None: then the operation is simply run.
+The dtype is that of the operation's own kernel on arrays with one element and as many dimensions; an operation
+whose result is like a parameter says so by `model=`. What is not told here is None: then the operation is simply
+run.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ def what_becomes(op: Any, bound: Sequence[Any]) -> Kind | None:
         return None
     if stream != "product" and any(order_of(b.array) is not None for b in bound if type(b) is Value):
         return None
+    model = op.facts.get("model")
+    if model is not None:
+        like = bound[op.signature.index[model]].array
+        return Kind(like.shape, like.dtype)
     try:
         if op.family == "elementwise" or stream == "pointwise":
             shape = np.broadcast_shapes(*shapes)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vardsl
+from vardsl.engine.value import OPS
 from vardsl.plan import classes
 
 FACTORS = ["1", "-1", "c", "-c", "inf", "zero", "-zero", "inf * zero"]
@@ -66,3 +67,18 @@ def test_large_ones_stream_without_zeros() -> None:
     notes = [note for r in s.regions.values() if r.plan for note in r.plan.layout.notes]
     assert any("log_softmax class_gradient" in note for note in notes)
     assert np.isfinite(s.eval("x.grad").array).all()
+
+
+def test_a_first_run_makes_no_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    slopes = OPS["_class_slopes"]
+    kernel = slopes.kernel
+    monkeypatch.setattr(slopes, "kernel", lambda *args: made.append(args[0].size) or kernel(*args))
+    s = vardsl.Session(seed=0)
+    s.run("let x = var randn(2000, 200) grad; let y = randint(0, 200, [2000])")
+    s.run("l = cross_entropy(x, y); backward l")
+    assert not made
+    plain = vardsl.Session(seed=0, plan=False)
+    plain.run("let x = var randn(2000, 200) grad; let y = randint(0, 200, [2000])")
+    plain.run("l = cross_entropy(x, y); backward l")
+    assert s.eval("x.grad").array.tobytes() == plain.eval("x.grad").array.tobytes()
