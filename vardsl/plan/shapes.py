@@ -1,8 +1,8 @@
 """What the result of an operation will be like, from what its operands are like: shape and dtype.
 
 The dtype is that of the operation's own kernel on arrays with one element and as many dimensions; an
-operation whose result is like one of its parameters says so by `model=`. What is not told here is None: then the
-operation is simply run.
+operation whose result is like one of its parameters says so by `model=`. What is not told here is None: then
+the operation is simply run.
 """
 
 from __future__ import annotations
