@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import vardsl.engine.infix  # noqa: F401 - gives tensors their operators
 from vardsl.engine.casting import SCALARS, cast, scalar
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
@@ -435,11 +436,13 @@ class Op(Pullback):
             if type(a) is not ndarray and a is not None:
                 return self._general(bound)
         y = self.kernel(*arrays)
-        if type(y) is not ndarray and type(y) not in _SCALAR:
-            return self._wrap(y, bound, arrays)
+        if type(y) is not ndarray:
+            if type(y) not in _SCALAR:
+                return self._wrap(y, bound, arrays)
+            y = np.asarray(y)
         v = Value(y)
         if ctx.grad_enabled and y.dtype.kind == "f":
-            v._node = self.record_first(bound, y, 6)
+            v._node = self.record_first(bound, y, 4)
         return v
 
     def _general(self, bound: list[Any]) -> Any:

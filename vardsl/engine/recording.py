@@ -120,7 +120,8 @@ class Recording(Declared):
     def _mixed(self, bound: list[Any], node: Node) -> bool:
         for i in self.arrays:
             a = bound[i]
-            if type(a) is Value and (a.array.shape != node.shape or a.array.dtype != node.dtype):
+            x = a.array if type(a) is Value else a
+            if isinstance(x, (ndarray, np.generic)) and (x.shape != node.shape or x.dtype != node.dtype):
                 return True
         return False
 

@@ -109,10 +109,8 @@ def add_up(x: Any, axes: Axes, dtype: Any, keepdims: bool) -> Any:
 def add_columns(x: Any) -> Any:
     """`add_up` of a matrix over its rows."""
     dtype = x.dtype
-    if x.size < LARGE and x.flags.c_contiguous:
-        row = _ONES.get((len(x), dtype))
-        if row is not None or dtype.kind == "f":
-            return (ones(len(x), dtype) if row is None else row).dot(x)
+    if x.size < LARGE and dtype.kind == "f" and x.flags.c_contiguous:
+        return ones(len(x), dtype).dot(x)
     return add_up(x, (0,), dtype, False)
 
 

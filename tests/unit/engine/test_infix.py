@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -128,6 +130,25 @@ def test_a_node_knows_its_place_in_the_script(sign: str) -> None:
     assert node.op is OPS[INFIX[sign][2]]
     assert node.where is not None and node.where[0].co_filename == s["c"]._node.where[0].co_filename
     assert node.where != s["c"]._node.where
+
+
+@pytest.mark.parametrize("call", ["a @ b", "mm(a, b)", "dot(a[0], b[0])", "tanh(a)", "linear(a, b)", "a.mm(b)"])
+def test_a_function_of_the_script_holds_the_place(call: str) -> None:
+    s = vardsl.Session(plan=False)
+    s.run(f"let a = var ones(2, 2) grad; let b = ones(2, 2)\nfn f(a, b) {{\n  {call}\n}}\nlet c = f(a, b)")
+    assert s["c"]._node.where[0].co_name.endswith(" f")
+    s.run(f"let c = {call}")
+    assert s["c"]._node.where[0].co_name == "<module>"
+
+
+def test_operations_alone_give_tensors_their_operators() -> None:
+    code = (
+        "import numpy as np; from vardsl.engine.value import OPS, Value; from vardsl.ops.define import op\n"
+        "a = Value(np.ones((2, 2), np.float32), True)\n"
+        "op.mm(a, Value(np.ones((2, 2), np.float32))); op.add(a, a); print((2 * a @ a)._node.grad_fn)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout == "MmBackward0\n", run.stderr
 
 
 def test_a_look_for_nan_sees_it() -> None:

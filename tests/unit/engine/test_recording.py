@@ -43,3 +43,16 @@ def test_an_operand_that_is_smaller_leaves_gradients_their_size(operation: str, 
             if g is not None and w is not None:
                 assert g.shape == x.shape, (text, m, n)
                 np.testing.assert_allclose(g, summed(w, x.shape), rtol=1e-12)
+
+
+@pytest.mark.parametrize("operation", ["x * y", "y - x", "x / y", "maximum(x, y)", "where(x > 0, x * y, y)", "x ** 2 * y"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_a_bare_array_is_an_operand_as_its_tensor_is(operation: str, dtype: str) -> None:
+    for m, n in product(["[2, 3]", "[3]", "()"], ["[2, 3]", "[1, 3]", "[]"]):
+        found = []
+        for how in (".numpy()", ""):
+            s = vardsl.Session(plan=False, seed=0)
+            s.run(f"let x = var randn({m}) grad; let y = (randn({n}) * 3 + 5).to({dtype}){how}")
+            s.run(f"backward sum({operation})")
+            found.append(s.eval("x.grad").numpy())
+        assert found[0].shape == found[1].shape and found[0].tobytes() == found[1].tobytes(), (m, n)
