@@ -25,8 +25,6 @@ Both = Callable[[Node, Any], tuple[Any, Any]]
 def unbroadcast(g: Any, like: Like) -> Any:
     """Sums a cotangent down to the shape, and casts it to the dtype, of an input that was broadcast."""
     shape = like.shape
-    if type(g) is ndarray and g.ndim == 2 and g.shape[1:] == shape and g.dtype is like.dtype:
-        return add_columns(g)  # a bias's, much the commonest
     if type(g) is Value:
         if g.array.shape != shape:
             g = OPS["sum_to_size"](g, shape)
@@ -291,6 +289,9 @@ def _of_sum(i: int, j: int, rule: Rule) -> Both:
             g = spread(g, node.shape)
         q = g if type(factor) is int and factor == 1 else times(g, factor)
         left, right = likes[i], likes[j]
+        bias = left is None and type(q) is ndarray and q.ndim == 2  # much the commonest
+        if bias and q.shape[1:] == right.shape and q.dtype is right.dtype:
+            return g, add_columns(q)
         return g if left is None else unbroadcast(g, left), q if right is None else unbroadcast(q, right)
 
     return found

@@ -13,6 +13,8 @@ from vardsl.engine.rule import Rule
 from vardsl.engine.signature import REQUIRED, Signature
 from vardsl.engine.value import Value
 
+_PLAIN = frozenset(["Number", "Int", "Ints", "Bool", "Str", "Dtype", "Sizes"])  # kinds of no memory
+
 
 class Declared:
     """An operation of the table. `kernel` takes the bound arguments with arrays for values.
@@ -113,7 +115,8 @@ class Declared:
         self.sums = self.factor or any(type(r) is Unbroadcast for r in every)
         self.kept_for = {}
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
-        self.holds = bool(self.saved) or self.keeps_y or self.family == "fused"
+        kept = [self.signature.parameters[i] for i in self.saved]
+        self.holds = any(p.kind not in _PLAIN for p in kept) or self.keeps_y or self.family == "fused"
         plain = shared is None and not self.signature.has_lists and self.family != "fused"
         separate = self.family == "general" and self.promote is None and not self.signature.has_lists
         self.several = separate and len(self.arrays) > 1

@@ -126,7 +126,10 @@ def infix(
                     Like(other, dtype) if short_b else None,
                 )
         if keep_a or keep_b:
-            node.args = op.keeping(a if keep_a else None, b if keep_b else None)
+            if op.rest or (not keep_a and type(b) is float):
+                node.args = op.keeping(a if keep_a else None, b if keep_b else None)
+            else:
+                node.args = (a if keep_a else None, b if keep_b else None)
             va = a.vc[0] if keep_a and type(a) is Value and a.vc is not None else 0
             vb = b.vc[0] if keep_b and type(b) is Value and b.vc is not None else 0
             if va or vb:

@@ -110,7 +110,8 @@ def add_columns(x: Any) -> Any:
     """`add_up` of a matrix over its rows."""
     dtype = x.dtype
     if x.size < LARGE and dtype.kind == "f" and x.flags.c_contiguous:
-        return ones(len(x), dtype).dot(x)
+        row = _ONES.get((len(x), dtype))
+        return (ones(len(x), dtype) if row is None else row).dot(x)
     return add_up(x, (0,), dtype, False)
 
 

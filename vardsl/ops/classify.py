@@ -250,6 +250,10 @@ def _nll_stacks(input: Tensor, target: Index, weight: Tensor | None, reduction: 
     return _nll(input, target, weight, reduction, ignore_index)
 
 
+for _likelihood in (_nll_rows, _nll_maps, _nll_stacks):
+    _likelihood.kernel = _nll  # what they all do, in one call
+
+
 def _nll_op(input, reduction):
     """The operation whose node has the name that PyTorch gives it for an input of these dimensions."""
     if input.ndim <= 2:
