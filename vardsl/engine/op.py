@@ -442,7 +442,7 @@ class Op(Pullback):
             y = np.asarray(y)
         v = Value(y)
         if ctx.grad_enabled and y.dtype.kind == "f":
-            v._node = self.record_first(bound, y, 4)
+            v._node = self.record_first(bound, y)
         return v
 
     def _general(self, bound: list[Any]) -> Any:

@@ -47,27 +47,33 @@ class Recording(Declared):
             return None
         return self._node(bound, edges, indices, self._kept_of(bound, live), y)
 
-    def record_first(self, bound: list[Any], y: Any, depth: int) -> Node | None:
+    def record_first(self, bound: list[Any], y: Any) -> Node | None:
         """As `record` of a call with one result, which mostly only the first input takes part in."""
         edge: Any = None
         simple = self.ways is not None and not self.keeps_likes and not self.sums
         for i in self.arrays:
             a = bound[i]
-            if type(a) is Value:
-                made: Any = a._node if a.base is None else a.node
-                if made is None and a._requires:
-                    made = a
-                if made is not None:
-                    simple &= i == self.first and not a.index
-                    edge = made
-                dtype = a.array.dtype
-                simple &= a.vc is None and (dtype is y.dtype or not mixes(self, dtype))
+            if type(a) is not Value:
+                continue
+            made: Any = a._node if a.base is None else a.node
+            if made is not None or a._requires:
+                simple &= i == self.first and not a.index
+                edge = a if made is None else made
+            if a.vc is not None:
+                simple = False
+            dtype = a.array.dtype
+            if dtype is not y.dtype and mixes(self, dtype):
+                simple = False
         if edge is None:
             return None
         if not simple:
             return self.record(bound, bound, y)
-        kept = self._kept_of(bound, 1)
-        return step(self, edge, None, kept, y if self.keeps_y else None, None, y, depth)
+        kept = self.kept_for.get(1)
+        if kept is None:
+            args = self._kept_of(bound, 1)
+        else:
+            args = [b if k else None for b, k in zip(bound, kept)] if kept else bound
+        return step(self, edge, None, args, y if self.keeps_y else None, None, y, 4)
 
     def _node(self, bound: list[Any], edges: list[Any], indices: list[int] | None, args: Any, y: Any) -> Node:
         several = type(y) is tuple

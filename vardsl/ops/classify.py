@@ -215,7 +215,7 @@ def _plain_rows(input: Array, target: Array, weight: Array | None, ignore_index:
     if target.dtype.itemsize == 8:
         # a negative one is larger than any class where its bits are read without a sign
         bits = target.view(np.uint64)
-        if bits[bits.argmax()] >= classes:
+        if bits.item(bits.argmax()) >= classes:
             return None
     elif np.minimum.reduce(target) < 0 or np.maximum.reduce(target) >= classes:
         return None

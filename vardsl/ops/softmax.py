@@ -28,6 +28,8 @@ def _shifted(x: Any, axis: int | None, out: Any = None) -> Any:
     """The elements less the largest of their row."""
     if x.ndim == 2 and axis == 1 and x.shape[1] <= SHORT and x.shape[0] >= MANY:
         top = np.maximum.reduce(np.ascontiguousarray(x.T), 0)[:, None]
+        if out is None and x.flags.c_contiguous:
+            return np.subtract(x, top)
     else:
         top = np.maximum.reduce(x, axis, None, None, True)
     return np.asarray(np.subtract(x, top, out, order="C"))
