@@ -137,14 +137,11 @@ def test_letters_by_their_latex_names(keyboard: Keyboard) -> None:
 
 
 def test_the_toolbar_shows_the_signature_with_the_argument(keyboard: Keyboard) -> None:
-    marked: list[str] = []
-
-    def look() -> None:
-        marked.extend(part[1] for part in keyboard.prompt._toolbar() if "active" in part[0])
+    def marked() -> list[str]:
+        return [part[1] for part in keyboard.prompt._toolbar() if "active" in part[0]]
 
     keyboard.conversation.submit("let v = ones(2, 2)")
-    keyboard.type("sum(v, dim=", look, "0)\r")
-    assert marked == ["dim=none"]
+    keyboard.type("sum(v, dim=", keyboard.wait_for(lambda: marked() == ["dim=none"]), "0)\r")
 
 
 def test_the_toolbar_shows_a_preview_and_never_its_effects(keyboard: Keyboard) -> None:
