@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vardsl
-from vardsl.engine import large, op, pool, temporaries
+from vardsl.engine import binary, large, op, pool, temporaries
 from vardsl.engine.temporaries import BY_CALL, BY_HELPER, BY_OPERATOR, BY_OVERLOAD
 
 N = large.LARGE + 17
@@ -84,7 +84,8 @@ def results(script: str) -> list[Any]:
 @pytest.mark.parametrize("script", [*SCRIPTS, *map(program, range(40))])
 def test_results_are_the_same_as_in_memory_of_their_own(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = results(script)
-    monkeypatch.setattr(op, "spare", lambda v, path: None)
+    for module in (op, binary):
+        monkeypatch.setattr(module, "spare", lambda v, path: None)
     for got, expected in zip(found, results(script), strict=True):
         assert np.array_equal(got, expected, equal_nan=True)
 
