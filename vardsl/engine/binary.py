@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.casting import SCALARS, cast, scalar
+from vardsl.engine.casting import SCALAR_TYPES, SCALARS, cast, scalar
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, f4, f8
 from vardsl.engine.large import LARGE, room
@@ -22,7 +22,6 @@ from vardsl.engine.value import Tracked, Value
 from vardsl.errors import ScriptValueError
 
 ndarray = np.ndarray
-_SCALAR: frozenset[type] = frozenset((np.float32, np.float64))
 _ON_SCALARS: dict[Any, Callable[..., Any]] = {
     np.add: operator.add,
     np.subtract: operator.sub,
@@ -34,14 +33,14 @@ _EXACT = 1 << 53
 
 def _alike(s: type, t: type, x: Any, z: Any) -> bool:
     """Whether one of two scalars decides the dtype of both, and the other is its like or a plain number."""
-    if s in _SCALAR:
+    if s in SCALAR_TYPES:
         return t is s or t is float or (t is int and -_EXACT < z < _EXACT)
-    return t in _SCALAR and (s is float or (s is int and -_EXACT < x < _EXACT))
+    return t in SCALAR_TYPES and (s is float or (s is int and -_EXACT < x < _EXACT))
 
 
 def _like(t: type, x: Any, dtype: NpDType) -> bool:
     """Whether an operand is an array or a scalar of this dtype."""
-    return (t is ndarray or t in _SCALAR) and x.dtype is dtype
+    return (t is ndarray or t in SCALAR_TYPES) and x.dtype is dtype
 
 
 def check_finite(op: Any, result: Any) -> None:
@@ -137,7 +136,7 @@ class Binary(Pullback):
             y = ufunc(x, z) if out is None else ufunc(x, z, out)
         except ValueError:
             return self.operator(a, b)
-        if type(y) is not ndarray and type(y) not in _SCALAR:
+        if type(y) is not ndarray and type(y) not in SCALAR_TYPES:
             y = np.asarray(y)
         v = Value(y)
         if ctx.tracer is not None or ctx.anomaly:
@@ -171,11 +170,11 @@ class Binary(Pullback):
             if dtype is not f4 and dtype is not f8:
                 return None
             return (self.ufunc, x, z) if _like(s, x, dtype) and _like(t, z, dtype) else None
-        if not ((t is float and s in _SCALAR) or _alike(s, t, x, z)):
+        if not ((t is float and s in SCALAR_TYPES) or _alike(s, t, x, z)):
             return None
         if self.on_scalars is not None:
             return self.on_scalars, x, z
-        dtype = x.dtype if s in _SCALAR else z.dtype
+        dtype = x.dtype if s in SCALAR_TYPES else z.dtype
         return self.ufunc, cast(x, dtype), cast(z, dtype)
 
     def _watched(self, v: Value, a: Any, b: Any) -> None:

@@ -10,6 +10,7 @@ from vardsl.engine.dtypes import NpDType, f4, f8
 from vardsl.errors import ScriptValueError
 
 ndarray = np.ndarray
+SCALAR_TYPES: frozenset[type] = frozenset((np.float32, np.float64))
 SCALARS: dict[NpDType, dict[int | float, Any]] = {f4: {}, f8: {}}
 """Common real numbers as read-only 0-d arrays, by dtype."""
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from vardsl.engine.cotangents import Unbroadcast, Way, both, way
+from vardsl.engine.cotangents import Both, Unbroadcast, Way, both, way
 from vardsl.engine.node import Node
 from vardsl.engine.rule import Rule
-from vardsl.engine.signature import REQUIRED, Signature
+from vardsl.engine.signature import PLAIN_KINDS, REQUIRED, Signature
 from vardsl.engine.value import Value
-
-_PLAIN = frozenset(["Number", "Int", "Ints", "Bool", "Str", "Dtype", "Sizes"])  # kinds of no memory
 
 
 class Declared:
@@ -63,10 +61,10 @@ class Declared:
         self.keeps_dtype = False  # whether `ufunc` makes reals of reals of one dtype
         # the cotangents of the left and the right edge, of nodes that have no others
         self.ways: tuple[Way, ...] | None = None
+        # both of them in one call, of an operation where that is faster
+        self.both: Both | None = None
         # `onto(node, g, below)`: this rule and that of the node below in one, or None; see `walk`
         self.onto: Callable[..., Any] | None = None
-        # both of them in one call, of an operation where that is faster
-        self.both: Callable[[Node, Any], tuple[Any, Any]] | None = None
         # whether nodes keep anything that a pass frees
         self.holds = False
         # which arguments nodes keep, by the inputs that want a gradient; empty where they keep all
@@ -116,7 +114,7 @@ class Declared:
         self.kept_for = {}
         self.inputs = [(i, rules.get(self.signature.parameters[i].name)) for i in self.arrays]
         kept = [self.signature.parameters[i] for i in self.saved]
-        self.holds = any(p.kind not in _PLAIN for p in kept) or self.keeps_y or self.family == "fused"
+        self.holds = any(p.kind not in PLAIN_KINDS for p in kept) or self.keeps_y or self.family == "fused"
         plain = shared is None and not self.signature.has_lists and self.family != "fused"
         separate = self.family == "general" and self.promote is None and not self.signature.has_lists
         self.several = separate and len(self.arrays) > 1

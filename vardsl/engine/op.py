@@ -16,7 +16,7 @@ import numpy as np
 
 import vardsl.engine.infix  # noqa: F401 - gives tensors their operators
 from vardsl.engine.binary import Binary, check_finite
-from vardsl.engine.casting import cast
+from vardsl.engine.casting import SCALAR_TYPES, cast
 from vardsl.engine.context import state
 from vardsl.engine.dtypes import NpDType, b1, f4, f8, i8, result_dtype
 from vardsl.engine.large import LARGE, pointwise
@@ -29,7 +29,6 @@ from vardsl.errors import ScriptTypeError, ShapeError
 
 ndarray = np.ndarray
 _new, _getframe = object.__new__, sys._getframe
-_SCALAR: frozenset[type] = frozenset((np.float32, np.float64))
 
 
 def mismatch(a: tuple[int, ...], b: tuple[int, ...]) -> str | None:
@@ -141,7 +140,7 @@ class Op(Binary):
         dtype = x.dtype
         if dtype is not f4 and dtype is not f8:
             return self._general(bound)
-        if type(x) is not ndarray and type(x) not in _SCALAR:
+        if type(x) is not ndarray and type(x) not in SCALAR_TYPES:
             return self._general(bound)
         if type(x) is not ndarray and self.family != "elementwise":
             x = np.asarray(x)
@@ -157,7 +156,7 @@ class Op(Binary):
                 y = self.kernel(*[x, *bound[1:]]) if len(bound) > 1 else self.kernel(x)
         except ValueError:
             return self._general(bound)
-        if type(y) is not ndarray and type(y) not in _SCALAR:
+        if type(y) is not ndarray and type(y) not in SCALAR_TYPES:
             if type(y) is tuple:
                 return self._finished(self._wrap(y, bound, [x, *bound[1:]]), bound)
             y = np.asarray(y)
@@ -260,7 +259,7 @@ class Op(Binary):
                 return self._general(bound)
         y = self.kernel(*arrays)
         if type(y) is not ndarray:
-            if type(y) not in _SCALAR:
+            if type(y) not in SCALAR_TYPES:
                 return self._wrap(y, bound, arrays)
             y = np.asarray(y)
         v = Value(y)

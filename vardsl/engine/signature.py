@@ -24,6 +24,7 @@ from vardsl.errors import ScriptTypeError, ScriptValueError
 
 REQUIRED = object()
 ARRAY_KINDS = frozenset({"Tensor", "Tensors", "Index"})
+PLAIN_KINDS = frozenset({"Number", "Int", "Ints", "Sizes", "Bool", "Str", "Dtype"})  # of no memory
 SEQUENCE_KINDS = frozenset({"Tensors", "Ints", "Sizes", "Varargs"})
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 
