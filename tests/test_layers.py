@@ -96,5 +96,5 @@ def test_no_type_checking_imports_and_a_docstring(path: Path) -> None:
 def test_code_is_made_in_one_place_only(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    allowed = {"vardsl/lang/compile.py": {"compile"}, "vardsl/lang/pieces.py": {"exec"}}.get(_name(path), set())
+    allowed = {"vardsl/lang/compile.py": {"compile"}, "vardsl/lang/pieces.py": {"exec"}, "vardsl/plan/straight.py": {"compile", "exec"}}.get(_name(path), set())
     assert not called & {"compile", "exec", "eval", "__import__"} - allowed

@@ -35,6 +35,7 @@ from vardsl.errors import (
     Warning_,
 )
 from vardsl.lang import builtins, members
+from vardsl.lang.asked import Ask, Place, Sites
 from vardsl.lang.cache import ScriptCache
 from vardsl.lang.code import global_name
 from vardsl.lang.exchange import inward, outward
@@ -122,6 +123,7 @@ class Session:
             ":str": self.runtime.to_str,
             ":set_printoptions": self.runtime.set_printoptions,
         }
+        self.builtins[".site"] = Sites(self.builtins, _site)
         self.modules: dict[str, FileSpace] = {}
         self.importing: list[str] = []
         self.space = self._new_space(permissions.folder)
@@ -513,6 +515,11 @@ def check(source: Source) -> Program:
     except Error as error:
         error.drawn = draw(error)
         raise
+
+
+def _site(plain: Ask, place: Place) -> Ask:
+    ask: Ask = import_module("vardsl.plan.expression").Site(plain, place).ask
+    return ask
 
 
 def run(source: str, *, filename: str = "<string>") -> Any:

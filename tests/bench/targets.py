@@ -39,11 +39,11 @@ _LOCK = (
 _GEMM = "The five matrix products alone, in NumPy's OpenBLAS, are 0.95 of the plan"
 NOTES: dict[tuple[str, str], str] = {
     ("W1", "vardsl eager / torch eager"): (
-        "Two nodes, two tensors and a gradient a turn still take some 50 calls of Python and NumPy"
+        "A node, a tensor and a gradient a turn still take some 20 calls of Python and NumPy"
     ),
     ("W2", "vardsl eager / torch eager"): (
         "The same NumPy calls take about 0.4 of torch's time, also with the barest of tapes around them. The rest are "
-        "some 110 calls of Python, two objects for each operation, and the way back; between NumPy's calls their code "
+        "some 50 calls of Python, two objects for each expression, and the way back; between NumPy's calls their code "
         "is met cold, and takes a third more time than in a loop of its own. Plans leave them out"
     ),
     ("W3", "vardsl plan / python for"): "The bound lies within what the machine varies between two runs",

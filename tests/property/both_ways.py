@@ -1,4 +1,5 @@
-"""A script run with plans and without, and everything that can be told of the two runs afterwards.
+"""A script run with plans and without, with and without code of their own for expressions that repeat, and
+everything that can be told of these runs afterwards.
 
 `python tests/property/both_ways.py 17 400-500` runs the programs of these seeds, and shows of each one that
 differs the fewest statements that still do; `large` before a seed asks for large arrays.
@@ -8,14 +9,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 import vardsl
+from vardsl.engine.node import Node
 from vardsl.engine.value import Value
+from vardsl.lang import asked
 from vardsl.lang.outcome import Outcome, Printed, Warned
+from vardsl.plan import expression
 from vardsl.source import Source
 
 LIMITS = {"max_steps": 20_000, "max_output": 1_000_000}
@@ -23,9 +27,16 @@ Facts = dict[str, Any]
 
 
 class Run:
-    """One run of a program: what came out while it ran, and what is left."""
+    """One run of a program: what came out while it ran, and what is left.
 
-    def __init__(self, text: str, *, plan: bool, **options: Any) -> None:
+    `sites` says whether expressions get code of their own, then the second time that they are met.
+    """
+
+    def __init__(self, text: str, *, plan: bool, sites: bool = False, **options: Any) -> None:
+        with _sites(sites):
+            self._all(text, plan, options)
+
+    def _all(self, text: str, plan: bool, options: dict[str, Any]) -> None:
         self.outcomes: list[str] = []
         self.session = vardsl.Session(seed=0, plan=plan, limits=LIMITS, emit=self._emit, **options)
         self.error = self._run(text)
@@ -89,6 +100,8 @@ def _tensors(v: Any) -> Iterator[Value]:
 def _facts(v: Any, depth: int) -> Any:
     if isinstance(v, tuple):
         return tuple(_facts(x, depth) for x in v)
+    if isinstance(v, Node):
+        return "Node", v.grad_fn
     if type(v) is not Value:
         shown = isinstance(v, (bool, int, float, str, range)) or v is None
         return type(v).__name__, repr(v) if shown else ""
@@ -106,10 +119,22 @@ def _facts(v: Any, depth: int) -> Any:
     }
 
 
+@contextmanager
+def _sites(at_once: bool) -> Iterator[None]:
+    before = asked.PATIENCE, expression.OFTEN
+    asked.PATIENCE, expression.OFTEN = (1, 1) if at_once else (1 << 62, 1 << 62)
+    try:
+        yield
+    finally:
+        asked.PATIENCE, expression.OFTEN = before
+
+
 def difference(text: str, **options: Any) -> str | None:
-    """What a program does differently with plans, in words; None where there is nothing to see."""
-    planned, plain = Run(text, plan=True, **options), Run(text, plan=False, **options)
-    return compared(planned, plain)
+    """What a program does differently with plans, or where expressions get code of their own, in words; None
+    where there is nothing to see."""
+    plain = Run(text, plan=False, **options)
+    planned = compared(Run(text, plan=True, sites=True, **options), plain)
+    return planned or compared(Run(text, plan=False, sites=True, **options), plain)
 
 
 def compared(planned: Run, plain: Run) -> str | None:

@@ -20,11 +20,11 @@ def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_training_loops() -> None:
-    many(10_000, max(PROGRAMS // 4, 1))
+    many(10_000, max(PROGRAMS // 12, 1))
 
 
 def test_loops_over_numbers() -> None:
-    for seed in range(max(PROGRAMS // 20, 1)):
+    for seed in range(max(PROGRAMS // 60, 1)):
         text = scalar_program(seed)
         found = difference(text)
         assert found is None, f"seed {seed}: {found}\n{text}"

@@ -20,7 +20,8 @@ from vardsl.lang.permissions import Permissions
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = [p for f in ("examples", "tests/golden") for p in sorted((ROOT / f).rglob("*.vd"))]
-PROGRAMS = int(os.environ.get("VARDSL_PROGRAMS", "400"))
+PROGRAMS = int(os.environ.get("VARDSL_PROGRAMS", "1200"))
+PARTS = range(8)  # so that several processes share them
 
 # Each made a difference once.
 FOUND = {
@@ -336,9 +337,9 @@ def many(first: int, count: int, *, large: bool = False) -> None:
     planned = 0
     for seed in range(first, first + count):
         text = training_program(seed, large=large).text()
-        run = Run(text, plan=True)
+        run, plain = Run(text, plan=True, sites=True), Run(text, plan=False)
         planned += run.planned > 0
-        found = compared(run, Run(text, plan=False))
+        found = compared(run, plain) or compared(Run(text, plan=False, sites=True), plain)
         assert found is None, f"seed {'large ' if large else ''}{seed}: {found}\n{text}"
     # about half of the small ones are planned, and two in five of the large ones; few of these are run
     assert planned >= count // (4 if large else 3), "hardly anything is planned: the programs test nothing"
@@ -349,39 +350,47 @@ def test_what_differed_once(name: str) -> None:
     assert difference(FOUND[name].replace("\n        ", "\n")) is None
 
 
-def test_training_loops() -> None:
-    many(0, PROGRAMS)
+@pytest.mark.parametrize("part", PARTS)
+def test_training_loops(part: int) -> None:
+    count = -(-PROGRAMS // len(PARTS))
+    many(part * count, count)
 
 
-def test_training_loops_over_large_arrays() -> None:
-    many(0, max(PROGRAMS // 10, 1), large=True)
+@pytest.mark.parametrize("part", PARTS)
+def test_training_loops_over_large_arrays(part: int) -> None:
+    count = -(-PROGRAMS // len(PARTS) // 12)
+    many(part * count, count, large=True)
 
 
-def test_loops_that_change_what_gradients_are() -> None:
-    for seed in range(max(PROGRAMS // 8, 1)):
+@pytest.mark.parametrize("part", PARTS[:4])
+def test_loops_that_change_what_gradients_are(part: int) -> None:
+    for seed in range(part, max(PROGRAMS // 8, 4), 4):
         text = changing_program(seed)
         found = difference(text)
         assert found is None, f"seed {seed}: {found}\n{text}"
-    for seed in range(max(PROGRAMS // 200, 1)):
+    for seed in range(part, max(PROGRAMS // 400, 4), 4):
         assert difference(changing_program(seed, large=True)) is None, f"large seed {seed}"
 
 
-def test_graphs_that_outlive_their_loop() -> None:
-    for seed in range(max(PROGRAMS // 8, 1)):
+@pytest.mark.parametrize("part", PARTS[:4])
+def test_graphs_that_outlive_their_loop(part: int) -> None:
+    for seed in range(part, max(PROGRAMS // 8, 4), 4):
         text = outliving_program(seed)
         found = difference(text)
         assert found is None, f"seed {seed}: {found}\n{text}"
 
 
-def test_recurrent_loops() -> None:
-    for seed in range(max(PROGRAMS // 16, 1)):
+@pytest.mark.parametrize("part", PARTS[:4])
+def test_recurrent_loops(part: int) -> None:
+    for seed in range(part, max(PROGRAMS // 16, 4), 4):
         text = recurrent_program(seed)
         found = difference(text)
         assert found is None, f"seed {seed}: {found}\n{text}"
 
 
-def test_loops_over_numbers() -> None:
-    for seed in range(max(PROGRAMS // 6, 1)):
+@pytest.mark.parametrize("part", PARTS[:4])
+def test_loops_over_numbers(part: int) -> None:
+    for seed in range(part, max(PROGRAMS // 6, 4), 4):
         text = scalar_program(seed)
         found = difference(text)
         assert found is None, f"seed {seed}: {found}\n{text}"

@@ -268,7 +268,7 @@ def scalar_pass(root: Value) -> bool:
         return False
     if ctx.tracer is not None or ctx.anomaly or ctx.savepoint is not None or ctx.journal is not None:
         return False
-    seed = _SEED.get(node.dtype)
+    seed = _SEED.get(root.array.dtype)
     if seed is None:
         return False
     heap: list[tuple[int, Node]] = []

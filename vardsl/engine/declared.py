@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,36 @@ from vardsl.engine.node import Node
 from vardsl.engine.rule import Rule
 from vardsl.engine.signature import PLAIN_KINDS, REQUIRED, Signature
 from vardsl.engine.value import Value
+
+
+class Onto:
+    """The rule of an operation in one with that of `below`, which made its first input.
+
+    `rule(g, y, *arguments)` gives the cotangent of what `below` works on, from its result `y` and the
+    operation's other arguments; None where that would not come to the same bits.
+    """
+
+    __slots__ = ("below", "fits", "rule")
+
+    def __init__(self, below: str, rule: Callable[..., Any], fits: Callable[..., bool]) -> None:
+        self.below = below
+        self.rule = rule
+        self.fits = fits  # of the other arguments of `below`
+
+    def joins(self, below: Any, arguments: Sequence[Any]) -> bool:
+        """Whether the operation below, with these bound arguments, is the one."""
+        return bool(below.name == self.below and self.fits(*arguments[1:]))
+
+    def nodes(self, node: Node, g: Any, below: Node) -> Any:
+        """The rule for two nodes; None also where something has been changed in place."""
+        y, args = below.y, node.args
+        if type(y) is not np.ndarray or args[0].vc is not None or not self.joins(below.op, below.args):
+            return None
+        others = args[1:]
+        for a in others:
+            if type(a) is Value and a.vc is not None:
+                return None
+        return self.rule(g, y, *[a.array if type(a) is Value else a for a in others])
 
 
 class Declared:
@@ -63,8 +93,8 @@ class Declared:
         self.ways: tuple[Way, ...] | None = None
         # both of them in one call, of an operation where that is faster
         self.both: Both | None = None
-        # `onto(node, g, below)`: this rule and that of the node below in one, or None; see `walk`
-        self.onto: Callable[..., Any] | None = None
+        # this rule and that of the node below in one
+        self.onto: Onto | None = None
         # whether nodes keep anything that a pass frees
         self.holds = False
         # which arguments nodes keep, by the inputs that want a gradient; empty where they keep all

@@ -23,17 +23,24 @@ from vardsl.engine.value import OPS, Infix, Value
 ndarray = np.ndarray
 _new, _getframe = object.__new__, sys._getframe
 _MOST = 1 << 24  # pairs of elements: more may be too much memory
+KERNELS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "true_divide": np.true_divide,
+    "mm": ndarray.dot,
+}
+"""What computes the operations that are infix operators here, from two arrays of one real dtype."""
 
 
-def infix(
-    name: str, kernel: Callable[[Any, Any], Any], otherwise: Infix, *, matrices: bool = False, depth: int = 1
-) -> Infix:
+def infix(name: str, otherwise: Infix, *, matrices: bool = False, depth: int = 1) -> Infix:
     """The function for `a · b`, one of them a tensor, of the operation `name`; a script's code is `depth`
     calls away.
 
-    `kernel` makes the result of two arrays of one dtype; `otherwise` is asked where it is not as simple as
-    that, also where `kernel` raises ValueError. With `matrices` both operands have to be some.
+    `otherwise` is asked where it is not as simple as that, also where the kernel raises ValueError. With
+    `matrices` both operands have to be some.
     """
+    kernel = KERNELS[name]
     found: Any = None
 
     def call(a: Any, b: Any) -> Any:
@@ -160,8 +167,8 @@ def _through(name: str, path: Path) -> Infix:
 
 
 # for functions that a script's expression calls in turn
-plus = infix("add", np.add, _through("add", BY_HELPER), depth=2)
-times = infix("mul", np.multiply, _through("mul", BY_HELPER), depth=2)
+plus = infix("add", _through("add", BY_HELPER), depth=2)
+times = infix("mul", _through("mul", BY_HELPER), depth=2)
 
 
 def _reflected(straight: Infix) -> Infix:
@@ -173,10 +180,10 @@ def _reflected(straight: Infix) -> Infix:
     return call
 
 
-Value.__add__ = infix("add", np.add, _through("add", BY_OPERATOR))
-Value.__sub__ = infix("sub", np.subtract, _through("sub", BY_OPERATOR))
-Value.__mul__ = infix("mul", np.multiply, _through("mul", BY_OPERATOR))
-Value.__truediv__ = infix("true_divide", np.true_divide, _through("div", BY_OPERATOR))
-Value.__matmul__ = infix("mm", ndarray.dot, _through("matmul", BY_OPERATOR), matrices=True)
+Value.__add__ = infix("add", _through("add", BY_OPERATOR))
+Value.__sub__ = infix("sub", _through("sub", BY_OPERATOR))
+Value.__mul__ = infix("mul", _through("mul", BY_OPERATOR))
+Value.__truediv__ = infix("true_divide", _through("div", BY_OPERATOR))
+Value.__matmul__ = infix("mm", _through("matmul", BY_OPERATOR), matrices=True)
 Value.__radd__ = _reflected(plus)
 Value.__rmul__ = _reflected(times)

@@ -134,6 +134,11 @@ class Node:
         return (self.left,) if n == 1 else (self.left, *[None] * (n - 1))
 
     @property
+    def keeps_output(self) -> bool:
+        """Whether a rule needs the output as it was."""
+        return self.y is not None
+
+    @property
     def freed(self) -> bool:
         """Whether a backward pass has let go of what the next one would need."""
         return self.args is None

@@ -456,7 +456,7 @@ def shared_counter(v: Value) -> list[int]:
     """The version counter of a value's storage, made on first need."""
     if v.vc is None:
         v.vc = [0]
-        if v._node is not None and v._node.y is not None:
+        if v._node is not None and v._node.keeps_output:
             v._node.vc = v.vc
     return v.vc
 

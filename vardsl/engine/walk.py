@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from vardsl.engine.bundle import Bundle, unfold
 from vardsl.engine.context import state
 from vardsl.engine.large import LARGE, total
 from vardsl.engine.node import Node
@@ -93,13 +94,32 @@ def walk(
                 and (rare.hooks is not None or rare.retained is not None or rare.outputs is not None)
             ):
                 return node, g
-            args = node.args
-            if args is None:
-                raise GradError(SECOND_TIME, hint="backward … retain keeps the graph")
-            op = node.op
             target: Any = None
             k = 0
-            if type(node) is not Node or node.many is not None or (ways := op.ways) is None:
+            if type(node) is Bundle and (form := node.form) is not None:
+                pull = form.pull
+                if rare is not None and node.changed:
+                    pull = None
+                r = None if pull is None else pull(node.kept, g, leaves)
+                if r is None:
+                    unfold(node)
+                    continue
+                kept = node.kept
+                if form.spent is not form:
+                    node.form, node.kept = form.spent, kept[: len(form.edges)]
+                if form.chain >= 0:
+                    target = kept[form.chain]
+                else:
+                    for i, c in zip(form.nodes, r):
+                        _wait(kept[i], node, 0, c, heap, pending)
+            elif (args := node.args) is None:
+                raise GradError(SECOND_TIME, hint="backward … retain keeps the graph")
+            elif (
+                (type(node) is not Node and type(node) is not Bundle)
+                or node.many is not None
+                or (ways := (op := node.op).ways) is None
+            ):
+                op = node.op
                 _deliver(node, g, op.pull(node, g), heap, pending, leaves)
                 if op.saves(node):
                     node.args = node.y = None
@@ -117,7 +137,7 @@ def walk(
                         and target.many is None
                         and target.args is not None
                     ):
-                        r = op.onto(node, g, target)
+                        r = op.onto.nodes(node, g, target)
                     if r is None:
                         r = ways[0](node, g)
                     else:

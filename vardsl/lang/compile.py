@@ -38,6 +38,7 @@ from vardsl.lang.pieces import RegionFacts
 from vardsl.lang.places import FileName
 from vardsl.lang.regions import Run, Splitter
 from vardsl.lang.scope import FileSlot, Slot, sub_nodes, target_names
+from vardsl.lang.sites import operands
 from vardsl.lang.units import Unit, unwrapped
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -59,6 +60,7 @@ class Compiler(Loops):
         super().__init__(checked)
         self.plan = plan
         self.regions: list[RegionFacts] = []
+        self.told = 0  # how many sites are known to the code so far
         self.names_of: dict[int, str] = {}
         self.whole: dict[int, tuple[str, Run]] = {}  # by their start, the blocks that are one region
         self.splitter = Splitter(lambda n: self.python_name(n.id, n.span.start), self.is_builtin)
@@ -73,9 +75,10 @@ class Compiler(Loops):
             out: Stmts = []
             for k, s in enumerate(part):
                 if isinstance(s, Run):
-                    out += self._file_run(s)
+                    made = self._file_run(s)
                 else:
-                    out += self._file_statement(s, is_last=start + k == len(body) - 1)
+                    made = self._file_statement(s, is_last=start + k == len(body) - 1)
+                out += [*self._new_sites(), *made]
             if out:
                 yield self._code(out)
 
@@ -116,10 +119,21 @@ class Compiler(Loops):
             out.append(do(helper("tick", [], p), p))
         return [*out, *self._region(run)]
 
+    def _new_sites(self) -> Stmts:
+        """Makes the sites known that stand in what was compiled last."""
+        first, self.told = self.told, len(self.sites)
+        return [do(helper("site", [const(name, p), plain], p), p) for name, plain, p in self.sites[first:]]
+
+    def new_site(self, k: int) -> str:
+        return f".F{self._digest():x}.{k}"
+
+    def _digest(self) -> int:
+        source = self.checked.source
+        return crc32(f"{source.name}\0{source.text}".encode(errors="replace"))
+
     def _new_region(self, span: Span, reads: Iterable[str] = (), binds: Iterable[str] = ()) -> str:
         source = self.checked.source
-        digest = crc32(f"{source.name}\0{source.text}".encode(errors="replace"))
-        name = f".R{digest:x}.{len(self.regions)}"
+        name = f".R{self._digest():x}.{len(self.regions)}"
         place = f"{source.name}:{source.position(span.start)[0]}"
         self.regions.append((name, place, tuple(reads), tuple(binds)))
         return name
@@ -350,7 +364,14 @@ class Compiler(Loops):
         target = unwrapped(s.target)
         op = const(s.op, p)
         if isinstance(target, ast.Name):
-            new = helper(_AUGMENTED[s.op], [self.expr(target), self.expr(s.value)], p)
+
+            def build() -> py.expr:
+                return helper(_AUGMENTED[s.op], [self.expr(target), self.expr(s.value)], p)
+
+            names = None
+            if s.op in "+-*/" and self.repeats() and not self.is_builtin(target):
+                names = operands(s.value, self.is_builtin, target)
+            new = build() if names is None else self.at_site(build, names, s.span)
             return [put(self._bind(target.id, target.span.start), new, p)]
         if isinstance(target, ast.Index):
             args = [self.expr(target.value), self.index_key(target), op, self.expr(s.value)]

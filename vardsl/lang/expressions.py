@@ -12,6 +12,7 @@ from vardsl.lang import builtins, members, packing
 from vardsl.lang.check import Checked
 from vardsl.lang.code import (
     LOAD,
+    STORE,
     Positions,
     Stmts,
     const,
@@ -22,6 +23,7 @@ from vardsl.lang.code import (
     tuple_of,
 )
 from vardsl.lang.scope import Slot
+from vardsl.lang.sites import Operand, operands
 from vardsl.ops.define import NAMESPACES
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -58,6 +60,9 @@ class Expressions:
         self.followed: set[Span] = set()
         self.elements: set[Span] = set()
         self.pins: set[Span] = set()
+        self.sites: list[tuple[str, py.expr, P]] = []  # name, the expression as a function, place
+        self.asking = False  # whether what is compiled stands in a site
+        self.named: dict[Span, str] = {}  # what of it has got a name there
         self.localised: dict[str, str] = {}
         self.methods: set[str] = set()
         self.builtins_used: set[str] = set()
@@ -91,9 +96,46 @@ class Expressions:
         method = _EXPRESSIONS.get(type(e))
         if method is None:
             raise InternalError(f"no code for {type(e).__name__}")
+        if e.span in self.named:
+            return load(self.named[e.span], self.at(e.span))
         if e.span in self.pins and type(e) is not ast.Paren:
             return helper("pinned", [method(self, e)], self.at(e.span))
+        if not self.asking and type(e) in _SITES and self.repeats():
+            names = operands(e, self.is_builtin)  # type: ignore[arg-type]
+            if names is not None:
+                return self.at_site(lambda: method(self, e), names, e.span)
         return method(self, e)
+
+    def repeats(self) -> bool:
+        """Whether what is being compiled may be run many times."""
+        raise NotImplementedError
+
+    def at_site(self, build: Callable[[], py.expr], given: list[Operand], span: Span) -> py.expr:
+        """`(site(x, w) or (x @ w + 1,))[0]`; what is given that is no variable gets a name."""
+        p = self.at(span)
+        self.asking = True
+        names, asked = [], []
+        for e in given:
+            value = self.expr(e)
+            if isinstance(e, ast.Name):
+                names.append(self.python_name(e.id, e.span.start))
+            else:
+                names.append(self.fresh("o"))
+                value = py.NamedExpr(py.Name(names[-1], STORE, **p), value, **p)
+            asked.append(value)
+        self.named = {e.span: n for e, n in zip(given, names) if not isinstance(e, ast.Name)}
+        value = build()
+        self.named = {}
+        self.asking = False
+        site = self.new_site(len(self.sites))
+        made = py.arguments([], [py.arg(a, None, **p) for a in names], None, [], [], None, [])
+        self.sites.append((site, py.Lambda(made, value, **p), p))
+        found = py.BoolOp(py.Or(), [py.Call(load(site, p), asked, [], **p), tuple_of([value], p)], **p)
+        return py.Subscript(found, const(0, p), LOAD, **p)
+
+    def new_site(self, k: int) -> str:
+        """The name of the program's site number `k`."""
+        raise NotImplementedError
 
     def exprs(self, items: Sequence[ast.Expr]) -> list[py.expr]:
         return [self.expr(e) for e in items]
@@ -453,6 +495,7 @@ def fractional(e: ast.Expr) -> bool:
     return False
 
 
+_SITES = (ast.Chain, ast.Call, ast.Power, ast.Unary)
 _EXPRESSIONS: dict[type, Callable[[Expressions, Any], py.expr]] = {
     ast.Number: Expressions._number,
     ast.Bool: Expressions._bool,

@@ -24,7 +24,7 @@ _LOOKS = frozenset(
         "masked_select", "bincount", "tensor", "load", "save",
     ]
 )  # fmt: skip
-_TRANSFORMS = frozenset(["grad", "value_and_grad", "jacobian", "hessian", "vjp", "jvp", "hvp"])
+TRANSFORMS = frozenset(["grad", "value_and_grad", "jacobian", "hessian", "vjp", "jvp", "hvp"])
 _MEMBERS = frozenset(["grad", "data", "T", "mT", "shape", "dtype", "ndim"])
 _FIELDS = _MEMBERS | {"values", "indices"}
 _NUMBERS = frozenset(
@@ -112,7 +112,7 @@ def pure(e: ast.Expr, is_builtin: IsBuiltin) -> bool:
     while stack:
         node = stack.pop()
         if isinstance(node, ast.Call):
-            if not _operation(node, is_builtin):
+            if not operation(node, is_builtin):
                 return False
             if isinstance(node.function, ast.Member):
                 stack.append(node.function.value)
@@ -128,9 +128,10 @@ def pure(e: ast.Expr, is_builtin: IsBuiltin) -> bool:
     return True
 
 
-def _operation(call: ast.Call, is_builtin: IsBuiltin) -> bool:
+def operation(call: ast.Call, is_builtin: IsBuiltin) -> bool:
+    """Whether a call is one of an operation that a recording can follow, or of a transform."""
     f = call.function
-    transform = isinstance(f, ast.Name) and is_builtin(f) and f.id in _TRANSFORMS
+    transform = isinstance(f, ast.Name) and is_builtin(f) and f.id in TRANSFORMS
     if lasting(call, is_builtin) and not transform:
         return False
     name = f.name if isinstance(f, ast.Member) else f.id if isinstance(f, ast.Name) else ""
@@ -230,7 +231,7 @@ def _may_call(call: ast.Call, is_builtin: IsBuiltin) -> bool:
             return not call.args
         return f.name not in _LOOKS and f.name not in RANDOM and not f.name.endswith("_")
     if isinstance(f, ast.Name) and is_builtin(f):
-        return f.id in _NUMBERS or f.id in _DRAWS or _operation(call, is_builtin)
+        return f.id in _NUMBERS or f.id in _DRAWS or operation(call, is_builtin)
     return isinstance(f, (ast.Name, ast.Index, ast.Call))
 
 

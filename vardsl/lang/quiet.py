@@ -79,8 +79,8 @@ def _is_bound(cell: Any) -> bool:
 
 
 def _operation(name: str) -> bool:
-    """Whether a helper is a method of tensors that is an operation, or a region of statements."""
-    return name.startswith(".R") or (name.startswith(".m:") and has_operation(name[3:]))
+    """Whether a helper is a method of tensors that is an operation, a region of statements or a site."""
+    return name.startswith((".R", ".F")) or (name.startswith(".m:") and has_operation(name[3:]))
 
 
 def _names_of(code: CodeType) -> tuple[str, ...] | None:

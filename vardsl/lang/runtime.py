@@ -21,6 +21,7 @@ import numpy as np
 from vardsl.engine import infix, op, value
 from vardsl.engine.backward import backward as run_backward
 from vardsl.engine.backward import scalar_pass
+from vardsl.engine.bundle import EXPRESSION
 from vardsl.engine.context import Context, unfollowed
 from vardsl.engine.value import Value
 from vardsl.errors import Interrupted, LimitError, ScriptAssertError, ScriptTypeError, ScriptValueError
@@ -40,7 +41,7 @@ Service = Callable[..., Any]
 Ahead = Callable[[Sequence[Any], int, Callable[[], bool]], int]
 
 # Where a call from a script is the beginning of an operation: nothing of it has happened yet.
-_OPERATIONS = frozenset([op.__file__, infix.__file__, value.__file__])
+_OPERATIONS = frozenset([op.__file__, infix.__file__, value.__file__, EXPRESSION])
 
 
 class Texts(Protocol):

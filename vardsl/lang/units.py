@@ -97,6 +97,14 @@ class Units(Expressions):
             out.append(py.If(const(False, p), never, [], **p))
         return out
 
+    def repeats(self) -> bool:
+        unit: Unit | None = self.unit
+        while unit is not None:
+            if unit.loops or unit.kind in ("function", "turn"):
+                return True
+            unit = unit.outer
+        return False
+
     def _in_function(self) -> bool:
         unit: Unit | None = self.unit
         while unit is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vardsl.engine.declared import Onto
 from vardsl.engine.dtypes import BY_NP, Array
 from vardsl.engine.large import LARGE
 from vardsl.engine.tiles import perform, starts
@@ -179,19 +180,11 @@ def _nll_vjp(g, input, target, weight, reduction, ignore_index):
     return slopes * _for_classes(g, reduction, dim)
 
 
-def _onto_scores(node, g, below):
-    """The rules of the likelihood and of the log softmax `below` it in one: zeros are neither made nor added
-    up. None where that is not what is below, or would not come to the same bits."""
-    scores, target, weight, reduction, ignore_index = node.args
-    logs = below.y
-    if below.op is not op._log_softmax or type(logs) is not np.ndarray or logs.ndim != 2:
+def _onto_scores(g, logs, target, weight, reduction, ignore_index):
+    """The rules of the likelihood and of the log softmax `logs` in one: zeros are neither made nor added
+    up."""
+    if logs.ndim != 2 or logs.size >= LARGE or reduction == "none":
         return None
-    if below.args[1] not in (1, -1) or logs.size >= LARGE or reduction == "none" or scores.vc is not None:
-        return None
-    if type(target) is Value:
-        if target.vc is not None:
-            return None
-        target = target.array
     places = _plain_rows(logs, target, weight, ignore_index)
     if places is None:
         return None
@@ -235,7 +228,11 @@ def _nll(input: Array, target: Array, weight: Array | None, reduction: str, igno
     return _weighted(-_picked(input, target, dim), weights, reduction)
 
 
-@general(vjp={"input": _nll_vjp}, grad_fn="NllLossBackward0", onto=_onto_scores)
+@general(
+    vjp={"input": _nll_vjp},
+    grad_fn="NllLossBackward0",
+    onto=Onto("_log_softmax", _onto_scores, lambda dim: dim in (1, -1)),
+)
 def _nll_rows(input: Tensor, target: Index, weight: Tensor | None, reduction: Str, ignore_index: Int):
     return _nll(input, target, weight, reduction, ignore_index)
 

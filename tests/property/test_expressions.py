@@ -1,0 +1,242 @@
+"""Expressions that repeat get code of their own, which changes nothing: gradients, graphs, errors, what is
+printed."""
+
+from __future__ import annotations
+
+import pytest
+from both_ways import difference
+
+CASES = {
+    "chain": """
+        let x = var randn(3) grad
+        let y = x
+        for i in range(200) { y = tanh(y) * 0.9 + x }
+        backward sum(y)
+        print x.grad
+    """,
+    "graph": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        let h = x
+        let o = none
+        for i in range(5) { h = tanh(x @ w + 1); o = sum(h * h) }
+        print o, h
+        let n = o.grad_fn
+        print n, n.next_functions
+        print n.next_functions[0].next_functions
+        print h.grad_fn.next_functions[0].next_functions
+        backward o
+        print w.grad
+        print n, n.next_functions
+        print n.next_functions[0].next_functions
+        backward o
+    """,
+    "retain": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(5) { h = tanh(x @ w); h.retain_grad(); o = mean(h * h); backward o retain; backward o; print h.grad, w.grad }
+    """,
+    "create": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(5) { zero_grad w; o = sum(tanh(x @ w) ** 2); backward o create; let p = sum(w.grad * w.grad); backward p; print w.grad }
+    """,
+    "hooks": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(5) { zero_grad w; h = tanh(x @ w); h.register_hook(fn(g) = g * 2); backward sum(h * h); print w.grad }
+    """,
+    "modified": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(5) { h = tanh(x @ w); if i == 3 { no_grad { w += 1 } }; g = tanh(h @ w); backward sum(g) }
+    """,
+    "modified2": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(5) { h = tanh(x @ w); o = sum(h * h); if i == 3 { no_grad { h += 1 } }; backward o }
+    """,
+    "modified bias is fine": """
+        let w = var randn(3,3) grad
+        let b = var randn(3) grad
+        let x = randn(2,3)
+        for i in range(5) { h = tanh(x @ w + b); o = sum(h * h); no_grad { b += 1 }; print o.grad_fn.next_functions[0].next_functions[0].next_functions[0]; backward o; print b.grad, w.grad }
+    """,
+    "in place on result": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(5) { h = sigmoid(x @ w) * 2; h += 1; h *= x; o = sum(h * h); backward o; print w.grad, h.grad_fn }
+    """,
+    "history": """
+        let w = var randn(3) grad
+        for i in range(6) { h = w * 2; g = tanh(h) * h; h += 1; o = sum(g); if i == 3 { print o.grad_fn.next_functions[0].next_functions[1].next_functions }; backward o; print w.grad }
+    """,
+    "classes": """
+        let w = var randn(3,4) grad
+        let x = randn(5,3)
+        let t = tensor([0,1,2,3,0])
+        for i in range(6) { if i == 4 { t = tensor([0,1,9,3,0]) }; loss = cross_entropy(x @ w, t); backward loss }
+    """,
+    "changes of targets": """
+        let w = var randn(3,4) grad
+        let x = randn(5,3)
+        let t = tensor([0,1,2,3,0])
+        for i in range(6) { loss = cross_entropy(x @ w, t); if i == 4 { t[0] = 2 }; backward loss }
+    """,
+    "shapes": """
+        let w = var randn(3,4) grad
+        for i in range(6) { let x = randn(i + 1, 3); loss = sum(tanh(x @ w)); if i == 4 { x = randn(2, 5); loss = sum(tanh(x @ w)) }; backward loss; print loss }
+    """,
+    "function of several shapes": """
+        fn layer(x, w, b) = tanh(x @ w + b)
+        let w = (var randn(3,4) grad, var randn(4,5) grad, var randn(5,2) grad, var randn(2,3) grad, var randn(3,6) grad, var randn(6,1) grad)
+        let b = (var randn(4) grad, var randn(5) grad, var randn(2) grad, var randn(3) grad, var randn(6) grad, var randn(1) grad)
+        for i in range(8) { let h = randn(2,3); for k in range(6) { h = layer(h, w[k], b[k]) }; backward sum(h) }
+        print w[0].grad, b[5].grad
+    """,
+    "numbers that change": """
+        let w = var randn(3,3) grad
+        let lr = 0.1
+        for i in range(8) { zero_grad w; backward sum(tanh(w) * lr); no_grad { w -= lr * w.grad }; lr = lr * 0.9; if i == 4 { lr = 0.0 }; if i == 5 { lr = -0.0 } ; if i == 6 { lr = nan } }
+        print w
+    """,
+    "views": """
+        let w = var randn(4,4) grad
+        let x = randn(5,4)
+        for i in range(6) { zero_grad w; o = sum(tanh(x[i % 5] @ w[1:].T @ w[:3])); backward o; print o, w.grad; o2 = tanh(w[1:] @ w).T; print o2.shape; backward sum(o2 * o2) }
+    """,
+    "view operand changed": """
+        let x = var randn(4,4) grad
+        let y = x * 1
+        let r = y[0]
+        for i in range(6) { o = sum(tanh(r) * r); if i == 3 { y += 1 }; backward o retain; print o.grad_fn, r.grad_fn }
+        print x.grad
+    """,
+    "two leaves one value": """
+        let w = var randn(3) grad
+        let v = w
+        for i in range(6) { zero_grad w; o = sum(w * tanh(v)); backward o; if i == 3 { v = var randn(3) grad }; print w.grad, v.grad }
+    """,
+    "frozen": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(8) { h = tanh(x @ w) * 2; if i == 3 { w.requires_grad = false }; print h.requires_grad, h.is_leaf; if i == 5 { no_grad { h = tanh(x @ w) } } }
+    """,
+    "anomaly": """
+        let w = var randn(3,3) grad
+        let x = randn(2,3)
+        for i in range(8) { h = log(x @ w) * 2; if i == 3 { detect_anomaly(true) } }
+    """,
+    "gradients as operands": """
+        let w = var randn(3) grad
+        let m = zeros(3)
+        for i in range(8) { zero_grad w; backward sum(w * w * w); m = m * 0.9 + w.grad * 0.1; no_grad { w -= 0.1 * m; w -= 0.01 * w.grad; w += w.grad * w.grad }; if i == 5 { w.grad = none } ; print m }
+        print w
+    """,
+    "grad missing": """
+        let w = var randn(3) grad
+        for i in range(8) { if i == 5 { w.grad = none } else { backward sum(w * w) }; no_grad { w -= 0.01 * w.grad } }
+    """,
+    "readonly": """
+        let w = zeros(3).expand((2,3))
+        let v = zeros(2,3)
+        let g = ones(2,3)
+        for i in range(8) { no_grad { v -= 0.1 * tanh(g) }; if i == 5 { v = w } }
+    """,
+    "in place wider": """
+        let v = zeros(2,3)
+        let g = ones(3)
+        for i in range(8) { no_grad { v -= 0.1 * tanh(g) }; if i == 5 { g = ones(2,3).double() } ; if i == 6 { g = ones(3,3) } }
+    """,
+    "layer norm": """
+        let w = var randn(4) grad
+        let b = var randn(4) grad
+        let x = var randn(3,4) grad
+        for i in range(6) { zero_grad w, b, x; o = sum(layer_norm(x, 4, w, b) * x) + max(x, dim=1).values.sum(); backward o; print o, w.grad, b.grad, x.grad, o.grad_fn.next_functions[0].next_functions[0].next_functions[0].next_functions }
+    """,
+    "mixed": """
+        let w = var randn(4) grad
+        let b = var randn(4).double() grad
+        for i in range(6) { o = sum(tanh(w) * b + w); backward o; print w.grad, b.grad }
+    """,
+    "scalars": """
+        let w = var 0.5 grad
+        let b = var 0.1 grad
+        let x = randn(6)
+        for i in range(6) { zero_grad w, b; o = mean((tanh(w * x + b) - 1) ** 2); backward o; no_grad { w -= 0.1 * w.grad; b -= 0.1 * b.grad }; print o, w }
+    """,
+    "grad function": """
+        fn f(x) = sum(tanh(x) * x ** 2)
+        for i in range(8) { print grad(f)(tensor([1., 2.])), grad(fn(y) = sum(grad(f)(y) ** 2))(tensor([1., 2.])), hessian(f, tensor([1., 2.])) }
+    """,
+    "vmap": """
+        fn f(x) = tanh(x) * 2 + x
+        for i in range(8) { print vmap(f)(tensor([[1., 2.],[3.,4.]])), f(tensor([1., 2.])) }
+    """,
+    "minimize": """
+        let w = var randn(3) grad
+        minimize sum((tanh(w) - 0.5) ** 2) over w using adam(lr=0.1) steps 30
+        print w
+    """,
+    "undo of a failed statement": """
+        let w = var randn(3) grad
+        for i in range(8) { h = tanh(w) * w; backward sum(h) }
+        let q = zeros(3)
+        fn g(k) { for i in range(8) { update q += 0.1 * tanh(w); if i == k { q = q @ w @ w } } ; q }
+        g(20); print q
+        g(5)
+    """,
+    "keeps with": """
+        let w = var randn(3) grad
+        for i in range(8) { o = sum(tanh(w) * w); backward o with tensor(2.0); print w.grad }
+        let v = zeros(3)
+        for i in range(8) { h = tanh(w) * w; backward h with ones(3); print w.grad }
+    """,
+    "detach": """
+        let w = var randn(3) grad
+        for i in range(8) { h = tanh(w) * w; d = h.detach(); if i == 4 { d += 1 }; backward sum(h * d) }
+    """,
+    "detach own": """
+        let w = var randn(3) grad
+        for i in range(8) { h = tanh(w); d = h.detach(); if i == 4 { d += 1 }; backward sum(h * w) }
+    """,
+    "data": """
+        let w = var randn(3) grad
+        for i in range(8) { h = tanh(w) * exp(w); w.data += 1; backward sum(h * w.data); w.data = w.data * 0.5; print w.grad }
+    """,
+    "unbound": """
+        fn f() { for i in range(8) { if i == 5 { del q }; print tanh(q) * 2 } }
+        let q = ones(2)
+        f()
+    """,
+    "index out of range": """
+        let S = randn(4, 3)
+        let w = var randn(3,3) grad
+        for i in range(8) { h = tanh(S[i] @ w) }
+    """,
+    "nan": """
+        let w = var [nan, inf, -inf, 0., -0.] grad
+        for i in range(8) { zero_grad w; h = tanh(w) * w - sqrt(w) + relu(w); backward sum(h); print h, w.grad }
+    """,
+    "empty": """
+        let w = var zeros(0, 3) grad
+        for i in range(8) { zero_grad w; h = tanh(w) @ ones(3, 2); backward sum(h) + mean(w); print h, w.grad }
+    """,
+    "closure": """
+        fn make(w) = fn(x) = tanh(x @ w) * 2
+        let a = make(var randn(3,3) grad)
+        let b = make(var randn(3,3).double() grad)
+        for i in range(8) { print a(randn(2,3)).dtype, b(randn(2,3).double()).dtype }
+    """,
+    "deep": """
+        let w = var randn(2) grad
+        fn f(n, x) { if n == 0 { return x }; f(n - 1, tanh(x) * w) }
+        for i in range(4) { backward sum(f(100, w)) }
+        print w.grad
+    """,
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_different(name: str) -> None:
+    assert difference(CASES[name].replace("\n        ", "\n")) is None

@@ -1,0 +1,102 @@
+"""Which expressions may get code of their own where they are met again and again.
+
+Such an expression is made of operations on variables and constants alone: one call, which may be several of
+them, or two at least. In loops and functions the generated code asks its site first (`asked.py`):
+`(site(x, w) or (x @ w + 1,))[0]`.
+"""
+
+from __future__ import annotations
+
+from vardsl.lang.plannable import TRANSFORMS, IsBuiltin, operation, parts
+from vardsl.syntax import ast
+
+MOST_NODES = 60
+_OPERATORS = frozenset("+-*/@")
+_ORDER = frozenset(["<", ">", "<=", ">=", "==", "!="])
+_CONSTANTS = (ast.Number, ast.Bool, ast.NoneLit, ast.String, ast.Ellipsis_)
+_INNER = (ast.Paren, ast.Power, ast.Index, ast.TupleExpr, ast.Slice, ast.ListLit, ast.NumberRow)
+_MEMBERS = frozenset(["T", "mT", "grad", "values", "indices"])
+
+Operand = ast.Name | ast.Index
+
+
+def operands(e: ast.Expr, is_builtin: IsBuiltin, changes: ast.Name | None = None) -> list[Operand] | None:
+    """What an expression that may get code of its own works on, each variable at its first place; else None.
+
+    `changes` is what a statement changes in place by the expression, and then the first of them. A part
+    `x[i]` is one if it is taken before anything is computed.
+    """
+    found = _Operands(is_builtin)
+    if changes is not None:
+        found.names[changes.id] = changes
+    if not found.visit(e) or not found.tensors or not found.names:
+        return None
+    enough = 1 if changes is not None or isinstance(e, ast.Call) else 2
+    return [*found.names.values()] if found.operations >= enough else None
+
+
+class _Operands:
+    """Goes through an expression in the order in which it is evaluated."""
+
+    def __init__(self, is_builtin: IsBuiltin) -> None:
+        self.is_builtin = is_builtin
+        self.names: dict[str, Operand] = {}
+        self.nodes = 0
+        self.operations = 0
+        self.tensors = False  # whether something in it is only done with tensors
+
+    def visit(self, e: ast.Node) -> bool:
+        """Whether this may be part of such an expression."""
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            return False
+        if isinstance(e, ast.Name):
+            if not self.is_builtin(e):
+                self.names.setdefault(e.id, e)
+            return True
+        if isinstance(e, _CONSTANTS):
+            return True
+        if isinstance(e, ast.Index) and not all(map(_constant, e.items)):
+            return self._part(e)
+        if not self._fits(e) or not all(map(self.visit, self._below(e))):
+            return False
+        if isinstance(e, ast.Chain):
+            self.operations += len(e.ops)
+        elif isinstance(e, (ast.Call, ast.Power, ast.Unary, ast.Compare)):
+            self.operations += 1
+        return True
+
+    def _below(self, e: ast.Node) -> list[ast.Node]:
+        if isinstance(e, ast.Call) and isinstance(e.function, ast.Name):
+            return [a.value for a in e.args]
+        return parts(e)
+
+    def _fits(self, e: ast.Node) -> bool:
+        if isinstance(e, ast.Chain):
+            self.tensors |= "@" in e.ops
+            return _OPERATORS.issuperset(e.ops)
+        if isinstance(e, ast.Compare):
+            return len(e.ops) == 1 and e.ops[0] in _ORDER
+        if isinstance(e, ast.Member):
+            self.tensors |= e.name == "grad"
+            return e.name in _MEMBERS
+        if isinstance(e, ast.Call):
+            self.tensors = True
+            f = e.function
+            return operation(e, self.is_builtin) and not (isinstance(f, ast.Name) and f.id in TRANSFORMS)
+        if isinstance(e, ast.Unary):
+            return e.op == "-"
+        return isinstance(e, _INNER)
+
+    def _part(self, e: ast.Index) -> bool:
+        """A part of a variable at a place that may differ from time to time."""
+        if self.operations or not isinstance(e.value, ast.Name) or self.is_builtin(e.value):
+            return False
+        self.names[f"{e.span.start}"] = e
+        return True
+
+
+def _constant(e: ast.Node) -> bool:
+    if isinstance(e, (ast.Slice, ast.Unary)):
+        return all(map(_constant, parts(e)))
+    return isinstance(e, _CONSTANTS)

@@ -1,0 +1,434 @@
+"""Expressions that a script meets again and again, each of which gets code of its own.
+
+Where an expression stands that works on tensors alone, in a loop or a function, the script first asks the
+`Site` for its value. That gives None at first, so that the expression is evaluated as it stands; after
+`OFTEN` times with operands of one kind it is recorded once, operation by operation, and code is made of that
+(`straight.py`). The code is for operands of that kind: shapes, dtypes, numbers, and which of them take part
+in the graph. Others are asked about here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from vardsl.engine.bundle import Form, Leaf, Made, Step, Template
+from vardsl.engine.casting import SCALAR_TYPES, SCALARS, scalar
+from vardsl.engine.context import state
+from vardsl.engine.dtypes import f4, f8
+from vardsl.engine.infix import KERNELS
+from vardsl.engine.large import LARGE
+from vardsl.engine.node import Like, Node
+from vardsl.engine.value import Value
+from vardsl.plan.straight import LEAF, NODE, NONE, Backward, Call, Key, Unfit
+
+ndarray = np.ndarray
+OFTEN = 8  # times after which code for operands of a kind pays
+MOST_KINDS = 4
+MOST_MISSES = 200  # operands of kinds that there is no code for, after which there will be no more
+MOST_UNFOLDED = 30  # bundles that are taken apart, after which there will be none
+MOST_STEPS = 24
+_PLAIN = (int, float, bool, str, type(None))
+_NAMED = (np.maximum, np.minimum)  # which want to be told by name where their result goes
+_FAMILIES = ("elementwise", "general", "view", "nondiff")
+
+
+class Site:
+    """Where an expression stands. `plain` evaluates it as a function of its operands.
+
+    `ask(*operands)` gives its value in a tuple, or None where it has to be evaluated as it stands.
+    """
+
+    def __init__(self, plain: Callable[..., Any], place: Callable[[Callable[..., Any]], None]) -> None:
+        self.plain = plain
+        self.place = place  # puts the function where the script asks
+        self.first = self.ask  # what the script asks; each function asks the one that was there before it
+        self.counts: dict[Any, int] = {}
+        self.kinds = 0  # of operands that there is code for
+        self.misses = 0
+        self.closed = False  # whether there will be no more
+        self.unfolded = 0
+        self.grads: tuple[int, ...] = ()  # the operands whose gradients are operands too
+
+    def ask(self, *operands: Any) -> Any:
+        """What is asked as long as there is no code for operands of a kind."""
+        ctx = state.ctx
+        if self.closed or ctx.tracer is not None or ctx.anomaly:
+            return None
+        key = _key(self._all(operands), ctx.grad_enabled)
+        if key is not None and self.kinds < MOST_KINDS:
+            count = self.counts.get(key, 0) + 1
+            if count == OFTEN:
+                return self._made(key, operands)
+            if key in self.counts or len(self.counts) < 4 * MOST_KINDS:
+                self.counts[key] = count
+        return self._missed()
+
+    def _missed(self) -> None:
+        self.misses += 1  # of this kind there will be no code, or not yet
+        if self.misses > MOST_MISSES + OFTEN:
+            self.closed = True
+            if not self.kinds:
+                self.place(_never)
+
+    def _all(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """The operands, and the gradients that belong to them."""
+        if not self.grads:
+            return operands
+        return [*operands, *[getattr(operands[i], "_grad", None) for i in self.grads]]
+
+    def _made(self, key: Any, operands: Sequence[Any]) -> Any:
+        """Records the expression once more, and makes code of it."""
+        ctx = state.ctx
+        recorder = Recorder(operands, changes=not ctx.grad_enabled)
+        ctx.tracer = recorder
+        try:
+            value = self.plain(*operands)
+        except Exception:
+            return None  # said where the expression stands
+        finally:
+            if ctx.tracer is recorder:
+                ctx.tracer = None
+        try:
+            if recorder.grads != self.grads:
+                self.grads = recorder.grads
+                key = _key(self._all(operands), ctx.grad_enabled)
+            found = recorder.code(key, self._all(operands), value, self)
+        except Unfit:
+            self.counts[key] = OFTEN  # not again
+            return (value,)
+        self.kinds += 1
+        self.misses = 0
+        self.first = found
+        self.place(found)
+        return (value,)
+
+    def notice(self) -> None:
+        """A bundle was taken apart. Where that happens all the time, code of its own does not pay."""
+        self.unfolded += 1
+        if self.unfolded >= MOST_UNFOLDED:
+            self.closed = True
+            self.place(_never)
+
+
+def _never(*operands: Any) -> None:
+    return None
+
+
+def _key(operands: Sequence[Any], grad_enabled: bool) -> Any:
+    """What is the same of operands of one kind; None where there is no code for such."""
+    key: list[Any] = [grad_enabled]
+    for a in operands:
+        if type(a) is Value:
+            x = a.array
+            if type(x) is not ndarray and type(x) not in SCALAR_TYPES:
+                return None
+            if x.size >= LARGE:
+                return None
+            part = NONE
+            if grad_enabled:
+                made = a._node if a.base is None else a.node
+                part = NODE if made is not None else LEAF if a._requires else NONE
+                if part is NODE and a.index:
+                    return None
+            key.append((Value, x.shape, x.dtype, part))
+        elif type(a) in _PLAIN:
+            if a != a or (type(a) is float and not a):
+                return None  # nan, and zeros, which are equal whatever their sign
+            key.append((type(a), a))
+        else:
+            return None
+    return tuple(key)
+
+
+class Recorder:
+    """Listens while an expression is evaluated as it stands; anything but an operation ends that.
+
+    grads    which operands' gradients were looked at
+    written  the operand that was changed in place in the end, as it was before
+    """
+
+    records = True
+    defers = False
+
+    def __init__(self, operands: Sequence[Any], *, changes: bool) -> None:
+        self.told: list[tuple[Any, list[Any], Any]] | None = []
+        self.operands = operands
+        self.changes = changes
+        self.grads: tuple[int, ...] = ()
+        self.written: Any = None
+
+    def operation(self, op: Any, bound: list[Any], result: Any) -> None:
+        if any(result is b for b in bound):
+            return  # a cast to the same dtype and the like
+        several = isinstance(result, tuple)
+        if several and (op.family == "view" or not all(type(v) is Value for v in result)):
+            self.refuse()
+        elif not (several or type(result) is Value) or op.family not in _FAMILIES or self.written is not None:
+            self.refuse()
+        elif self.told is not None:
+            self.told.append((op, list(bound), result))
+
+    def looked_at_grad(self, v: Value) -> None:
+        found = [i for i, a in enumerate(self.operands) if a is v]
+        if not found or v._grad is None:
+            self.refuse()
+        elif found[0] not in self.grads:
+            self.grads = (*self.grads, found[0])
+
+    def write(self, v: Value, result: Value) -> None:
+        last = self.told[-1][2] if self.told else None
+        if not self.changes or v is not self.operands[0] or result is not last or self.written is not None:
+            self.refuse()
+        else:
+            self.written = v.array.copy()
+
+    def settle(self) -> None:
+        """Nothing waits."""
+
+    def refuse(self, *_: Any) -> Any:
+        self.told = None
+        if state.ctx.tracer is self:
+            state.ctx.tracer = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.refuse
+
+    def code(self, key: Any, operands: Sequence[Any], value: Any, site: Site) -> Callable[..., Any]:
+        """The function for such operands. Raises Unfit."""
+        told, changed = self.told, self.written is not None
+        if key is None or not told or len(told) > MOST_STEPS:
+            raise Unfit("not operations alone")
+        if value is not (operands[0] if changed else told[-1][2]):
+            raise Unfit("another result")
+        if told[-1][0].family == "view":
+            raise Unfit("the result shares memory")
+        recorded, facts = key[0], key[1:]
+        straight = _Straight(operands)
+        for op, bound, v in told:
+            straight.add(op, bound, v)
+        form = straight.form(facts) if any(s.node is not None for s in straight.steps) else None
+        if form is not None:
+            form.notice = site.notice
+            parts = {i: f[3] for i, f in enumerate(facts) if f[0] is Value}
+            form.pull = Backward(form, parts).function()
+            if any(s.node is not None and s.node.saves for s in straight.steps):
+                form.spent = form.freed()
+        calls = list(straight.calls(form))
+        if changed:
+            calls[-1] = straight.in_place(calls[-1])
+        call = Call(facts, self.grads, calls, recorded=recorded, changes=changed)
+        found = call.function(form, site.first)
+        if changed:
+            operands = [Value(self.written), *operands[1:]]
+            operands[0]._grad = value._grad
+        again = found(*operands[: len(self.operands)])
+        if again is None or not _same(again[0].array, value.array):
+            raise Unfit("other bits")
+        if form is not None and not _alike(form, again[0], straight.nodes, operands):
+            raise Unfit("other bits in backward")
+        return found
+
+
+def _alike(form: Form, v: Value, nodes: Sequence[Node | None], operands: Sequence[Any]) -> bool:
+    """Whether the code's backward gives what the nodes give, bit by bit."""
+    assert form.pull is not None
+    seed = np.cos(np.arange(v.array.size, dtype=v.array.dtype)).reshape(v.array.shape)
+    wanted = _by_nodes(nodes, seed)
+    leaves: dict[Value, Any] = {}
+    r = form.pull(v._node.kept, seed, leaves)  # type: ignore[union-attr]
+    if r is None:
+        return False
+    places = (form.chain,) if form.chain >= 0 else form.nodes
+    sent = (r,) if form.chain >= 0 else r
+    found: dict[Any, Any] = {operands[form.edges[i]]._node: c for i, c in zip(places, sent, strict=True)}
+    found.update(leaves)
+    return wanted.keys() == found.keys() and all(_same(wanted[e], found[e]) for e in wanted)
+
+
+def _by_nodes(nodes: Sequence[Node | None], seed: Any) -> dict[Any, Any]:
+    """What leaves, and nodes before the expression, receive from a cotangent of its last node."""
+    received: dict[Any, Any] = {nodes[-1]: seed}
+    own = {node for node in nodes if node is not None}
+    for node in reversed(nodes):
+        if node is None or node not in received:
+            continue
+        g = received.pop(node)
+        for k, (e, r) in enumerate(zip(node.edges, node.op.pull(node, g), strict=True)):
+            if e is None or r is None:
+                continue
+            outputs = e.outputs if e in own else None
+            if outputs is None:
+                received[e] = received[e] + r if e in received else r
+                continue
+            row = received.setdefault(e, [None] * len(outputs))
+            j = 0 if node.indices is None else node.indices[k]
+            row[j] = r if row[j] is None else row[j] + r
+    return received
+
+
+def _same(a: Any, b: Any) -> bool:
+    if type(a) is not ndarray and type(a) not in SCALAR_TYPES:
+        return False
+    return a.dtype is b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+class _Straight:
+    """The operations of an expression, as steps."""
+
+    def __init__(self, operands: Sequence[Any]) -> None:
+        self.operands = operands
+        self.names: dict[int, Any] = {}  # of tensors, by identity
+        self.steps: list[Step] = []
+        self.nodes: list[Node | None] = []
+        self.made_by: list[tuple[Any, list[Any]]] = []  # kernels with their arguments
+        for i, a in enumerate(operands):
+            if type(a) is Value:
+                if id(a) in self.names:
+                    raise Unfit("two names of one tensor")
+                self.names[id(a)] = Leaf(i)
+
+    def add(self, op: Any, bound: Sequence[Any], result: Any) -> None:
+        outputs = list(result) if isinstance(result, tuple) else [result]
+        if any(v.array.size >= LARGE or id(v) in self.names for v in outputs) or op.facts.get("random"):
+            raise Unfit("large, or random")
+        args = tuple([self._spec(b) for b in bound])
+        self.made_by.append(self._call(op, bound, args))
+        nodes = [v._node for v in outputs if v._node is not None]
+        template = self._template(op, nodes[0], result, args) if nodes else None
+        root = self._root(args[op.arrays[0]]) if op.family == "view" else -1
+        k, array = len(self.steps), outputs[0].array
+        for j, v in enumerate(outputs):
+            self.names[id(v)] = Made(k, j if isinstance(result, tuple) else -1)
+        self.steps.append(Step(op, args, root, Like(array.shape, array.dtype), template))
+        self.nodes.append(nodes[0] if nodes else None)
+
+    def _spec(self, b: Any) -> Any:
+        """What stands for an argument."""
+        if type(b) is Value:
+            found = self.names.get(id(b))
+            if found is None:
+                raise Unfit("a tensor from outside")
+            return found
+        if isinstance(b, (ndarray, np.generic, list, dict)):
+            raise Unfit("an argument that may change")
+        return b
+
+    def _root(self, a: Any) -> int:
+        if type(a) is Leaf:
+            return a.number
+        return self.steps[a.number].root if type(a) is Made else -1
+
+    def _template(self, op: Any, node: Node, result: Any, args: Sequence[Any]) -> Template:
+        """What is the same of all nodes that this step makes."""
+        if node.op is not op or op.family == "fused" or op.signature.has_lists or type(node) is not Node:
+            raise Unfit("rules of another kind")
+        several = isinstance(result, tuple)
+        made = [v.array for v in result] if several else [result.array]
+        kept = made if node.y is None else node.y if several else (node.y,)
+        whole = all(a is b for a, b in zip(kept, made, strict=True))
+        if not whole or several is not (node.outputs is not None):
+            raise Unfit("nodes of another kind")
+        edges = node.edges
+        if len(edges) != len(op.arrays):
+            raise Unfit("edges of another kind")
+        saved = [self._spec(a) for a in node.args]
+        return Template(
+            node,
+            [None if e is None else args[i] for e, i in zip(edges, op.arrays, strict=True)],
+            saved,
+            [self._root(a) for a in saved if type(a) is Leaf or type(a) is Made],
+        )
+
+    # ---- forward -------------------------------------------------------------------------------------------
+    def _call(self, op: Any, bound: Sequence[Any], args: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """The kernel and its arguments."""
+        tensors = [bound[i].array for i in op.arrays if type(bound[i]) is Value]
+        dtype = tensors[0].dtype if tensors else None
+        real = dtype is not None and (dtype is f4 or dtype is f8)
+        if len(op.arrays) == 2 and real and all(x.dtype is dtype for x in tensors) and args[2:] == op.rest:
+            kernel = KERNELS.get(op.name, op.ufunc)
+            if kernel is not None and (isinstance(kernel, np.ufunc) or all(x.ndim for x in tensors)):
+                return kernel, [self._operand(a, dtype) for a in args[:2]]
+        if op.family != "elementwise" and not all(x.ndim for x in tensors):
+            raise Unfit("a scalar for an array")
+        arrays = [b.array if type(b) is Value else b for b in bound]
+        if op.promote is not None:
+            op._promote(arrays)
+        terms = list(args)
+        for i in op.arrays:
+            if type(bound[i]) is not Value:
+                terms[i] = arrays[i]
+            elif arrays[i] is not bound[i].array:
+                raise Unfit("operands of several dtypes")
+        return op.kernel, terms
+
+    def _operand(self, a: Any, dtype: Any) -> Any:
+        if type(a) is Leaf or type(a) is Made:
+            return a
+        if type(a) is not float and type(a) is not int:
+            raise Unfit("an operand that is no number")
+        found = SCALARS[dtype].get(a)
+        return scalar(a, dtype) if found is None else found
+
+    def calls(self, form: Form | None) -> Iterator[tuple[Any, ...]]:
+        """Kernels with their arguments; ufuncs put their result where nothing is needed any more."""
+        uses = [a.number for _, terms in self.made_by for a in terms if type(a) is Made]
+        kept = () if form is None else form.arrays
+        for k, (kernel, terms) in enumerate(self.made_by):
+            yield (kernel, *terms, *self._out(k, kernel, terms, uses, kept))
+
+    def in_place(self, call: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The last call with its result in the memory of the first operand."""
+        kernel, *terms = call
+        like, target = self.steps[-1].like, self.operands[0].array
+        if not isinstance(kernel, np.ufunc) or not like.shape or type(target) is not ndarray:
+            raise Unfit("a change of another kind")
+        if like.shape != target.shape or like.dtype is not target.dtype:
+            raise Unfit("a change of another kind")
+        return (kernel, *terms[: kernel.nin], Leaf(0))
+
+    def _out(
+        self, k: int, kernel: Any, terms: Sequence[Any], uses: Sequence[int], kept: Sequence[int]
+    ) -> Iterator[Made]:
+        if not isinstance(kernel, np.ufunc) or len(terms) != kernel.nin or kernel in _NAMED:
+            return
+        like = self.steps[k].like
+        for a in terms:
+            if type(a) is not Made or a.number in kept or uses.count(a.number) > 1:
+                continue
+            maker, one = self.made_by[a.number][0], self.steps[a.number].like
+            own = a.output < 0 and (isinstance(maker, np.ufunc) or maker is KERNELS["mm"])
+            # results take the order in memory that both operands have
+            ordered = all(type(b) is not Leaf or self.operands[b.number].ndim < 2 for b in terms)
+            if own and ordered and one.shape == like.shape and one.shape and one.dtype is like.dtype:
+                yield a
+                return
+
+    # ---- the graph -----------------------------------------------------------------------------------------
+    def form(self, facts: Key) -> Form:
+        """What the nodes of the expression have in common."""
+        nodes = [s.node for s in self.steps if s.node is not None]
+        if self.steps[-1].node is None:
+            raise Unfit("the result is not on the graph")
+        edges = {e.number: None for t in nodes for e in t.edges if type(e) is Leaf}
+        values: dict[int, None] = {}
+        arrays: dict[int, None] = {}
+        stack = [a for t in nodes for a in t.args]
+        while stack:
+            a = stack.pop()
+            if type(a) is Leaf and not (a.number in edges and facts[a.number][3] is LEAF):
+                values[a.number] = None
+            elif type(a) is Made and a.number not in arrays:
+                arrays[a.number] = None
+                if self.steps[a.number].op.family == "view":
+                    stack.extend(self.steps[a.number].args)  # the view is of something
+        for k, s in enumerate(self.steps):
+            if s.node is not None and s.node.keeps_y:
+                arrays[k] = None
+        versions = {i: None for t in nodes for i in t.roots if i >= 0}
+        return Form(self.steps, list(edges), list(values), list(arrays), list(versions))

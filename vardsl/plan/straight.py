@@ -1,0 +1,420 @@
+"""Code for one expression on operands of one kind: forward, and backward through all of its operations.
+
+What an operation computes is its kernel, and what its backward does are its rules: those are called here, in
+the order in which the graph would have called them, so that the bits are the same. What falls away is asking:
+which operands there are and what they are like is settled by one condition at the beginning, what a rule
+needs was found when the expression was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from vardsl.engine.bundle import EXPRESSION, Bundle, Form, Leaf, Made, Template
+from vardsl.engine.context import state
+from vardsl.engine.cotangents import Unbroadcast, spread, times, unbroadcast
+from vardsl.engine.node import Like, next_sequence
+from vardsl.engine.rule import NotImplementedRule, Rule
+from vardsl.engine.tiles import add_columns
+from vardsl.engine.value import Value, shared_counter
+
+NONE, LEAF, NODE = "none", "leaf", "node"
+"""How an operand takes part in the graph: not, as a leaf, or as the result of a node."""
+
+Key = tuple[Any, ...]
+
+
+class Unfit(Exception):
+    """The expression cannot be put into such code; the argument says why."""
+
+
+class Text:
+    """Lines of code, and the objects that they name."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {}
+
+    def __call__(self, line: str, depth: int = 1) -> None:
+        self.lines.append("    " * depth + line)
+
+    def name(self, x: Any, stem: str = "c") -> str:
+        """How the code calls an object."""
+        for name, known in self.names.items():
+            if known is x:
+                return name
+        name = f"{stem}{len(self.names)}"
+        self.names[name] = x
+        return name
+
+    def function(self, name: str, parameters: str) -> Callable[..., Any]:
+        text = "\n".join([f"def {name}({parameters}):", *self.lines])
+        exec(compile(text, EXPRESSION, "exec"), self.names)
+        return self.names.pop(name)  # type: ignore[no-any-return]
+
+
+# ---- forward -----------------------------------------------------------------------------------------------
+class Call:
+    """The function that computes an expression of operands of one kind.
+
+    key       what operands are like
+    grads     operands whose gradients are the last of those that `key` describes
+    calls     kernels with their arguments, in which a `Leaf` or `Made` stands for an array
+    recorded  whether the graph is on
+    changes   whether the last call puts its result into the first operand's memory
+    """
+
+    def __init__(
+        self, key: Key, grads: tuple[int, ...], calls: Sequence[Any], *, recorded: bool, changes: bool
+    ) -> None:
+        self.key = key
+        self.calls = calls
+        self.recorded = recorded
+        self.changes = changes
+        n = len(key) - len(grads)
+        self.names = [f"a{i}" for i in range(n)]
+        self.grads = {n + k: f"(a{n + k} := a{i}._grad)" for k, i in enumerate(grads)}
+        self.text = Text()
+
+    def function(self, form: Form | None, missed: Callable[..., Any]) -> Callable[..., Any]:
+        """It gives the value in a tuple, or None where the expression has to be evaluated as it stands, and
+        asks `missed` about other operands."""
+        text = self.text
+        text(f"if {self._condition()}:")
+        text("try:", 2)
+        for k, (kernel, *terms) in enumerate(self.calls):
+            text(f"t{k} = {text.name(kernel)}({', '.join([_term(text, a) for a in terms])})", 3)
+        text(f"except {text.name(Exception)}:", 2)
+        text("return None", 3)
+        if self.changes:
+            text("c = a0.vc", 2)
+            text("if c is None:", 2)
+            text(f"c = {text.name(shared_counter)}(a0)", 3)
+            text("c[0] += 1", 2)
+            text("return (a0,)", 2)
+        else:
+            text(f"v = {text.name(Value)}(t{len(self.calls) - 1})", 2)
+            if form is not None:
+                self._bundle(form)
+            text("return (v,)", 2)
+        text(f"return {text.name(missed)}({', '.join(self.names)})")
+        return text.function("call", ", ".join(self.names))
+
+    def _bundle(self, form: Form) -> None:
+        """The lines that make the node."""
+        text, key = self.text, self.key
+        text(f"node = v._node = {text.name(object.__new__)}({text.name(Bundle)})", 2)
+        text("node.rare = None", 2)
+        text(f"node.seq = {text.name(next_sequence)}()", 2)
+        text(f"node.form = {text.name(form)}", 2)
+        entries = [f"a{i}" if key[i][3] is LEAF else f"e{i}" for i in form.edges]
+        entries += [f"a{i}" for i in form.values] + [f"t{k}" for k in form.arrays]
+        entries += [f"a{i}.vc[0] if a{i}.vc is not None else 0" for i in form.versions]
+        text(f"node.kept = ({', '.join(entries)},)", 2)
+
+    def _condition(self) -> str:
+        """Whether operands are as the key says, and nobody listens."""
+        text = self.text
+        asked = [f"(ctx := {text.name(state)}.ctx).tracer is None and not ctx.anomaly"]
+        asked.append("ctx.grad_enabled" if self.recorded else "not ctx.grad_enabled")
+        if self.changes:
+            asked.append("ctx.journal is None and ctx.savepoint is None")
+        for i, (kind, *facts) in enumerate(self.key):
+            if kind is not Value:
+                asked.append(f"type(a{i}) is {text.name(kind)} and a{i} == {text.name(facts[0])}")
+                continue
+            shape, dtype, part = facts
+            asked.append(f"type({self.grads.get(i, f'a{i}')}) is {text.name(Value)}")
+            asked.append(f"(x{i} := a{i}.array).dtype is {text.name(dtype)} and x{i}.shape == {shape!r}")
+            if not self.recorded:
+                continue
+            made = f"(e{i} := a{i}._node if a{i}.base is None else a{i}.node)"
+            asked.append(f"{made} is {'not ' * (part is NODE)}None")
+            asked.append(f"not a{i}.index" if part is NODE else f"{'not ' * (part is NONE)}a{i}._requires")
+        if self.recorded:
+            # what one node receives is added up in the order in which it is sent
+            nodes = [i for i, (kind, *facts) in enumerate(self.key) if kind is Value and facts[2] is NODE]
+            asked += [f"e{i} is not e{j}" for k, i in enumerate(nodes) for j in nodes[:k]]
+        return " and ".join(asked)
+
+
+def _term(text: Text, a: Any) -> str:
+    if type(a) is Leaf:
+        return f"x{a.number}"
+    return _result(a) if type(a) is Made else text.name(a)
+
+
+def _result(a: Made) -> str:
+    return f"t{a.number}" if a.output < 0 else f"t{a.number}[{a.output}]"
+
+
+# ---- backward ----------------------------------------------------------------------------------------------
+class Backward:
+    """The rules of all steps as one function of what bundles keep and the cotangent of the result."""
+
+    def __init__(self, form: Form, parts: dict[int, str]) -> None:
+        self.form = form
+        self.parts = parts  # by operand: LEAF or NODE
+        self.text = Text()
+        # of results, by step and output: the name of a variable
+        self.cotangents: dict[tuple[int, int], str] = {}
+        self.full: set[str] = set()  # variables that have the shape of what they belong to
+        # variables that others may know too: always (None), or where they are one of these
+        self.shared: dict[str, list[str] | None] = {}
+        self.sent: dict[int, str] = {}  # what edges that are nodes receive
+        self.variables = 0
+
+    def function(self) -> Callable[[Any, Any, Any], Any]:
+        form, text = self.form, self.text
+        names = [f"e{i}" for i in form.edges] + [f"a{i}" for i in form.values]
+        names += [f"t{k}" for k in form.arrays] + [f"n{i}" for i in form.versions]
+        text(f"{', '.join(names)}, = kept")
+        for i in form.versions:
+            v = f"a{i}" if i in form.values else f"e{i}"
+            text(f"if ({v}.vc[0] if {v}.vc is not None else 0) != n{i}:")
+            text("return None", 2)
+        last = len(form.steps) - 1
+        node = form.steps[last].node
+        assert node is not None
+        if node.shape:
+            text(f"if g.shape != {node.shape!r}:")
+            text(f"g = {text.name(spread)}(g, {node.shape!r})", 2)
+        self.cotangents[last, -1] = "g"
+        self.full.add("g")
+        self.shared["g"] = None
+        k = last
+        while k >= 0:
+            k -= self._step(k)
+        form.nodes = tuple([form.edges.index(i) for i in self.sent])
+        if len(self.sent) == 1:
+            form.chain = form.nodes[0]
+            text(f"return {self.sent.popitem()[1]}")
+        else:
+            text(f"return ({''.join(r + ', ' for r in self.sent.values())})")
+        return text.function("pull", "kept, g, leaves")
+
+    def _step(self, k: int) -> int:
+        """What a step hands on; how many steps that were."""
+        node = self.form.steps[k].node
+        if node is None:
+            return 1
+        if node.outputs is not None:
+            self._of_several(k, node, node.outputs)
+            return 1
+        g = self.cotangents.get((k, -1))
+        if g is None:
+            return 1
+        if node.op.shared is not None:
+            self._at_once(k, node, self._spread(g, Like(node.shape, node.dtype)))
+            return 1
+        below = self._joined(k)
+        if below is not None:
+            return below
+        edges = [(e, i) for e, i in zip(node.edges, node.op.arrays, strict=True) if e is not None]
+        mirrored = node.op.mirrored and len(edges) == 2 and node.args[0] is node.args[1]
+        made = ""
+        for e, i in edges:
+            made = made if mirrored and made else self._cotangent(k, node, g, i)
+            if mirrored:
+                self.shared[made] = None
+            if made:
+                self._send(e, made)
+        return 1
+
+    def _of_several(self, k: int, node: Template, outputs: tuple[Like, ...]) -> None:
+        """A step with several results; zeros stand for the cotangents of those that nothing used."""
+        given = [self.cotangents.get((k, j)) for j in range(len(outputs))]
+        if not any(given):
+            return
+        zeros = self.text.name(np.zeros)
+        full = []
+        for g, like in zip(given, outputs):
+            if g is None:
+                full.append(f"{zeros}({like.shape!r}, {self.text.name(like.dtype)})")
+            else:
+                full.append(self._spread(g, like))
+        g = self._variable()
+        self.text(f"{g} = ({', '.join(full)},)")
+        if node.op.shared is None:
+            raise Unfit("a rule for each input of several results")
+        self._at_once(k, node, g)
+
+    def _at_once(self, k: int, node: Template, g: str) -> None:
+        """A rule that gives the cotangents of all inputs."""
+        text, every = self.text, self._variable()
+        text(f"{every} = {self._called(k, node, g, node.op.shared)}")
+        if len(node.edges) == 1:
+            text(f"if type({every}) not in {text.name((tuple, list))}:")
+            text(f"{every} = ({every},)", 2)
+        for n, e in enumerate(node.edges):
+            if e is not None:
+                made = self._variable()
+                text(f"{made} = {every}[{n}]")
+                self.shared[made] = None
+                self._send(e, made)
+
+    def _spread(self, g: str, like: Like) -> str:
+        """A cotangent at full size."""
+        if g not in self.full and like.shape:
+            self.text(f"if {g}.shape != {like.shape!r}:")
+            self.text(f"{g} = {self.text.name(spread)}({g}, {like.shape!r})", 2)
+            self.full.add(g)
+        return g
+
+    def _joined(self, k: int) -> int | None:
+        """This step and the one below in one, where that is faster."""
+        node, g = self.form.steps[k].node, self.cotangents[k, -1]
+        assert node is not None
+        onto = node.op.onto
+        below = node.edges[0]
+        if onto is None or type(below) is not Made or (below.number, below.output) != (k - 1, -1):
+            return None
+        if (k - 1, -1) in self.cotangents:
+            return None
+        under = self.form.steps[k - 1]
+        if under.node is None or not onto.joins(under.op, under.args) or k - 1 not in self.form.arrays:
+            return None
+        others = [self._saved(k, a) for a in node.args[1:]]
+        made = self._variable()
+        rule = self.text.name(onto.rule, "rule")
+        self.text(f"{made} = {rule}({', '.join([g, f't{k - 1}', *others])})")
+        inner = Backward.__new__(Backward)
+        inner.__dict__.update(self.__dict__)
+        inner.full, inner.shared = set(self.full), dict(self.shared)
+        mark = len(self.text.lines)
+        r = inner._cotangent(k, node, g, node.op.arrays[0])
+        q = inner._cotangent(k - 1, under.node, r, under.op.arrays[0])
+        self.variables = inner.variables
+        self.text(f"{made} = {q}")
+        self.text.lines[mark:] = [f"    if {made} is None:", *["    " + s for s in self.text.lines[mark:]]]
+        self._send(under.node.edges[0], made)
+        return 2
+
+    def _variable(self) -> str:
+        self.variables += 1
+        return f"r{self.variables}"
+
+    def _cotangent(self, k: int, node: Template, g: str, i: int) -> str:
+        """Adds the lines that make the cotangent of the input that is parameter `i`; its variable."""
+        op, text = node.op, self.text
+        rule = op.rules.get(op.signature.parameters[i].name)
+        if rule is None:
+            return ""
+        if type(rule) is NotImplementedRule:
+            raise Unfit("a derivative is not implemented")
+        like = None if node.likes is None else node.likes[i]
+        if not op.factor or node.likes is not None:
+            self._spread(g, Like(node.shape, node.dtype))
+        if op.factor:
+            made = self._times(k, node, g, rule)
+        else:
+            made = self._variable()
+            text(f"{made} = {self._called(k, node, g, rule)}")
+            # the rule may give what it was given
+            self.shared[made] = [g, f"t{k}"] if rule.takes_y else [g]
+            if type(rule) is not Unbroadcast:
+                like = None
+        return made if like is None else self._fitted(made, node, g, like)
+
+    def _times(self, k: int, node: Template, g: str, rule: Any) -> str:
+        """The cotangent times a local derivative."""
+        text = self.text
+        factor: Any = rule
+        if type(rule) is Rule:
+            kinds = [(kind, i) for kind, i in rule.arguments]
+            static = all(kind == "arg" and not _varies(node.args[i]) for kind, i in kinds)
+            factor = rule.fn(*[node.args[i] for _, i in kinds]) if static else None
+        if type(factor) is int and factor == 1:
+            self.shared[g] = None
+            return g
+        made = self._variable()
+        if factor is None:
+            assert type(rule) is Rule
+            if rule.itself:
+                text(f"{made} = {g} * {self._saved(k, node.args[rule.only])}")
+            else:
+                text(f"f = {self._called(k, node, g, rule)}")
+                text(f"{made} = {g} * f if type(f) is {text.name(ndarray)} else {text.name(times)}({g}, f)")
+        elif type(factor) is int and factor == -1:
+            text(f"{made} = -{g}")
+        else:
+            text(f"{made} = {text.name(times)}({g}, {text.name(factor)})")
+        if g in self.full:
+            self.full.add(made)
+        return made
+
+    def _fitted(self, made: str, node: Template, g: str, like: Like) -> str:
+        """A cotangent at the size of its input."""
+        text = self.text
+        fit = self._variable()
+        whole = made in self.full and len(node.shape) == 2 and node.shape[1:] == like.shape
+        if whole and like.dtype is node.dtype:
+            text(f"{fit} = {text.name(add_columns)}({made})")
+        else:
+            text(f"{fit} = {text.name(unbroadcast)}({made}, {text.name(like)})")
+            if made in self.shared:
+                self.shared[fit] = self.shared[made]
+        self.full.add(fit)
+        return fit
+
+    def _called(self, k: int, node: Template, g: str, rule: Rule) -> str:
+        """A rule's function with what it names."""
+        given = []
+        for kind, i in rule.arguments:
+            if kind == "g":
+                given.append(g)
+            elif kind == "arg":
+                given.append(self._saved(k, node.args[i]))
+            elif kind == "y":
+                given.append(f"t{k}")
+            elif kind == "like":
+                given.append(self.text.name(node.likes[i]))
+            elif kind == "y_like":
+                given.append(self.text.name(node.outputs or Like(node.shape, node.dtype)))
+            else:
+                given.append(repr(tuple(e is not None for e in node.edges)))
+        return f"{self.text.name(rule.fn, 'rule')}({', '.join(given)})"
+
+    def _saved(self, k: int, a: Any) -> str:
+        if type(a) is Leaf:
+            return f"{'a' if a.number in self.form.values else 'e'}{a.number}.array"
+        return _result(a) if type(a) is Made else self.text.name(a)
+
+    def _send(self, target: Any, made: str) -> None:
+        """Adds a cotangent to what its receiver has so far."""
+        text = self.text
+        if type(target) is Made:
+            key = target.number, target.output
+            before = self.cotangents.get(key)
+            self.cotangents[key] = made if before is None else self._sum(before, made)
+            return
+        i = target.number
+        if self.parts[i] == NODE:
+            before = self.sent.get(i)
+            self.sent[i] = made if before is None else self._sum(before, made)
+            return
+        text(f"if e{i} in leaves:")
+        text(f"leaves[e{i}] = leaves[e{i}] + {made}", 2)
+        text("else:")
+        # what is passed on unchanged must not become two leaves' gradient
+        known = self.shared.get(made, [])
+        if known is None:
+            made = f"+{made}"
+        elif known:
+            made = f"+{made} if {' or '.join(f'{made} is {x}' for x in known)} else {made}"
+        text(f"leaves[e{i}] = {made}", 2)
+
+    def _sum(self, before: str, made: str) -> str:
+        both = self._variable()
+        self.text(f"{both} = {before} + {made}")
+        if before in self.full and made in self.full:
+            self.full.add(both)
+        return both
+
+
+def _varies(a: Any) -> bool:
+    return type(a) is Leaf or type(a) is Made
