@@ -24,6 +24,7 @@ from vardsl.encoding import MAX_SOURCE, decode
 from vardsl.engine.budget import Budget
 from vardsl.engine.collect import rare_collections
 from vardsl.engine.context import Context, state, unfollowed
+from vardsl.engine.stack import let_go, with_room
 from vardsl.errors import (
     Error,
     InternalError,
@@ -94,6 +95,7 @@ class Session:
     cache       None, or where translated scripts are kept and looked for
     """
 
+    @with_room
     def __init__(
         self,
         seed: int | None = None,
@@ -135,6 +137,7 @@ class Session:
         self._running = 0
 
     # ---- running ---------------------------------------------------------------------------------
+    @with_room
     def run(
         self, source: str | Source, *, filename: str = "<string>", complete: bool = False, shown: bool = False
     ) -> Any:
@@ -147,6 +150,7 @@ class Session:
         with self._active():
             return self._outward(self._run(text, self.space, complete=complete, shown=shown))
 
+    @with_room
     def eval(self, source: str, *, filename: str = "<string>") -> Any:
         """The value of one expression."""
         text = Source(filename, source)
@@ -157,6 +161,7 @@ class Session:
                 raise self._finished(error) from None
             return self._outward(self._run(text, self.space, program=program))
 
+    @with_room
     def run_captured(self, source: str | Source, *, filename: str = "<string>") -> str:
         """Runs source text and gives what it printed; an Error has that as `.output`."""
         parts: list[str] = []
@@ -179,6 +184,7 @@ class Session:
                 self.emit = before
         return "".join(parts)
 
+    @with_room
     def program(self, source: Source) -> Program:
         """The program in a text, right as far as that can be told before it runs; nothing is run."""
         with self._active():
@@ -190,6 +196,7 @@ class Session:
             except Error as error:
                 raise self._finished(error) from None
 
+    @with_room
     def run_statement(self, source: Source, statement: Statement, *, undo: Undo | None = None) -> Any:
         """Runs one statement of a program, its value shown; what `undo` must know of it is told to that."""
         with self._active():
@@ -200,6 +207,7 @@ class Session:
             finally:
                 self.ctx.savepoint = None
 
+    @with_room
     def run_expression(self, source: Source, expression: Expression, *, undo: Undo | None = None) -> Any:
         """The value of a parsed expression, as it is inside; what `undo` must know is told to that."""
         program = _front().expression_alone(expression)
@@ -210,6 +218,7 @@ class Session:
             finally:
                 self.ctx.savepoint = None
 
+    @with_room
     def undo_point(self) -> Undo:
         """The present moment, to come back to."""
         with self._active():
@@ -220,10 +229,12 @@ class Session:
         """The session's names with their values as they are inside."""
         return {name: self.space.get(name) for name in self.space}
 
+    @with_room
     def bind(self, name: str, value: Any) -> None:
         """Binds a name to a value that comes from this session."""
         self.space.names[global_name(name)] = value
 
+    @with_room
     def call(self, function: Callable[..., Any], args: Iterable[Any], keywords: Mapping[str, Any]) -> Any:
         """Calls a script's function with values from Python."""
         with self._active():
@@ -240,12 +251,14 @@ class Session:
         if self._running:
             self.runtime.interrupt()
 
+    @with_room
     def seed(self, n: int) -> None:
         """Starts the random numbers that belong to `n`."""
         with self._active():
             builtins.manual_seed(n)
 
     # ---- names -----------------------------------------------------------------------------------
+    @with_room
     def __getitem__(self, name: str) -> Any:
         if name not in self.space:
             hint = import_module("vardsl.lang.suggest").hint_for_name(name, list(self.space), ())
@@ -253,6 +266,7 @@ class Session:
             raise self._finished(error)
         return self._outward(self.space.get(name))
 
+    @with_room
     def __setitem__(self, name: str, value: Any) -> None:
         if not isinstance(name, str) or not name.isidentifier() or _is_keyword(name):
             raise self._finished(ScriptNameError(f"{name!r} is no name of the language"))
@@ -262,6 +276,7 @@ class Session:
             except Error as error:
                 raise self._finished(error) from None
 
+    @with_room
     def __delitem__(self, name: str) -> None:
         self[name]
         del self.space.names[global_name(name)]
@@ -278,6 +293,9 @@ class Session:
 
     def __exit__(self, *exc: object) -> None:
         pass
+
+    def __del__(self) -> None:
+        let_go(self)
 
     # ---- inside ----------------------------------------------------------------------------------
     @contextmanager
@@ -457,6 +475,7 @@ class Session:
         elif isinstance(outcome, Warned):
             sys.stderr.write(draw(outcome.warning) + "\n")
 
+    @with_room
     def text(self, value: Any) -> str:
         """How a value prints in this session."""
         with self._active():
@@ -505,7 +524,11 @@ class Session:
             names[global_name(name)] = module.get(name)
 
     def _outward(self, x: Any) -> Any:
-        return outward(x, self.call, self.runtime.text)
+        try:
+            return outward(x, self.call, self.runtime.text)
+        except RecursionError:
+            pass  # its traceback holds on to all of `x`
+        raise self._finished(LimitError("tuples are nested too deep in this value to be given to Python"))
 
 
 def check(source: Source) -> Program:

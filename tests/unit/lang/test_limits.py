@@ -117,6 +117,11 @@ def test_depth_in_a_small_thread() -> None:
     assert found == [900, "limit", "limit"]
 
 
+def test_a_value_that_is_too_deep_for_python() -> None:
+    error = error_of("t = (); for i in range(20000) { t = (t,) }; t")
+    assert error.kind == "limit" and "too deep" in error.message
+
+
 def test_a_session_is_usable_after_a_limit() -> None:
     session = vardsl.Session(limits={"max_steps": 1000})
     with pytest.raises(vardsl.Error):
