@@ -15,7 +15,7 @@ from vardsl.engine.context import state
 from vardsl.engine.following import Follower, Part, following
 from vardsl.engine.value import Value
 from vardsl.errors import ScriptTypeError, ScriptValueError, ShapeError
-from vardsl.lang.lift import function_name
+from vardsl.lang.lift import function_name, name_of_derived
 from vardsl.lang.quiet import values_read
 from vardsl.ops.define import op
 from vardsl.ops.dims import named
@@ -51,7 +51,7 @@ class _Batched:
     def __init__(self, f: Callable[..., Any], in_dims: Any, out_dims: Any, randomness: str) -> None:
         self.of, self.in_dims, self.out_dims, self.randomness = f, in_dims, out_dims, randomness
         self.of_name = function_name(f)
-        self.__name__ = f"vmap({self.of_name})"
+        self.__name__ = name_of_derived("vmap", f)
 
     def __repr__(self) -> str:
         return f"<fn {self.__name__}>"

@@ -64,6 +64,9 @@ def call(f: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any] | 
         _depth.n -= 1
 
 
+MOST_NAME = 200  # letters of what a function is called in what is made of it
+
+
 def function_name(f: Callable[..., Any]) -> str:
     """What a function is called in messages and in the text of what was made of it."""
     shown = getattr(f, "shown", None)
@@ -71,6 +74,12 @@ def function_name(f: Callable[..., Any]) -> str:
         return shown if shown.startswith("fn(") else f.__qualname__
     name = getattr(f, "name", None) or getattr(f, "__name__", "fn")
     return "fn" if not isinstance(name, str) or name == "<lambda>" else name.rstrip("_")
+
+
+def name_of_derived(transform: str, f: Callable[..., Any]) -> str:
+    """What the function is called that a transform makes of another: `grad(grad(f))`, of bounded length."""
+    inner = function_name(f)
+    return f"{transform}({inner if len(inner) <= MOST_NAME else '…'})"
 
 
 def mark() -> int:

@@ -27,12 +27,12 @@ from vardsl.lang.lift import (
     call,
     connected,
     fresh,
-    function_name,
     grad_enabled,
     inside,
     is_number,
     lift,
     mark,
+    name_of_derived,
     plain,
     released,
     zeros,
@@ -52,7 +52,7 @@ class Derived:
             raise ScriptTypeError(NOT_A_FUNCTION.format(name, type(f).__name__))
         self.of = f
         self.run = run
-        self.__name__ = f"{name}({function_name(f)})"
+        self.__name__ = name_of_derived(name, f)
 
     def followed(self) -> list[Function]:
         """How to come by what it reads when it is called."""

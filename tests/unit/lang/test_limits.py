@@ -155,3 +155,12 @@ def test_deep_and_long_programs_run(source: str) -> None:
 def test_more_dimensions_than_numpy_has() -> None:
     assert error_of("x = " + "[" * 80 + "1" + "]" * 80).kind == "limit"
     assert error_of("x = ones(1); x" + "[none]" * 80).kind == "limit"
+
+
+def test_the_names_of_derived_functions_do_not_grow_without_bound() -> None:
+    s = vardsl.Session()
+    s.run("f = fn(x) = x * x; for i in range(3000) { f = grad(f) }; g = vmap(f)")
+    assert len(str(s.names()["f"])) < 300
+    assert len(str(s.names()["g"])) < 300
+    assert s.eval("grad(grad(fn(x) = x**3))(2.0)") == 12.0
+    assert repr(s.names()["f"]).startswith("<fn grad(")
