@@ -10,10 +10,9 @@ nothing extra.
 from __future__ import annotations
 
 import ast as py
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
-from zlib import crc32
 
 from vardsl.errors import InternalError
 from vardsl.lang.check import Checked
@@ -29,15 +28,13 @@ from vardsl.lang.code import (
     helper,
     load,
     put,
-    put_several,
     store,
     tuple_of,
 )
-from vardsl.lang.loops import Loops
-from vardsl.lang.pieces import RegionFacts
 from vardsl.lang.places import FileName
-from vardsl.lang.regions import Run, Splitter
-from vardsl.lang.scope import FileSlot, Slot, sub_nodes, target_names
+from vardsl.lang.regions import Run
+from vardsl.lang.runs import Runs
+from vardsl.lang.scope import FileSlot, sub_nodes
 from vardsl.lang.sites import operands
 from vardsl.lang.units import Unit, unwrapped
 from vardsl.source import Span
@@ -53,17 +50,12 @@ def code_of(body: Stmts, file_name: str) -> CodeType:
     return compile(py.Module(body, []), file_name, "exec")
 
 
-class Compiler(Loops):
+class Compiler(Runs):
     """Compiles the statements of one program."""
 
     def __init__(self, checked: Checked, *, shown: bool = False, plan: bool = False) -> None:
-        super().__init__(checked)
-        self.plan = plan
-        self.regions: list[RegionFacts] = []
+        super().__init__(checked, plan=plan)
         self.told = 0  # how many sites are known to the code so far
-        self.names_of: dict[int, str] = {}
-        self.whole: dict[int, tuple[str, Run]] = {}  # by their start, the blocks that are one region
-        self.splitter = Splitter(lambda n: self.python_name(n.id, n.span.start), self.is_builtin)
         self.file_name = FileName.of(checked.source)
         self.shown = shown
 
@@ -109,123 +101,13 @@ class Compiler(Loops):
         body = self.statement(s) if isinstance(s, ast.Print) else self._valued(s, keep=is_last)
         return [self._if_bound(found, reads, p, do(defer, p)), *body, do(end, p)]
 
-    def _runs(self, body: Sequence[ast.Stmt], *, nested: bool) -> Iterable[ast.Stmt | Run]:
-        return self.splitter.split(body, nested=nested) if self.plan else body
-
-    def _file_run(self, run: Run) -> Stmts:
-        out: Stmts = []
-        for s in run.statements:
-            p = self.at(s.span)
-            out.append(do(helper("tick", [], p), p))
-        return [*out, *self._region(run)]
-
     def _new_sites(self) -> Stmts:
         """Makes the sites known that stand in what was compiled last."""
         first, self.told = self.told, len(self.sites)
         return [do(helper("site", [const(name, p), plain], p), p) for name, plain, p in self.sites[first:]]
 
     def new_site(self, k: int) -> str:
-        return f".F{self._digest():x}.{k}"
-
-    def _digest(self) -> int:
-        source = self.checked.source
-        return crc32(f"{source.name}\0{source.text}".encode(errors="replace"))
-
-    def _new_region(self, span: Span, reads: Iterable[str] = (), binds: Iterable[str] = ()) -> str:
-        source = self.checked.source
-        name = f".R{self._digest():x}.{len(self.regions)}"
-        place = f"{source.name}:{source.position(span.start)[0]}"
-        self.regions.append((name, place, tuple(reads), tuple(binds)))
-        return name
-
-    def region_of(self, span: Span) -> str | None:
-        return self._new_region(span) if self.plan else None
-
-    def _region(self, run: Run) -> Stmts:
-        """The run with its region asked first; `if` the answer is None the statements are executed here."""
-        p = self.at(run.span)
-        name = self._new_region(run.span, [n.id for n in run.reads], [n.id for n in run.binds])
-        self.names_of[id(run)] = name
-        self.followed |= run.parts
-        self.elements |= run.elements
-        self.pins |= run.pins
-        answer, found = self.fresh("t"), self.fresh("r")
-        reads = tuple_of([self.expr(n) for n in run.reads], p)
-        ask = py.Call(py.Attribute(load(name, p), "ask", LOAD, **p), [load(found, p)], [], **p)
-        asked = self._if_bound(found, reads, p, put(answer, ask, p))
-        take: Stmts = [put_several(self._stores(run.binds), load(answer, p), p)] if run.binds else []
-        return [
-            put(answer, const(None, p), p),
-            py.If(_mode(name, py.Eq(), 1, p), [asked], [], **p),
-            py.If(
-                py.Compare(load(answer, p), [py.Is()], [const(None, p)], **p),
-                self._executed(run, name, p),
-                take or [py.Pass(**p)],
-                **p,
-            ),
-        ]
-
-    def _stores(self, names: Iterable[ast.Name]) -> list[py.expr]:
-        return [store(self._bind(n.id, n.span.start), self.at(n.span)) for n in names]
-
-    def _if_bound(self, name: str, value: py.expr, p: P, *then: py.stmt) -> py.stmt:
-        """Takes the value of names; None where one of them is not bound, and otherwise goes on."""
-        missing = py.ExceptHandler(load(".unbound", p), None, [put(name, const(None, p), p)], **p)
-        return py.Try([put(name, value, p)], [missing], list(then), [], **p)
-
-    def _executed(self, run: Run, name: str, p: P) -> Stmts:
-        """The statements of a run, which its region may be recording."""
-        followed = tuple([k for k in run.followed if self._at_hand(run.reads[k])])
-        numbers = [run.reads[k] for k in followed]
-        bound = {n.id for n in run.binds}
-        body: Stmts = []
-        for s in run.statements if run.inner is None else run.inner:
-            body += self._region(s) if isinstance(s, Run) else self.statement(s)
-        kept = [n for n in numbers if n.id not in bound]
-        held = self.fresh("k")
-        if numbers:
-            tracing = py.Attribute(load(name, p), "tracing", LOAD, **p)
-            given = py.Call(
-                py.Attribute(load(name, p), "numbers", LOAD, **p), [const(followed, p)], [], **p
-            )
-            hand_in: Stmts = [
-                put(held, tuple_of([self.expr(n) for n in kept], p), p),
-                put_several(self._stores(numbers), given, p),
-            ]
-            body = [put(held, const(None, p), p), py.If(tracing, hand_in, [], **p), *body]
-        body.append(py.If(_mode(name, py.NotEq(), 2, p), self._ended(run, name, p), [], **p))
-        if kept:
-            taken = py.Compare(load(held, p), [py.IsNot()], [const(None, p)], **p)
-            body.append(py.If(taken, [put_several(self._stores(kept), load(held, p), p)], [], **p))
-        return body
-
-    def _at_hand(self, n: ast.Name) -> bool:
-        """Whether a variable may hold another number for a while: a function leaves those outside alone."""
-        slot = self.checked.names.get(n.span.start)
-        if isinstance(slot, Slot):
-            return self.owners.get(id(slot.block)) is self.unit
-        return not self._in_function()
-
-    def _ended(self, run: Run, name: str, p: P) -> Stmts:
-        """Tells the region that the run was executed, and takes back bare numbers for followed ones."""
-        bound = tuple_of([load(self._bind(n.id, n.span.start), self.at(n.span)) for n in run.binds], p)
-        args: list[py.expr] = [bound]
-        before: Stmts = []
-        if not run.sure:
-            found = self.fresh("e")
-            before, args = [self._if_bound(found, bound, p)], [load(found, p)]
-        if run.changed:
-            first = {n.id: k for k, n in enumerate(run.reads)}
-            args += [
-                tuple_of([self.expr(n) for n in run.changed], p),
-                const(tuple(first[n.id] for n in run.changed), p),
-            ]
-        end = py.Call(py.Attribute(load(name, p), "end", LOAD, **p), args, [], **p)
-        if not run.binds or not (run.followed or run.elements):
-            return [*before, do(end, p)]
-        answer = self.fresh("b")
-        back: Stmts = [put_several(self._stores(run.binds), load(answer, p), p)]
-        return [*before, put(answer, end, p), py.If(load(answer, p), back, [], **p)]
+        return f".F{self.digest():x}.{k}"
 
     def _valued(self, s: ast.ExprStmt | ast.Minimize, *, keep: bool) -> Stmts:
         p = self.at(s.span)
@@ -275,34 +157,6 @@ class Compiler(Loops):
         if type(s) in _JOURNALED:
             return self._journaled(s, lambda: method(self, s))
         return self._with_before(lambda: method(self, s))
-
-    def block(self, b: ast.Block) -> Stmts:
-        """The statements of a nested block; never empty."""
-        self._own(b.span.start, self.checked.blocks)
-        out: Stmts = []
-        runs = list(self._runs(b.body, nested=True))
-        for s in runs:
-            out += self._region(s) if isinstance(s, Run) else self.statement(s)
-        if len(runs) == 1 and isinstance(runs[0], Run) and not runs[0].carries:
-            self.whole[b.span.start] = (self.names_of[id(runs[0])], runs[0])
-        return out or [py.Pass(**self.at(b.span))]
-
-    def _ahead(self, s: ast.For | ast.While, piece: str) -> Stmts:
-        """Where one run is the whole body of a loop, its region may take all turns but the last at once."""
-        if not self.plan:
-            return []
-        if isinstance(s, ast.While) or s.body.span.start not in self.whole:
-            return self._scalars(s, piece)
-        name, run = self.whole.get(s.body.span.start, ("", None))
-        if run is None or run.nested or {n.id for n in target_names(s.target)} & {n.id for n in run.reads}:
-            return []
-        p = self.at(s.span)
-        reads = tuple_of([self.expr(n) for n in run.reads], p)
-        found = self.fresh("r")
-        ahead = py.Attribute(load(name, p), "ahead", LOAD, **p)
-        ask = helper("ahead", [ahead, load(piece, p), load(found, p)], p)
-        planned = py.Attribute(load(name, p), "plans", LOAD, **p)
-        return [py.If(planned, [self._if_bound(found, reads, p, put(piece, ask, p))], [], **p)]
 
     def _let(self, s: ast.Let | ast.Assign) -> Stmts:
         p = self.at(s.span)
@@ -475,10 +329,6 @@ class Compiler(Loops):
         to = getattr(s, "to", None)
         options = [tuple_of(wrt, p), const(None, p) if to is None else self.expr(to)]
         return [do(helper("service", [const(word, p), tuple_of(args, p), *options], p), p)]
-
-
-def _mode(name: str, op: py.cmpop, value: int, p: P) -> py.expr:
-    return py.Compare(py.Attribute(load(name, p), "mode", LOAD, **p), [op], [const(value, p)], **p)
 
 
 def _file_names(s: ast.Node, checked: Checked) -> Iterator[str]:

@@ -6,9 +6,10 @@ import ast as py
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vardsl.engine.signature import ALIASES, SEQUENCE_KINDS, Signature
+from vardsl.engine.signature import Signature
 from vardsl.errors import InternalError
-from vardsl.lang import builtins, members, packing
+from vardsl.lang import builtins, packing
+from vardsl.lang.arguments import method_parameters, takes_sequence
 from vardsl.lang.check import Checked
 from vardsl.lang.code import (
     LOAD,
@@ -343,7 +344,7 @@ class Expressions:
             return helper("element", [self.expr(f.value)], p)
         self.methods.add(f.name)
         receiver = self.expr(f.value)
-        args, keywords = self._arguments(e.args, _method_parameters(f.name), len(first) + 1)
+        args, keywords = self._arguments(e.args, method_parameters(f.name), len(first) + 1)
         return py.Call(load(".m:" + f.name, p), [receiver, *first, *args], keywords, **p)
 
     def _tensor_call(self, e: ast.Call, p: P) -> py.expr:
@@ -373,7 +374,7 @@ class Expressions:
         positional: list[py.expr] = []
         keywords: list[py.keyword] = []
         for a in args:
-            if isinstance(a.value, (ast.ListLit, ast.NumberRow)) and _takes_sequence(
+            if isinstance(a.value, (ast.ListLit, ast.NumberRow)) and takes_sequence(
                 signature, len(positional) + offset if a.name is None else a.name, a.value
             ):
                 value = self._sequence(a.value)
@@ -429,40 +430,6 @@ def _sequence_like(e: ast.Expr) -> bool:
             isinstance(f, ast.Name) and f.id == "shape"
         )
     return False
-
-
-def _method_parameters(name: str) -> Signature | None:
-    method = members.tensor_method(name)
-    return None if method is None else builtins.signature_of(method, name)
-
-
-# Parameters that take one thing or a sequence of them.
-_EITHER = frozenset(
-    {"padding", "indices_or_sections", "indices", "split_size_or_sections", "dims", "spacing", "dim"}
-)
-
-
-def _takes_sequence(
-    signature: Signature | None, which: int | str, literal: ast.ListLit | ast.NumberRow
-) -> bool:
-    """Whether a literal is the sequence that its parameter takes, not a tensor."""
-    if signature is None:
-        return False
-    positional = signature.positional
-    if isinstance(which, str):
-        k = signature.index.get(which, signature.index.get(ALIASES.get(which, "")))
-    else:
-        k = min(which, len(positional) - 1) if positional and positional[-1].kind == "Varargs" else which
-        k = k if k < len(positional) else None
-    if k is None:
-        return False
-    p = signature.parameters[k]
-    if p.kind == "Varargs":
-        # of numbers a tensor among others, else all the tensors
-        return packing.pack(literal) is None
-    return p.kind in SEQUENCE_KINDS or (
-        p.kind == "Any" and p.name in _EITHER and "other" not in signature.index
-    )
 
 
 def numeric(e: ast.Expr) -> bool:

@@ -164,10 +164,11 @@ class Recorder:
         if any(result is b for b in bound):
             return  # a cast to the same dtype and the like
         several = isinstance(result, tuple)
-        if several and (op.family == "view" or not all(type(v) is Value for v in result)):
+        whole = all(type(v) is Value for v in (result if several else (result,)))
+        if not whole or op.family not in _FAMILIES or (several and op.family == "view"):
             self.refuse()
-        elif not (several or type(result) is Value) or op.family not in _FAMILIES or self.written is not None:
-            self.refuse()
+        elif self.written is not None:
+            self.refuse()  # a change comes last
         elif self.told is not None:
             self.told.append((op, list(bound), result))
 
