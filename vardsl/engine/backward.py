@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vardsl.engine.accumulate import Cotangent, accumulate, commit, owned
+from vardsl.engine.bundle import Bundle, row_of
 from vardsl.engine.condensed import LIVE
 from vardsl.engine.context import enable_grad, no_grad, state
 from vardsl.engine.dtypes import f4, f8
@@ -116,8 +117,10 @@ class Pass:
                 g = self._hooks(node, g)
                 if node in self.stop:
                     continue
-            if node.freed:
+            if node.freed:  # a bundle has become its nodes with that question
                 raise located(GradError(SECOND_TIME, hint="backward … retain keeps the graph"), node)
+            if type(node) is Bundle:
+                g = row_of(node, g)
             try:
                 if self.as_values or node.outputs is not None:
                     results = node.op.pullback(node, g, self.as_values)
@@ -260,7 +263,7 @@ def _needed(roots: Sequence[Value], inputs: Sequence[Value]) -> set[Node]:
 def scalar_pass(root: Value) -> bool:
     """The usual pass, from one number to the leaves on bare arrays; False where it is not the usual one.
 
-    A node that wants more than that (hooks, several outputs) hands what is left to a `Pass`.
+    A node that wants more than that (hooks, kept gradients) hands what is left to a `Pass`.
     """
     ctx = state.ctx
     node = root._node if root.base is None else root.node

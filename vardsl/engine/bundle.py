@@ -96,13 +96,14 @@ class Form:
               the cotangents of the edges that are nodes; None where something is not as it was
     chain     the place in `kept` of the only edge that is a node, or -1
     nodes     the places of the edges that are nodes, if there are several
+    outputs   which output of its node each of the edges is
     spent     the form once a pass has freed what it kept; itself where nothing is freed
     notice    told of every bundle that is taken apart
     """
 
     __slots__ = (
-        "arrays", "chain", "edges", "grad_fn", "keeps_output", "nodes", "notice", "pull", "spent", "steps",
-        "values", "versions",
+        "arrays", "chain", "edges", "grad_fn", "keeps_output", "nodes", "notice", "outputs", "pull", "spent",
+        "steps", "values", "versions",
     )  # fmt: skip
 
     def __init__(
@@ -119,6 +120,7 @@ class Form:
         self.pull: Callable[[Any, Any, Any], Any] | None = None
         self.chain = -1
         self.nodes: tuple[int, ...] = ()
+        self.outputs: tuple[int, ...] = ()
         self.spent = self
         self.notice: Callable[[], None] = _nobody
         last = steps[-1].node
@@ -170,6 +172,13 @@ class Bundle(Node):
 
 
 _OWN = frozenset(Node.__slots__) - {"rare", "seq"}
+
+
+def row_of(node: Node, g: Any) -> Any:
+    """A cotangent that was sent to a bundle as its node takes it, which may have become one of several
+    outputs."""
+    outputs = node.outputs
+    return g if outputs is None or type(g) is list else [g, *[None] * (len(outputs) - 1)]
 
 
 def unfold(bundle: Bundle) -> None:

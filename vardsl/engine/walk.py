@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
-from vardsl.engine.bundle import Bundle, unfold
+from vardsl.engine.bundle import Bundle, row_of, unfold
 from vardsl.engine.context import state
 from vardsl.engine.large import LARGE, total
 from vardsl.engine.node import Node
@@ -33,9 +33,15 @@ def located(error: Exception, node: Node) -> Exception:
 
 
 def _wait(
-    target: Node, node: Node, k: int, r: Any, heap: list[tuple[int, Node]], pending: dict[Node, Any]
+    target: Node,
+    node: Node | None,
+    k: int,
+    r: Any,
+    heap: list[tuple[int, Node]],
+    pending: dict[Node, Any],
 ) -> None:
-    """Adds a cotangent to what the output at edge `k` of `node` has received; its node waits for its turn."""
+    """Adds a cotangent to what the output at edge `k` of `node`, or else output `k` of `target`, has
+    received; that waits for its turn."""
     sofar = pending.get(target)
     if sofar is None:
         heappush(heap, (-target.seq, target))
@@ -44,7 +50,7 @@ def _wait(
         return
     if sofar is None:
         sofar = pending[target] = [None] * len(target.rare.outputs)
-    index = 0 if node.indices is None else node.indices[k]
+    index = k if node is None else 0 if node.indices is None else node.indices[k]
     sofar[index] = r if sofar[index] is None else total(sofar[index], r)
 
 
@@ -91,7 +97,11 @@ def walk(
             rare = node.rare
             if ctx.cancel or (
                 rare is not None
-                and (rare.hooks is not None or rare.retained is not None or rare.outputs is not None)
+                and (
+                    rare.hooks is not None
+                    or rare.retained is not None
+                    or (rare.outputs is not None and type(node) is not Node)
+                )
             ):
                 return node, g
             target: Any = None
@@ -103,24 +113,31 @@ def walk(
                 r = None if pull is None else pull(node.kept, g, leaves)
                 if r is None:
                     unfold(node)
+                    g = row_of(node, g)
                     continue
                 kept = node.kept
                 if form.spent is not form:
                     node.form, node.kept = form.spent, kept[: len(form.edges)]
                 if form.chain >= 0:
                     target = kept[form.chain]
+                    if target.rare is not None:
+                        _wait(target, None, form.outputs[form.chain], r, heap, pending)
+                        target = None
                 else:
                     for i, c in zip(form.nodes, r):
-                        _wait(kept[i], node, 0, c, heap, pending)
+                        _wait(kept[i], None, form.outputs[i], c, heap, pending)
             elif (args := node.args) is None:
                 raise GradError(SECOND_TIME, hint="backward … retain keeps the graph")
             elif (
                 (type(node) is not Node and type(node) is not Bundle)
                 or node.many is not None
                 or (ways := (op := node.op).ways) is None
+                or (rare is not None and rare.outputs is not None)
             ):
                 op = node.op
-                _deliver(node, g, op.pull(node, g), heap, pending, leaves)
+                several = rare is not None and rare.outputs is not None
+                results = op.pullback(node, g, False) if several else op.pull(node, g)
+                _deliver(node, g, results, heap, pending, leaves)
                 if op.saves(node):
                     node.args = node.y = None
             else:

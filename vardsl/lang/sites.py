@@ -8,6 +8,7 @@ them, or two at least. In loops and functions the generated code asks its site f
 from __future__ import annotations
 
 from vardsl.lang.plannable import TRANSFORMS, IsBuiltin, operation, parts
+from vardsl.ops.index import FAMILIES
 from vardsl.syntax import ast
 
 MOST_NODES = 60
@@ -15,6 +16,7 @@ _OPERATORS = frozenset("+-*/@")
 _ORDER = frozenset(["<", ">", "<=", ">=", "==", "!="])
 _CONSTANTS = (ast.Number, ast.Bool, ast.NoneLit, ast.String, ast.Ellipsis_)
 _INNER = (ast.Paren, ast.Power, ast.Index, ast.TupleExpr, ast.Slice, ast.ListLit, ast.NumberRow)
+_VIEWS = frozenset(["shape", "split", "dims", "broadcast", "diagonal"])
 _MEMBERS = frozenset(["T", "mT", "grad", "values", "indices"])
 
 Operand = ast.Name | ast.Index
@@ -26,6 +28,8 @@ def operands(e: ast.Expr, is_builtin: IsBuiltin, changes: ast.Name | None = None
     `changes` is what a statement changes in place by the expression, and then the first of them. A part
     `x[i]` is one if it is taken before anything is computed.
     """
+    if isinstance(e, ast.Call) and _shares(e):
+        return None  # what it works on may
     found = _Operands(is_builtin)
     if changes is not None:
         found.names[changes.id] = changes
@@ -94,6 +98,13 @@ class _Operands:
             return False
         self.names[f"{e.span.start}"] = e
         return True
+
+
+def _shares(e: ast.Call) -> bool:
+    """Whether what a call gives is, as far as its name tells, a view of what it works on, or several."""
+    f = e.function
+    name = f.name if isinstance(f, ast.Member) else f.id if isinstance(f, ast.Name) else ""
+    return FAMILIES.get(name) in _VIEWS
 
 
 def _constant(e: ast.Node) -> bool:

@@ -131,9 +131,7 @@ def _key(operands: Sequence[Any], grad_enabled: bool) -> Any:
             if grad_enabled:
                 made = a._node if a.base is None else a.node
                 part = NODE if made is not None else LEAF if a._requires else NONE
-                if part is NODE and a.index:
-                    return None
-            key.append((Value, x.shape, x.dtype, part))
+            key.append((Value, x.shape, x.dtype, part, a.index if part is NODE else 0))
         elif type(a) in _PLAIN:
             if a != a or (type(a) is float and not a):
                 return None  # nan, and zeros, which are equal whatever their sign
@@ -204,7 +202,8 @@ class Recorder:
         told, changed = self.told, self.written is not None
         if key is None or not told or len(told) > MOST_STEPS:
             raise Unfit("not operations alone")
-        if value is not (operands[0] if changed else told[-1][2]):
+        last = told[-1][2]
+        if value is not (operands[0] if changed else last[0] if isinstance(last, tuple) else last):
             raise Unfit("another result")
         if told[-1][0].family == "view":
             raise Unfit("the result shares memory")
@@ -216,13 +215,15 @@ class Recorder:
         if form is not None:
             form.notice = site.notice
             parts = {i: f[3] for i, f in enumerate(facts) if f[0] is Value}
+            form.outputs = tuple([facts[i][4] for i in form.edges])
             form.pull = Backward(form, parts).function()
             if any(s.node is not None and s.node.saves for s in straight.steps):
                 form.spent = form.freed()
         calls = list(straight.calls(form))
         if changed:
             calls[-1] = straight.in_place(calls[-1])
-        call = Call(facts, self.grads, calls, recorded=recorded, changes=changed)
+        several = isinstance(last, tuple)
+        call = Call(facts, self.grads, calls, recorded=recorded, changes=changed, several=several)
         found = call.function(form, site.first)
         if changed:
             operands = [Value(self.written), *operands[1:]]
@@ -246,29 +247,27 @@ def _alike(form: Form, v: Value, nodes: Sequence[Node | None], operands: Sequenc
         return False
     places = (form.chain,) if form.chain >= 0 else form.nodes
     sent = (r,) if form.chain >= 0 else r
-    found: dict[Any, Any] = {operands[form.edges[i]]._node: c for i, c in zip(places, sent, strict=True)}
-    found.update(leaves)
+    found: dict[Any, Any] = {}
+    for i, c in zip(places, sent, strict=True):
+        found[operands[form.edges[i]]._node, form.outputs[i]] = c
+    found.update({(leaf, 0): c for leaf, c in leaves.items()})
     return wanted.keys() == found.keys() and all(_same(wanted[e], found[e]) for e in wanted)
 
 
 def _by_nodes(nodes: Sequence[Node | None], seed: Any) -> dict[Any, Any]:
-    """What leaves, and nodes before the expression, receive from a cotangent of its last node."""
-    received: dict[Any, Any] = {nodes[-1]: seed}
-    own = {node for node in nodes if node is not None}
+    """What leaves, and outputs of nodes before the expression, receive from a cotangent of its last node."""
+    received: dict[Any, Any] = {(nodes[-1], 0): seed}
     for node in reversed(nodes):
-        if node is None or node not in received:
+        if node is None:
             continue
-        g = received.pop(node)
-        for k, (e, r) in enumerate(zip(node.edges, node.op.pull(node, g), strict=True)):
-            if e is None or r is None:
-                continue
-            outputs = e.outputs if e in own else None
-            if outputs is None:
-                received[e] = received[e] + r if e in received else r
-                continue
-            row = received.setdefault(e, [None] * len(outputs))
-            j = 0 if node.indices is None else node.indices[k]
-            row[j] = r if row[j] is None else row[j] + r
+        row = [received.pop((node, j), None) for j in range(len(node.outputs or (0,)))]
+        if all(g is None for g in row):
+            continue
+        results = node.op.pull(node, row[0] if node.outputs is None else row)
+        for k, (e, r) in enumerate(zip(node.edges, results, strict=True)):
+            if e is not None and r is not None:
+                key = e, 0 if node.indices is None else node.indices[k]
+                received[key] = received[key] + r if key in received else r
     return received
 
 

@@ -66,15 +66,24 @@ class Call:
     calls     kernels with their arguments, in which a `Leaf` or `Made` stands for an array
     recorded  whether the graph is on
     changes   whether the last call puts its result into the first operand's memory
+    several   whether the last call has several results, of which the first is the expression's
     """
 
     def __init__(
-        self, key: Key, grads: tuple[int, ...], calls: Sequence[Any], *, recorded: bool, changes: bool
+        self,
+        key: Key,
+        grads: tuple[int, ...],
+        calls: Sequence[Any],
+        *,
+        recorded: bool,
+        changes: bool,
+        several: bool,
     ) -> None:
         self.key = key
         self.calls = calls
         self.recorded = recorded
         self.changes = changes
+        self.several = several
         n = len(key) - len(grads)
         self.names = [f"a{i}" for i in range(n)]
         self.grads = {n + k: f"(a{n + k} := a{i}._grad)" for k, i in enumerate(grads)}
@@ -88,6 +97,7 @@ class Call:
         text("try:", 2)
         for k, (kernel, *terms) in enumerate(self.calls):
             text(f"t{k} = {text.name(kernel)}({', '.join([_term(text, a) for a in terms])})", 3)
+        result = f"t{len(self.calls) - 1}{'[0]' * self.several}"
         text(f"except {text.name(Exception)}:", 2)
         text("return None", 3)
         if self.changes:
@@ -97,7 +107,7 @@ class Call:
             text("c[0] += 1", 2)
             text("return (a0,)", 2)
         else:
-            text(f"v = {text.name(Value)}(t{len(self.calls) - 1})", 2)
+            text(f"v = {text.name(Value)}({result})", 2)
             if form is not None:
                 self._bundle(form)
             text("return (v,)", 2)
@@ -127,18 +137,20 @@ class Call:
             if kind is not Value:
                 asked.append(f"type(a{i}) is {text.name(kind)} and a{i} == {text.name(facts[0])}")
                 continue
-            shape, dtype, part = facts
+            shape, dtype, part, output = facts
             asked.append(f"type({self.grads.get(i, f'a{i}')}) is {text.name(Value)}")
             asked.append(f"(x{i} := a{i}.array).dtype is {text.name(dtype)} and x{i}.shape == {shape!r}")
             if not self.recorded:
                 continue
             made = f"(e{i} := a{i}._node if a{i}.base is None else a{i}.node)"
             asked.append(f"{made} is {'not ' * (part is NODE)}None")
-            asked.append(f"not a{i}.index" if part is NODE else f"{'not ' * (part is NONE)}a{i}._requires")
+            index = f"a{i}.index == {output}" if output else f"not a{i}.index"
+            asked.append(index if part is NODE else f"{'not ' * (part is NONE)}a{i}._requires")
         if self.recorded:
             # what one node receives is added up in the order in which it is sent
-            nodes = [i for i, (kind, *facts) in enumerate(self.key) if kind is Value and facts[2] is NODE]
-            asked += [f"e{i} is not e{j}" for k, i in enumerate(nodes) for j in nodes[:k]]
+            nodes = [(i, f[4]) for i, f in enumerate(self.key) if f[0] is Value and f[3] is NODE]
+            pairs = [(i, j) for k, (i, m) in enumerate(nodes) for j, n in nodes[:k] if m == n]
+            asked += [f"e{i} is not e{j}" for i, j in pairs]
         return " and ".join(asked)
 
 
@@ -183,7 +195,7 @@ class Backward:
         if node.shape:
             text(f"if g.shape != {node.shape!r}:")
             text(f"g = {text.name(spread)}(g, {node.shape!r})", 2)
-        self.cotangents[last, -1] = "g"
+        self.cotangents[last, -1 if node.outputs is None else 0] = "g"
         self.full.add("g")
         self.shared["g"] = None
         k = last
