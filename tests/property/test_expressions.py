@@ -154,6 +154,51 @@ CASES = {
         let x = var randn(3,4) grad
         for i in range(6) { zero_grad w, b, x; o = sum(layer_norm(x, 4, w, b) * x) + max(x, dim=1).values.sum(); backward o; print o, w.grad, b.grad, x.grad, o.grad_fn.next_functions[0].next_functions[0].next_functions[0].next_functions }
     """,
+    "lists": """
+        let w = var randn(3, 2) grad
+        let v = var randn(3, 2) grad
+        let x = randn(3, 2)
+        for i in range(7) {
+            zero_grad w, v
+            o = sum(tanh(cat([w, x, v], 1)) ** 2) + mean(stack([w, v * 2, w]))
+            backward o
+            print o, w.grad, v.grad
+            if i == 5 { v = v.detach() }
+            if i > 2 { print o.grad_fn.next_functions[0].next_functions[0].next_functions[0].next_functions }
+        }
+    """,
+    "gates": """
+        let w = var randn(2, 8) grad
+        let u = var randn(3, 8) grad
+        let x = randn(5, 4, 3)
+        for i in range(5) {
+            zero_grad w, u
+            h = zeros(4, 2); c = zeros(4, 2)
+            for t in range(5) {
+                a, b, d, e = chunk(x[t] @ u + h @ w, 4, 1)
+                c = sigmoid(b) * c + sigmoid(a) * tanh(d)
+                h = sigmoid(e) * tanh(c)
+            }
+            backward mean(h * h)
+            print w.grad, u.grad, h.grad_fn.next_functions[0].next_functions
+        }
+        del a, b, d, e
+    """,
+    "the first of several results": """
+        let w = var randn(4) grad
+        let x = var randn(3, 4) grad
+        for i in range(8) {
+            zero_grad w, x
+            n = layer_norm(x * 2, 4, w)
+            m = max(n, 1).values
+            if i == 4 { n.register_hook(fn(g) = g * 2) }
+            if i == 5 { n.retain_grad() }
+            if i == 6 { print n.grad_fn, n.grad_fn.next_functions, m.grad_fn.next_functions }
+            backward sum(n * n) + sum(m)
+            print w.grad, x.grad
+            backward sum(layer_norm(x * 2, 4, w) ** 3) create
+        }
+    """,
     "mixed": """
         let w = var randn(4) grad
         let b = var randn(4).double() grad

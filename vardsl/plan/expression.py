@@ -277,6 +277,12 @@ def _same(a: Any, b: Any) -> bool:
     return a.dtype is b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
+def _arrays(b: Any) -> Any:
+    if type(b) is list:
+        return [_arrays(x) for x in b]
+    return b.array if type(b) is Value else b
+
+
 class _Straight:
     """The operations of an expression, as steps."""
 
@@ -314,7 +320,9 @@ class _Straight:
             if found is None:
                 raise Unfit("a tensor from outside")
             return found
-        if isinstance(b, (ndarray, np.generic, list, dict)):
+        if type(b) is list:
+            return [self._spec(x) for x in b]
+        if isinstance(b, (ndarray, np.generic, dict)):
             raise Unfit("an argument that may change")
         return b
 
@@ -325,7 +333,7 @@ class _Straight:
 
     def _template(self, op: Any, node: Node, result: Any, args: Sequence[Any]) -> Template:
         """What is the same of all nodes that this step makes."""
-        if node.op is not op or op.family == "fused" or op.signature.has_lists or type(node) is not Node:
+        if node.op is not op or op.family == "fused" or type(node) is not Node:
             raise Unfit("rules of another kind")
         several = isinstance(result, tuple)
         made = [v.array for v in result] if several else [result.array]
@@ -333,13 +341,13 @@ class _Straight:
         whole = all(a is b for a, b in zip(kept, made, strict=True))
         if not whole or several is not (node.outputs is not None):
             raise Unfit("nodes of another kind")
-        edges = node.edges
-        if len(edges) != len(op.arrays):
-            raise Unfit("edges of another kind")
+        inputs = [x for i in op.arrays for x in (args[i] if type(args[i]) is list else [args[i]])]
         saved = [self._spec(a) for a in node.args]
+        if len(node.edges) != len(inputs) or any(type(a) is list for a in saved):
+            raise Unfit("edges of another kind")
         return Template(
             node,
-            [None if e is None else args[i] for e, i in zip(edges, op.arrays, strict=True)],
+            [None if e is None else x for e, x in zip(node.edges, inputs, strict=True)],
             saved,
             [self._root(a) for a in saved if type(a) is Leaf or type(a) is Made],
         )
@@ -347,7 +355,8 @@ class _Straight:
     # ---- forward -------------------------------------------------------------------------------------------
     def _call(self, op: Any, bound: Sequence[Any], args: Sequence[Any]) -> tuple[Any, list[Any]]:
         """The kernel and its arguments."""
-        tensors = [bound[i].array for i in op.arrays if type(bound[i]) is Value]
+        given = [x for i in op.arrays for x in (bound[i] if type(bound[i]) is list else [bound[i]])]
+        tensors = [x.array for x in given if type(x) is Value]
         dtype = tensors[0].dtype if tensors else None
         real = dtype is not None and (dtype is f4 or dtype is f8)
         if len(op.arrays) == 2 and real and all(x.dtype is dtype for x in tensors) and args[2:] == op.rest:
@@ -356,14 +365,19 @@ class _Straight:
                 return kernel, [self._operand(a, dtype) for a in args[:2]]
         if op.family != "elementwise" and not all(x.ndim for x in tensors):
             raise Unfit("a scalar for an array")
-        arrays = [b.array if type(b) is Value else b for b in bound]
+        arrays = [_arrays(b) for b in bound]
         if op.promote is not None:
             op._promote(arrays)
         terms = list(args)
         for i in op.arrays:
-            if type(bound[i]) is not Value:
-                terms[i] = arrays[i]
-            elif arrays[i] is not bound[i].array:
+            if type(bound[i]) is list:
+                pairs = zip(bound[i], arrays[i], strict=True)
+                alike = all(type(b) is Value and x is b.array for b, x in pairs)
+            elif type(bound[i]) is Value:
+                alike = arrays[i] is bound[i].array
+            else:
+                terms[i], alike = arrays[i], True
+            if not alike:
                 raise Unfit("operands of several dtypes")
         return op.kernel, terms
 
@@ -377,7 +391,8 @@ class _Straight:
 
     def calls(self, form: Form | None) -> Iterator[tuple[Any, ...]]:
         """Kernels with their arguments; ufuncs put their result where nothing is needed any more."""
-        uses = [a.number for _, terms in self.made_by for a in terms if type(a) is Made]
+        parts = [x for _, terms in self.made_by for a in terms for x in (a if type(a) is list else [a])]
+        uses = [a.number for a in parts if type(a) is Made]
         kept = () if form is None else form.arrays
         for k, (kernel, terms) in enumerate(self.made_by):
             yield (kernel, *terms, *self._out(k, kernel, terms, uses, kept))

@@ -157,6 +157,8 @@ class Call:
 def _term(text: Text, a: Any) -> str:
     if type(a) is Leaf:
         return f"x{a.number}"
+    if type(a) is list:
+        return f"[{', '.join([_term(text, x) for x in a])}]"
     return _result(a) if type(a) is Made else text.name(a)
 
 
@@ -223,6 +225,9 @@ class Backward:
         if node.op.shared is not None:
             self._at_once(k, node, self._spread(g, Like(node.shape, node.dtype)))
             return 1
+        if node.op.signature.has_lists:
+            self._of_lists(k, node, self._spread(g, Like(node.shape, node.dtype)))
+            return 1
         below = self._joined(k)
         if below is not None:
             return below
@@ -255,6 +260,22 @@ class Backward:
             raise Unfit("a rule for each input of several results")
         self._at_once(k, node, g)
 
+    def _of_lists(self, k: int, node: Template, g: str) -> None:
+        """A step among whose inputs are lists of tensors: its rules give as many cotangents."""
+        edges, text = list(node.edges), self.text
+        for i, rule in node.op.inputs:
+            likes = None if node.likes is None else node.likes[i]
+            count = len(likes) if type(likes) is list else 1
+            wanted, edges = edges[:count], edges[count:]
+            if type(rule) is not Rule or not any(e is not None for e in wanted):
+                continue
+            every = self._variable()
+            text(f"{every} = {self._called(k, node, g, rule)}")
+            if count == 1:
+                text(f"if type({every}) not in {text.name((tuple, list))}:")
+                text(f"{every} = ({every},)", 2)
+            self._send_all(wanted, every)
+
     def _at_once(self, k: int, node: Template, g: str) -> None:
         """A rule that gives the cotangents of all inputs."""
         text, every = self.text, self._variable()
@@ -262,10 +283,14 @@ class Backward:
         if len(node.edges) == 1:
             text(f"if type({every}) not in {text.name((tuple, list))}:")
             text(f"{every} = ({every},)", 2)
-        for n, e in enumerate(node.edges):
+        self._send_all(node.edges, every)
+
+    def _send_all(self, edges: Sequence[Any], every: str) -> None:
+        """Sends the cotangents in a variable on."""
+        for n, e in enumerate(edges):
             if e is not None:
                 made = self._variable()
-                text(f"{made} = {every}[{n}]")
+                self.text(f"{made} = {every}[{n}]")
                 self.shared[made] = None
                 self._send(e, made)
 
