@@ -184,6 +184,16 @@ CASES = {
         }
         del a, b, d, e
     """,
+    "a part whose base was changed": """
+        let w = var randn(3, 4) grad
+        fn f(n) {
+            let a, b = chunk(w * 2, 2, 1)
+            if n > 4 { no_grad { a += 1 } }
+            backward sum(tanh(b) * 2)
+            1 + tanh(w[:, :2] * 2) * a
+        }
+        for i in range(7) { print i, f(i).shape }
+    """,
     "the first of several results": """
         let w = var randn(4) grad
         let x = var randn(3, 4) grad

@@ -22,6 +22,7 @@ from vardsl.engine.infix import KERNELS
 from vardsl.engine.large import LARGE
 from vardsl.engine.node import Like, Node
 from vardsl.engine.value import Value
+from vardsl.errors import GradError
 from vardsl.plan.straight import LEAF, NODE, NONE, Backward, Call, Key, Unfit
 
 ndarray = np.ndarray
@@ -57,7 +58,10 @@ class Site:
         ctx = state.ctx
         if self.closed or ctx.tracer is not None or ctx.anomaly:
             return None
-        key = _key(self._all(operands), ctx.grad_enabled)
+        try:
+            key = _key(self._all(operands), ctx.grad_enabled)
+        except GradError:  # a view whose history has become impossible
+            return None
         if key is not None and self.kinds < MOST_KINDS:
             count = self.counts.get(key, 0) + 1
             if count == OFTEN:

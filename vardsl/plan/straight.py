@@ -93,38 +93,39 @@ class Call:
         """It gives the value in a tuple, or None where the expression has to be evaluated as it stands, and
         asks `missed` about other operands."""
         text = self.text
-        text(f"if {self._condition()}:")
-        text("try:", 2)
+        text("try:")
+        text(f"fits = {self._condition()}", 2)
+        text("if fits:", 2)
         for k, (kernel, *terms) in enumerate(self.calls):
             text(f"t{k} = {text.name(kernel)}({', '.join([_term(text, a) for a in terms])})", 3)
-        result = f"t{len(self.calls) - 1}{'[0]' * self.several}"
-        text(f"except {text.name(Exception)}:", 2)
-        text("return None", 3)
+        text(f"except {text.name(Exception)}:")
+        text("return None", 2)
+        text("if not fits:")
+        text(f"return {text.name(missed)}({', '.join(self.names)})", 2)
         if self.changes:
-            text("c = a0.vc", 2)
-            text("if c is None:", 2)
-            text(f"c = {text.name(shared_counter)}(a0)", 3)
-            text("c[0] += 1", 2)
-            text("return (a0,)", 2)
+            text("c = a0.vc")
+            text("if c is None:")
+            text(f"c = {text.name(shared_counter)}(a0)", 2)
+            text("c[0] += 1")
+            text("return (a0,)")
         else:
-            text(f"v = {text.name(Value)}({result})", 2)
+            text(f"v = {text.name(Value)}(t{len(self.calls) - 1}{'[0]' * self.several})")
             if form is not None:
                 self._bundle(form)
-            text("return (v,)", 2)
-        text(f"return {text.name(missed)}({', '.join(self.names)})")
+            text("return (v,)")
         return text.function("call", ", ".join(self.names))
 
     def _bundle(self, form: Form) -> None:
         """The lines that make the node."""
         text, key = self.text, self.key
-        text(f"node = v._node = {text.name(object.__new__)}({text.name(Bundle)})", 2)
-        text("node.rare = None", 2)
-        text(f"node.seq = {text.name(next_sequence)}()", 2)
-        text(f"node.form = {text.name(form)}", 2)
+        text(f"node = v._node = {text.name(object.__new__)}({text.name(Bundle)})")
+        text("node.rare = None")
+        text(f"node.seq = {text.name(next_sequence)}()")
+        text(f"node.form = {text.name(form)}")
         entries = [f"a{i}" if key[i][3] is LEAF else f"e{i}" for i in form.edges]
         entries += [f"a{i}" for i in form.values] + [f"t{k}" for k in form.arrays]
         entries += [f"a{i}.vc[0] if a{i}.vc is not None else 0" for i in form.versions]
-        text(f"node.kept = ({', '.join(entries)},)", 2)
+        text(f"node.kept = ({', '.join(entries)},)")
 
     def _condition(self) -> str:
         """Whether operands are as the key says, and nobody listens."""
@@ -319,15 +320,15 @@ class Backward:
         made = self._variable()
         rule = self.text.name(onto.rule, "rule")
         self.text(f"{made} = {rule}({', '.join([g, f't{k - 1}', *others])})")
-        inner = Backward.__new__(Backward)
-        inner.__dict__.update(self.__dict__)
-        inner.full, inner.shared = set(self.full), dict(self.shared)
-        mark = len(self.text.lines)
-        r = inner._cotangent(k, node, g, node.op.arrays[0])
-        q = inner._cotangent(k - 1, under.node, r, under.op.arrays[0])
-        self.variables = inner.variables
+        lines, full, shared = self.text.lines, set(self.full), dict(self.shared)
+        mark = len(lines)
+        r = self._cotangent(k, node, g, node.op.arrays[0])
+        q = self._cotangent(k - 1, under.node, r, under.op.arrays[0])
         self.text(f"{made} = {q}")
-        self.text.lines[mark:] = [f"    if {made} is None:", *["    " + s for s in self.text.lines[mark:]]]
+        lines[mark:] = [f"    if {made} is None:", *["    " + line for line in lines[mark:]]]
+        # what holds in there need not hold behind it
+        self.full, self.shared = full, shared
+        self.shared[made] = None
         self._send(under.node.edges[0], made)
         return 2
 
