@@ -109,6 +109,7 @@ def _facts(v: Any, depth: int) -> Any:
     return {
         "dtype": str(a.dtype),
         "shape": a.shape,
+        "strides": a.strides if a.size > 1 else None,
         "bytes": a.tobytes(),
         "requires_grad": v.requires_grad,
         "leaf": v.is_leaf,

@@ -209,6 +209,95 @@ CASES = {
             backward sum(layer_norm(x * 2, 4, w) ** 3) create
         }
     """,
+    "results that lie in another order": """
+        let x = randn(5, 7)
+        let y = randn(7, 5)
+        let z = randn(7, 7)
+        for i in range(7) {
+            r = exp(x.T) + exp(y)
+            s = exp(x.T) * 2 + y[0:7]
+            q = exp(z.T) + (z.T @ z)
+            r2 = r.clone(); f = flatten(r2); f += 1
+            print r.is_contiguous(), s.is_contiguous(), q.is_contiguous(), r2[0]
+        }
+        r.view(35)
+    """,
+    "what a value receives from here and from elsewhere": """
+        let w = var randn(40) grad
+        for i in range(20) {
+            zero_grad w
+            let h = w * 1.7
+            let y = sum(sigmoid(h) * h)
+            let z = h * 3.3
+            backward y + sum(z)
+            print w.grad
+        }
+    """,
+    "several results": """
+        let x = var randn(3, 4) grad
+        for i in range(7) {
+            let v, j = std_mean(x * 2, 1)
+            let m, k = max(x * 2, 1)
+            backward sum(v * j) + sum(m)
+        }
+    """,
+    "the default dtype": """
+        fn d(m) = where(m, 1.0, 0.5)
+        for i in range(7) { if i == 4 { set_default_dtype(float64) }; print d(tensor([true])).dtype }
+        set_default_dtype(float32)
+    """,
+    "numbers that are looked at": """
+        fn g(x, v) = gaussian_nll_loss(x, x, v) * 1
+        for i in range(7) { if i == 5 { print g(ones(3), -ones(3)) }; print g(ones(3), ones(3)) }
+    """,
+    "parts in the order of the text": """
+        fn f(x, y, i, z) = (x[5] + y[i]) @ z
+        let x = var randn(30, 30) grad
+        let w = randn(30, 30)
+        for i in range(8) {
+            zero_grad x
+            let z = x * 1
+            let s = (z[0] - z[i % 1]) @ w[0]
+            let q = z * w
+            backward s * 1.1 + sum(q)
+            print x.grad[0]
+        }
+        f(zeros(3), zeros(3), 9, zeros(3))
+    """,
+    "parts in the order of the text, 2": """
+        fn f(x, y, i, z) = (x.T + y[i]) @ z
+        f(3, zeros(3), 9, zeros(3))
+    """,
+    "changes while statements can be taken back": """
+        let w = var randn(4, 4) grad
+        fn f(a, b) { no_grad { a -= 0.1 * tanh(b) }; a }
+        let n = 0
+        while n < 30 { n = n + 1; let q = f(rand(4, 4), w); print q }
+    """,
+    "errors in backward": """
+        fn f(x) = x.T @ x * 2
+        let w = var randn(3, 3) grad
+        for i in range(6) { let r = f(w); if i < 5 { backward sum(r) } else { w.data = randn(5, 5); backward sum(r) } }
+    """,
+    "what is in the middle of a pass that failed": """
+        let w = var randn(3, 3) grad
+        let x = randn(3, 3)
+        for i in range(6) { r = sum(sigmoid(w @ x) * 2) }
+        w.data = randn(5, 5)
+        backward r
+    """,
+    "the version of what has another history": """
+        let w = var randn(3) grad
+        fn f(a) = sin(a) * a
+        for i in range(6) { let h = w * 2; let r = f(h); if i == 5 { h += w }; backward sum(r) }
+    """,
+    "changes before an error": """
+        let m = zeros(4)
+        let v = ones(4)
+        let x = randn(3, 4)
+        fn f(x, z) = batch_norm(x, m, v, none, none, true, 0.1) @ z
+        for i in range(5) { if i < 4 { f(x, ones(4)) } else { f(x, ones(5)) }; print m }
+    """,
     "mixed": """
         let w = var randn(4) grad
         let b = var randn(4).double() grad

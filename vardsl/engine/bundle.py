@@ -93,9 +93,9 @@ class Form:
     arrays    for the next: steps whose results a rule needs
     versions  for the last: operands whose version counts
     pull      the rules of all steps in one: `pull(kept, g, leaves)` adds to what leaves receive, and gives
-              the cotangents of the edges that are nodes; None where something is not as it was
-    chain     the place in `kept` of the only edge that is a node, or -1
-    nodes     the places of the edges that are nodes, if there are several
+              the cotangents for edges that are nodes; None where something is not as it was
+    chain     the place in `kept` of the edge that is a node and receives the only cotangent, or -1
+    nodes     else the places of those that receive them, in order
     outputs   which output of its node each of the edges is
     spent     the form once a pass has freed what it kept; itself where nothing is freed
     notice    told of every bundle that is taken apart
@@ -219,13 +219,7 @@ def _operands(form: Form, kept: tuple[Any, ...]) -> tuple[dict[int, Any], dict[i
     n, m = len(form.edges), len(form.edges) + len(form.values)
     found: dict[int, Any] = {i: (e, e if type(e) is Value else None) for i, e in zip(form.edges, kept)}
     for i, v in zip(form.values, kept[n:m]):
-        edge = found[i][0] if i in found else None
-        if edge is not None and v._node is not edge:
-            # it has another history by now: what stands for it has the one it had
-            then = Value(v.array)
-            then._node, then.vc = edge, v.vc
-            v = then
-        found[i] = (edge, v)
+        found[i] = (found[i][0] if i in found else None, v)
     return found, dict(zip(form.versions, kept[m + len(form.arrays) :]))
 
 

@@ -1,5 +1,8 @@
 """How the cotangent of one input comes from that of the output, on bare arrays: a function for each input of
-an operation, made when the operation is declared, that asks only what its rule leaves open."""
+an operation, made when the operation is declared, that asks only what its rule leaves open.
+
+`plan/straight.py` writes the same as code, for expressions whose operands are known.
+"""
 
 from __future__ import annotations
 

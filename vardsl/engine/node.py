@@ -97,7 +97,7 @@ class Node:
     likes: Any
     shape: tuple[int, ...]
     dtype: Any
-    seq: int
+    seq: int  # a fraction, where a node was made later than its place in the order
     code: CodeType | None
     lasti: int
     rare: Rare | None

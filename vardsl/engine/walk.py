@@ -110,7 +110,14 @@ def walk(
                 pull = form.pull
                 if rare is not None and node.changed:
                     pull = None
-                r = None if pull is None else pull(node.kept, g, leaves)
+                r = None
+                if pull is not None:
+                    try:
+                        r = pull(node.kept, g, leaves)
+                    except MemoryError:
+                        raise
+                    except Exception:
+                        r = None  # the nodes, one by one, tell which of them it was
                 if r is None:
                     unfold(node)
                     g = row_of(node, g)

@@ -43,7 +43,8 @@ class Runs(Loops):
     def digest(self) -> int:
         """What tells this text from others."""
         source = self.checked.source
-        return crc32(f"{source.name}\0{source.text}".encode(errors="replace"))
+        text = f"{source.name}\0{source.text}".encode(errors="replace")
+        return crc32(text) << 64 | crc32(text[::-1]) << 32 | len(text)
 
     def _new_region(self, span: Span, reads: Iterable[str] = (), binds: Iterable[str] = ()) -> str:
         source = self.checked.source

@@ -26,7 +26,7 @@ def operands(e: ast.Expr, is_builtin: IsBuiltin, changes: ast.Name | None = None
     """What an expression that may get code of its own works on, each variable at its first place; else None.
 
     `changes` is what a statement changes in place by the expression, and then the first of them. A part
-    `x[i]` is one if it is taken before anything is computed.
+    `x[i]` is one if it is the first thing that is done.
     """
     if isinstance(e, ast.Call) and _shares(e):
         return None  # what it works on may
@@ -47,6 +47,7 @@ class _Operands:
         self.names: dict[str, Operand] = {}
         self.nodes = 0
         self.operations = 0
+        self.begun = False  # whether something has been done that may fail, or be seen in the graph
         self.tensors = False  # whether something in it is only done with tensors
 
     def visit(self, e: ast.Node) -> bool:
@@ -64,6 +65,7 @@ class _Operands:
             return self._part(e)
         if not self._fits(e) or not all(map(self.visit, self._below(e))):
             return False
+        self.begun |= not isinstance(e, (ast.Paren, ast.TupleExpr, ast.ListLit))
         if isinstance(e, ast.Chain):
             self.operations += len(e.ops)
         elif isinstance(e, (ast.Call, ast.Power, ast.Unary, ast.Compare)):
@@ -94,8 +96,9 @@ class _Operands:
 
     def _part(self, e: ast.Index) -> bool:
         """A part of a variable at a place that may differ from time to time."""
-        if self.operations or not isinstance(e.value, ast.Name) or self.is_builtin(e.value):
+        if self.begun or not isinstance(e.value, ast.Name) or self.is_builtin(e.value):
             return False
+        self.begun = True
         self.names[f"{e.span.start}"] = e
         return True
 

@@ -12,7 +12,7 @@ from vardsl.engine.large import pointwise
 from vardsl.engine.tiles import add_up, in_blocks
 from vardsl.engine.value import Value
 from vardsl.errors import GradError, ScriptValueError
-from vardsl.ops.define import Bool, Number, Str, Tensor, composite, elementwise, general, op
+from vardsl.ops.define import Bool, Number, Str, Tensor, composite, elementwise, general, looked_at, op
 from vardsl.ops.select import bounded, steps
 
 # ---- reductions --------------------------------------------------------------------------------------------
@@ -431,7 +431,7 @@ def gaussian_nll_loss(
         if var < 0:
             raise ScriptValueError("var has negative entry/entries")
         var = op.ones_like(input) * float(var)
-    elif bool(np.any((var.array if isinstance(var, Value) else var) < 0)):
+    elif bool(np.any(looked_at(var) < 0)):
         raise ScriptValueError("var has negative entry/entries")
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:

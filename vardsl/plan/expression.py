@@ -45,6 +45,8 @@ class Site:
     def __init__(self, plain: Callable[..., Any], place: Callable[[Callable[..., Any]], None]) -> None:
         self.plain = plain
         self.place = place  # puts the function where the script asks
+        code: Any = plain.__code__
+        self.builtins = [name for name in code.co_names if name.startswith(":")]
         self.first = self.ask  # what the script asks; each function asks the one that was there before it
         self.counts: dict[Any, int] = {}
         self.kinds = 0  # of operands that there is code for
@@ -90,11 +92,12 @@ class Site:
         ctx.tracer = recorder
         try:
             value = self.plain(*operands)
-        except Exception:
-            return None  # said where the expression stands
         finally:
             if ctx.tracer is recorder:
                 ctx.tracer = None
+        if recorder.written is not None and (ctx.journal is not None or ctx.savepoint is not None):
+            self.counts[key] = 0  # that can be taken back now, and what has code cannot
+            return (value,)
         try:
             if recorder.grads != self.grads:
                 self.grads = recorder.grads
@@ -123,7 +126,7 @@ def _never(*operands: Any) -> None:
 
 def _key(operands: Sequence[Any], grad_enabled: bool) -> Any:
     """What is the same of operands of one kind; None where there is no code for such."""
-    key: list[Any] = [grad_enabled]
+    key: list[Any] = [grad_enabled, state.ctx.default_dtype]
     for a in operands:
         if type(a) is Value:
             x = a.array
@@ -196,10 +199,9 @@ class Recorder:
         if state.ctx.tracer is self:
             state.ctx.tracer = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self.refuse
+    # whatever else a tracer is told of
+    act = alias = constant = created = draws = escape = fail = input = moving_part = refuse
+    accumulate = backward = cleared = operand = root = slot = update = refuse
 
     def code(self, key: Any, operands: Sequence[Any], value: Any, site: Site) -> Callable[..., Any]:
         """The function for such operands. Raises Unfit."""
@@ -211,7 +213,7 @@ class Recorder:
             raise Unfit("another result")
         if told[-1][0].family == "view":
             raise Unfit("the result shares memory")
-        recorded, facts = key[0], key[1:]
+        recorded, facts = key[0], key[2:]
         straight = _Straight(operands)
         for op, bound, v in told:
             straight.add(op, bound, v)
@@ -227,8 +229,17 @@ class Recorder:
         if changed:
             calls[-1] = straight.in_place(calls[-1])
         several = isinstance(last, tuple)
-        call = Call(facts, self.grads, calls, recorded=recorded, changes=changed, several=several)
-        found = call.function(form, site.first)
+        call = Call(
+            facts,
+            self.grads,
+            calls,
+            recorded=recorded,
+            changes=changed,
+            several=several,
+            builtins=site.builtins,
+            space=site.plain.__globals__,
+        )
+        found = call.function(form)
         if changed:
             operands = [Value(self.written), *operands[1:]]
             operands[0]._grad = value._grad
@@ -237,6 +248,7 @@ class Recorder:
             raise Unfit("other bits")
         if form is not None and not _alike(form, again[0], straight.nodes, operands):
             raise Unfit("other bits in backward")
+        call.ask(site.first)
         return found
 
 
@@ -253,7 +265,8 @@ def _alike(form: Form, v: Value, nodes: Sequence[Node | None], operands: Sequenc
     sent = (r,) if form.chain >= 0 else r
     found: dict[Any, Any] = {}
     for i, c in zip(places, sent, strict=True):
-        found[operands[form.edges[i]]._node, form.outputs[i]] = c
+        key = operands[form.edges[i]]._node, form.outputs[i]
+        found[key] = found[key] + c if key in found else c
     found.update({(leaf, 0): c for leaf, c in leaves.items()})
     return wanted.keys() == found.keys() and all(_same(wanted[e], found[e]) for e in wanted)
 
@@ -278,7 +291,7 @@ def _by_nodes(nodes: Sequence[Node | None], seed: Any) -> dict[Any, Any]:
 def _same(a: Any, b: Any) -> bool:
     if type(a) is not ndarray and type(a) not in SCALAR_TYPES:
         return False
-    return a.dtype is b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return a.dtype is b.dtype and (a.shape, a.strides) == (b.shape, b.strides) and a.tobytes() == b.tobytes()
 
 
 def _arrays(b: Any) -> Any:
@@ -422,11 +435,16 @@ class _Straight:
                 continue
             maker, one = self.made_by[a.number][0], self.steps[a.number].like
             own = a.output < 0 and (isinstance(maker, np.ufunc) or maker is KERNELS["mm"])
-            # results take the order in memory that both operands have
-            ordered = all(type(b) is not Leaf or self.operands[b.number].ndim < 2 for b in terms)
-            if own and ordered and one.shape == like.shape and one.shape and one.dtype is like.dtype:
+            # a result takes the order in memory that its operands with two dimensions or more have
+            alone = all(b is a or self._ndim(b) < 2 for b in terms)
+            if own and alone and one.shape == like.shape and one.shape and one.dtype is like.dtype:
                 yield a
                 return
+
+    def _ndim(self, a: Any) -> int:
+        if type(a) is Leaf:
+            return int(self.operands[a.number].array.ndim)
+        return self.steps[a.number].like.ndim if type(a) is Made else 0
 
     # ---- the graph -----------------------------------------------------------------------------------------
     def form(self, facts: Key) -> Form:

@@ -38,17 +38,17 @@ class Text:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {}
+        self._known: dict[int, str] = {}
 
     def __call__(self, line: str, depth: int = 1) -> None:
         self.lines.append("    " * depth + line)
 
     def name(self, x: Any, stem: str = "c") -> str:
         """How the code calls an object."""
-        for name, known in self.names.items():
-            if known is x:
-                return name
-        name = f"{stem}{len(self.names)}"
-        self.names[name] = x
+        name = self._known.get(id(x))
+        if name is None:
+            name = self._known[id(x)] = f"{stem}{len(self.names)}"
+            self.names[name] = x
         return name
 
     def function(self, name: str, parameters: str) -> Callable[..., Any]:
@@ -67,6 +67,7 @@ class Call:
     recorded  whether the graph is on
     changes   whether the last call puts its result into the first operand's memory
     several   whether the last call has several results, of which the first is the expression's
+    builtins  names that the expression uses, unless the `space` has another value of such a name
     """
 
     def __init__(
@@ -78,20 +79,24 @@ class Call:
         recorded: bool,
         changes: bool,
         several: bool,
+        builtins: Sequence[str],
+        space: dict[str, Any],
     ) -> None:
         self.key = key
         self.calls = calls
         self.recorded = recorded
         self.changes = changes
         self.several = several
+        self.builtins, self.space = builtins, space
+        self.default_dtype = state.ctx.default_dtype
         n = len(key) - len(grads)
         self.names = [f"a{i}" for i in range(n)]
         self.grads = {n + k: f"(a{n + k} := a{i}._grad)" for k, i in enumerate(grads)}
         self.text = Text()
+        self.ask(_unanswered)
 
-    def function(self, form: Form | None, missed: Callable[..., Any]) -> Callable[..., Any]:
-        """It gives the value in a tuple, or None where the expression has to be evaluated as it stands, and
-        asks `missed` about other operands."""
+    def function(self, form: Form | None) -> Callable[..., Any]:
+        """It gives the value in a tuple, or None where the expression has to be evaluated as it stands."""
         text = self.text
         text("try:")
         text(f"fits = {self._condition()}", 2)
@@ -101,7 +106,7 @@ class Call:
         text(f"except {text.name(Exception)}:")
         text("return None", 2)
         text("if not fits:")
-        text(f"return {text.name(missed)}({', '.join(self.names)})", 2)
+        text(f"return missed({', '.join(self.names)})", 2)
         if self.changes:
             text("c = a0.vc")
             text("if c is None:")
@@ -114,6 +119,10 @@ class Call:
                 self._bundle(form)
             text("return (v,)")
         return text.function("call", ", ".join(self.names))
+
+    def ask(self, missed: Callable[..., Any]) -> None:
+        """From now on `missed` is asked about other operands."""
+        self.text.names["missed"] = missed
 
     def _bundle(self, form: Form) -> None:
         """The lines that make the node."""
@@ -132,6 +141,8 @@ class Call:
         text = self.text
         asked = [f"(ctx := {text.name(state)}.ctx).tracer is None and not ctx.anomaly"]
         asked.append("ctx.grad_enabled" if self.recorded else "not ctx.grad_enabled")
+        asked.append(f"ctx.default_dtype is {text.name(self.default_dtype)}")
+        asked += [f"{name!r} not in {text.name(self.space)}" for name in self.builtins]
         if self.changes:
             asked.append("ctx.journal is None and ctx.savepoint is None")
         for i, (kind, *facts) in enumerate(self.key):
@@ -147,12 +158,11 @@ class Call:
             asked.append(f"{made} is {'not ' * (part is NODE)}None")
             index = f"a{i}.index == {output}" if output else f"not a{i}.index"
             asked.append(index if part is NODE else f"{'not ' * (part is NONE)}a{i}._requires")
-        if self.recorded:
-            # what one node receives is added up in the order in which it is sent
-            nodes = [(i, f[4]) for i, f in enumerate(self.key) if f[0] is Value and f[3] is NODE]
-            pairs = [(i, j) for k, (i, m) in enumerate(nodes) for j, n in nodes[:k] if m == n]
-            asked += [f"e{i} is not e{j}" for i, j in pairs]
         return " and ".join(asked)
+
+
+def _unanswered(*operands: Any) -> None:
+    return None
 
 
 def _term(text: Text, a: Any) -> str:
@@ -180,7 +190,7 @@ class Backward:
         self.full: set[str] = set()  # variables that have the shape of what they belong to
         # variables that others may know too: always (None), or where they are one of these
         self.shared: dict[str, list[str] | None] = {}
-        self.sent: dict[int, str] = {}  # what edges that are nodes receive
+        self.sent: list[tuple[int, str]] = []  # what edges that are nodes receive, in order
         self.variables = 0
 
     def function(self) -> Callable[[Any, Any, Any], Any]:
@@ -204,12 +214,12 @@ class Backward:
         k = last
         while k >= 0:
             k -= self._step(k)
-        form.nodes = tuple([form.edges.index(i) for i in self.sent])
+        form.nodes = tuple([form.edges.index(i) for i, _ in self.sent])
         if len(self.sent) == 1:
             form.chain = form.nodes[0]
-            text(f"return {self.sent.popitem()[1]}")
+            text(f"return {self.sent[0][1]}")
         else:
-            text(f"return ({''.join(r + ', ' for r in self.sent.values())})")
+            text(f"return ({''.join(f'{r}, ' for _, r in self.sent)})")
         return text.function("pull", "kept, g, leaves")
 
     def _step(self, k: int) -> int:
@@ -432,8 +442,7 @@ class Backward:
             return
         i = target.number
         if self.parts[i] == NODE:
-            before = self.sent.get(i)
-            self.sent[i] = made if before is None else self._sum(before, made)
+            self.sent.append((i, made))  # its node may have received something already: each is added to that
             return
         text(f"if e{i} in leaves:")
         text(f"leaves[e{i}] = leaves[e{i}] + {made}", 2)

@@ -43,7 +43,7 @@ def calls_per_turn(session: vardsl.Session, turn: str) -> float:
 def test_the_mean_of_squares_and_its_gradient() -> None:
     s = vardsl.Session(plan=False)
     s.run("let v = var [[1,2],[3,4]] grad")
-    assert calls_per_turn(s, "zero_grad v; out = mean(v*v); backward out") <= 23
+    assert calls_per_turn(s, "zero_grad v; out = mean(v*v); backward out") <= 24
 
 
 def test_a_training_step_of_a_small_network() -> None:
@@ -58,19 +58,19 @@ def test_a_training_step_of_a_small_network() -> None:
         backward loss
         no_grad { W1 -= lr * W1.grad; b1 -= lr * b1.grad; W2 -= lr * W2.grad; b2 -= lr * b2.grad }
     """
-    assert calls_per_turn(s, turn) <= 70
+    assert calls_per_turn(s, turn) <= 72
 
 
 @pytest.mark.parametrize(
     "turn, calls",
     [
-        ("zero_grad c; out = mean(where(c > 0, c**2, abs(c))); backward out", 102),
-        ("zero_grad A; out = sum(softmax(layer_norm(A, 8), dim=1) * B); backward out", 125),
-        ("zero_grad A; out = sum(A[1:, 0] * A[:-1, 2]); backward out", 82),
+        ("zero_grad c; out = mean(where(c > 0, c**2, abs(c))); backward out", 104),
+        ("zero_grad A; out = sum(softmax(layer_norm(A, 8), dim=1) * B); backward out", 127),
+        ("zero_grad A; out = sum(A[1:, 0] * A[:-1, 2]); backward out", 84),
         (
             "zero_grad R, Q, b; h = zeros(4, 8); for t in range(6) { h = tanh(S[t] @ R + h @ Q + b) }; "
             "out = mse_loss(h, T); backward out",
-            266,
+            270,
         ),
     ],
     ids=["masks", "rows", "slices", "a recurrent network"],

@@ -13,8 +13,10 @@ import pytest
 import vardsl
 from vardsl.engine.bundle import Bundle
 from vardsl.engine.node import Node
+from vardsl.errors import Interrupted
 from vardsl.lang import asked
 from vardsl.plan import expression, straight
+from vardsl.plan.trace import Tracer
 
 
 @pytest.fixture(autouse=True)
@@ -214,3 +216,26 @@ def test_kinds_without_code_do_not_end_the_others(s: vardsl.Session) -> None:
     s.run("for i in range(3) { y = f(w) }")
     s.run("y = f(b * 1)")
     assert type(node(s, "y")) is Node, "that is a kind without code"
+
+
+def test_a_builtin_that_is_bound_later_is_another_one(s: vardsl.Session) -> None:
+    s.run("fn f(x) = tanh(x) * 2; for i in range(9) { y = f(ones(2)) }")
+    s.run("let tanh = fn(x) = x * 100")
+    assert s.eval("f(ones(2))").tolist() == [200.0, 200.0]
+    s.run("del tanh")
+    assert s.eval("f(ones(2))").tolist() == [float(np.tanh(np.float32(1)) * 2)] * 2
+
+
+def test_recorders_know_all_that_tracers_are_told() -> None:
+    told = {name for name in vars(Tracer) if not name.startswith("_") and callable(getattr(Tracer, name))}
+    assert told <= set(vars(expression.Recorder))
+
+
+def test_an_interrupt_while_code_is_made_is_not_lost(s: vardsl.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object) -> None:
+        raise Interrupted("interrupted")
+
+    s.run("fn f(x) = tanh(x) * 2; for i in range(2) { y = f(w) }")
+    monkeypatch.setattr(expression.Recorder, "operation", interrupted)
+    with pytest.raises(Interrupted):
+        s.run("for i in range(9) { y = f(w) }")
