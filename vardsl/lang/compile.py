@@ -107,7 +107,7 @@ class Compiler(Runs):
         return [do(helper("site", [const(name, p), plain], p), p) for name, plain, p in self.sites[first:]]
 
     def new_site(self, k: int) -> str:
-        return f".F{self.digest():x}.{k}"
+        return f".F{self.digest:x}.{k}"
 
     def _valued(self, s: ast.ExprStmt | ast.Minimize, *, keep: bool) -> Stmts:
         p = self.at(s.span)

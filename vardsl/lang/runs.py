@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast as py
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 from zlib import crc32
 
@@ -40,6 +41,7 @@ class Runs(Loops):
             out.append(do(helper("tick", [], p), p))
         return [*out, *self._region(run)]
 
+    @cached_property
     def digest(self) -> int:
         """What tells this text from others."""
         source = self.checked.source
@@ -48,7 +50,7 @@ class Runs(Loops):
 
     def _new_region(self, span: Span, reads: Iterable[str] = (), binds: Iterable[str] = ()) -> str:
         source = self.checked.source
-        name = f".R{self.digest():x}.{len(self.regions)}"
+        name = f".R{self.digest:x}.{len(self.regions)}"
         place = f"{source.name}:{source.position(span.start)[0]}"
         self.regions.append((name, place, tuple(reads), tuple(binds)))
         return name
