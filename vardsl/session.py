@@ -540,8 +540,8 @@ def check(source: Source) -> Program:
         raise
 
 
-def _site(plain: Ask, place: Place) -> Ask:
-    ask: Ask = import_module("vardsl.plan.expression").Site(plain, place).ask
+def _site(plain: Ask, numbers: tuple[int, ...], place: Place) -> Ask:
+    ask: Ask = import_module("vardsl.plan.expression").Site(plain, numbers, place).ask
     return ask
 
 

@@ -298,6 +298,40 @@ CASES = {
         fn f(x, z) = batch_norm(x, m, v, none, none, true, 0.1) @ z
         for i in range(5) { if i < 4 { f(x, ones(4)) } else { f(x, ones(5)) }; print m }
     """,
+    "numbers that are others every time": """
+        let w = var randn(3) grad
+        let v = var randn(3) float64 grad
+        let a = 0.1
+        for i in range(12) {
+            zero_grad w, v
+            let b = 0.5 / (i + 1)
+            o = sum(tanh(w) * a + b) + mean(b * w - a) + sum(exp(v) / b) + sum(b / (w * w + 1)) - a
+            backward o
+            print o, w.grad, v.grad, o.grad_fn.next_functions
+            no_grad { w -= b * w.grad; w += 2 * a * w.grad; v *= b; w -= a; v -= a * b * v.grad }
+            a = a * 0.9
+            if i == 6 { a = 0.0 }
+            if i == 7 { a = -0.0 }
+            if i == 8 { a = inf; b = nan }
+            if i == 9 { a = 1 }
+            if i == 10 { a = w }
+        }
+        print w, v
+    """,
+    "a number that is looked at too": """
+        let w = var randn(3) grad
+        for i in range(12) {
+            let b = 0.5 / (i + 1)
+            o = sum(w * b) * (b + 1) + sum(w ** 2 * b) / (1 - b) + sum(tanh(w) * (b * b + b))
+            backward o
+            print o, w.grad
+        }
+    """,
+    "a division by zero": """
+        let w = var randn(3) grad
+        let z = 1.0
+        for i in range(6) { if i == 4 { z = 0.0 }; print sum(w) * (1 / z) }
+    """,
     "mixed": """
         let w = var randn(4) grad
         let b = var randn(4).double() grad

@@ -14,31 +14,32 @@ Place = Callable[[Ask], None]
 class Sites:
     """The sites of a session, which its code finds in `table`.
 
-    `start(plain, place)` gives what is asked once a site has been met often enough; `place` puts another
-    function in its place.
+    `start(plain, numbers, place)` gives what is asked once a site has been met often enough; `place` puts
+    another function in its place.
     """
 
-    def __init__(self, table: dict[str, Any], start: Callable[[Ask, Place], Ask]) -> None:
+    def __init__(self, table: dict[str, Any], start: Callable[[Ask, tuple[int, ...], Place], Ask]) -> None:
         self.table = table
         self.start = start
         self.plain: dict[str, Ask] = {}
 
-    def __call__(self, name: str, plain: Ask) -> None:
-        """Makes a site known, unless that is known. `plain` evaluates its expression."""
+    def __call__(self, name: str, plain: Ask, numbers: tuple[int, ...]) -> None:
+        """Makes a site known, unless that is known. `plain` evaluates its expression, in which the operands
+        `numbers` are summands and factors."""
         known = self.plain.get(name)
         if known is not None and known.__code__ == plain.__code__:
             return
         self.plain[name] = plain
-        self.table[name] = self._waiting(name, plain)
+        self.table[name] = self._waiting(name, plain, numbers)
 
-    def _waiting(self, name: str, plain: Ask) -> Ask:
+    def _waiting(self, name: str, plain: Ask, numbers: tuple[int, ...]) -> Ask:
         left = PATIENCE
 
         def ask(*operands: Any) -> None:
             nonlocal left
             left -= 1
             if left <= 0:
-                place(self.start(plain, place))
+                place(self.start(plain, numbers, place))
 
         def place(found: Ask) -> None:
             self.table[name] = found

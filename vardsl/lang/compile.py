@@ -104,7 +104,10 @@ class Compiler(Runs):
     def _new_sites(self) -> Stmts:
         """Makes the sites known that stand in what was compiled last."""
         first, self.told = self.told, len(self.sites)
-        return [do(helper("site", [const(name, p), plain], p), p) for name, plain, p in self.sites[first:]]
+        return [
+            do(helper("site", [const(name, p), plain, const(numbers, p)], p), p)
+            for name, plain, numbers, p in self.sites[first:]
+        ]
 
     def new_site(self, k: int) -> str:
         return f".F{self.digest:x}.{k}"
@@ -225,7 +228,7 @@ class Compiler(Runs):
             names = None
             if s.op in "+-*/" and self.repeats() and not self.is_builtin(target):
                 names = operands(s.value, self.is_builtin, target)
-            new = build() if names is None else self.at_site(build, names, s.span)
+            new = build() if names is None else self.at_site(build, names, s.value)
             return [put(self._bind(target.id, target.span.start), new, p)]
         if isinstance(target, ast.Index):
             args = [self.expr(target.value), self.index_key(target), op, self.expr(s.value)]

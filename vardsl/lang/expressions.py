@@ -24,7 +24,7 @@ from vardsl.lang.code import (
     tuple_of,
 )
 from vardsl.lang.scope import Slot
-from vardsl.lang.sites import Operand, operands
+from vardsl.lang.sites import Operand, free, operands
 from vardsl.ops.define import NAMESPACES
 from vardsl.source import Span
 from vardsl.syntax import ast
@@ -61,7 +61,8 @@ class Expressions:
         self.followed: set[Span] = set()
         self.elements: set[Span] = set()
         self.pins: set[Span] = set()
-        self.sites: list[tuple[str, py.expr, P]] = []  # name, the expression as a function, place
+        # by name: the expression as a function, which operands may be any number, place
+        self.sites: list[tuple[str, py.expr, tuple[int, ...], P]] = []
         self.asking = False  # whether what is compiled stands in a site
         self.named: dict[Span, str] = {}  # what of it has got a name there
         self.localised: dict[str, str] = {}
@@ -104,33 +105,34 @@ class Expressions:
         if not self.asking and type(e) in _SITES and self.repeats():
             names = operands(e, self.is_builtin)  # type: ignore[arg-type]
             if names is not None:
-                return self.at_site(lambda: method(self, e), names, e.span)
+                return self.at_site(lambda: method(self, e), names, e)  # type: ignore[arg-type]
         return method(self, e)
 
     def repeats(self) -> bool:
         """Whether what is being compiled may be run many times."""
         raise NotImplementedError
 
-    def at_site(self, build: Callable[[], py.expr], given: list[Operand], span: Span) -> py.expr:
-        """`(site(x, w) or (x @ w + 1,))[0]`; what is given that is no variable gets a name."""
-        p = self.at(span)
+    def at_site(self, build: Callable[[], py.expr], given: list[Operand], e: ast.Expr) -> py.expr:
+        """`(site(x, w) or (x @ w + 1,))[0]`, with the places of `e`; what is given that is no variable gets a
+        name."""
+        p, numbers = self.at(e.span), free(e, given)
         self.asking = True
         names, asked = [], []
-        for e in given:
-            value = self.expr(e)
-            if isinstance(e, ast.Name):
-                names.append(self.python_name(e.id, e.span.start))
+        for operand in given:
+            value = self.expr(operand)
+            if isinstance(operand, ast.Name):
+                names.append(self.python_name(operand.id, operand.span.start))
             else:
                 names.append(self.fresh("o"))
                 value = py.NamedExpr(py.Name(names[-1], STORE, **p), value, **p)
             asked.append(value)
-        self.named = {e.span: n for e, n in zip(given, names) if not isinstance(e, ast.Name)}
+        self.named = {o.span: n for o, n in zip(given, names) if not isinstance(o, ast.Name)}
         value = build()
         self.named = {}
         self.asking = False
         site = self.new_site(len(self.sites))
         made = py.arguments([], [py.arg(a, None, **p) for a in names], None, [], [], None, [])
-        self.sites.append((site, py.Lambda(made, value, **p), p))
+        self.sites.append((site, py.Lambda(made, value, **p), numbers, p))
         found = py.BoolOp(py.Or(), [py.Call(load(site, p), asked, [], **p), tuple_of([value], p)], **p)
         return py.Subscript(found, const(0, p), LOAD, **p)
 

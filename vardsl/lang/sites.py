@@ -39,6 +39,20 @@ def operands(e: ast.Expr, is_builtin: IsBuiltin, changes: ast.Name | None = None
     return [*found.names.values()] if found.operations >= enough else None
 
 
+def free(e: ast.Expr, given: list[Operand]) -> tuple[int, ...]:
+    """Which of the operands stand in the expression as summands and factors alone: where one is a number, it
+    may be another one every time."""
+    bound: set[str] = set()
+    stack: list[tuple[ast.Node, bool]] = [(e, False)]
+    while stack:
+        node, term = stack.pop()
+        if isinstance(node, ast.Name) and not term:
+            bound.add(node.id)
+        inner = isinstance(node, ast.Chain) or (term and isinstance(node, ast.Paren))
+        stack.extend((n, inner) for n in parts(node))
+    return tuple([k for k, n in enumerate(given) if isinstance(n, ast.Name) and n.id not in bound])
+
+
 class _Operands:
     """Goes through an expression in the order in which it is evaluated."""
 

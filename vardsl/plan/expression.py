@@ -9,6 +9,7 @@ in the graph. Others are asked about here.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,9 +22,9 @@ from vardsl.engine.dtypes import f4, f8
 from vardsl.engine.infix import KERNELS
 from vardsl.engine.large import LARGE
 from vardsl.engine.node import Like, Node
-from vardsl.engine.value import Value
+from vardsl.engine.value import Tracked, Value
 from vardsl.errors import GradError
-from vardsl.plan.straight import LEAF, NODE, NONE, Backward, Call, Key, Unfit
+from vardsl.plan.straight import FREE, LEAF, NODE, NONE, Backward, Call, Key, Unfit
 
 ndarray = np.ndarray
 OFTEN = 8  # times after which code for operands of a kind pays
@@ -42,8 +43,11 @@ class Site:
     `ask(*operands)` gives its value in a tuple, or None where it has to be evaluated as it stands.
     """
 
-    def __init__(self, plain: Callable[..., Any], place: Callable[[Callable[..., Any]], None]) -> None:
+    def __init__(
+        self, plain: Callable[..., Any], numbers: Sequence[int], place: Callable[[Callable[..., Any]], None]
+    ) -> None:
         self.plain = plain
+        self.free = frozenset(numbers)  # the operands that may be any real number
         self.place = place  # puts the function where the script asks
         code: Any = plain.__code__
         self.builtins = [name for name in code.co_names if name.startswith(":")]
@@ -61,7 +65,7 @@ class Site:
         if self.closed or ctx.tracer is not None or ctx.anomaly:
             return None
         try:
-            key = _key(self._all(operands), ctx.grad_enabled)
+            key = self._key(operands)
         except GradError:  # a view whose history has become impossible
             return None
         if key is not None and self.kinds < MOST_KINDS:
@@ -79,6 +83,9 @@ class Site:
             if not self.kinds:
                 self.place(_never)
 
+    def _key(self, operands: Sequence[Any]) -> Any:
+        return _key(self._all(operands), state.ctx.grad_enabled, self.free)
+
     def _all(self, operands: Sequence[Any]) -> Sequence[Any]:
         """The operands, and the gradients that belong to them."""
         if not self.grads:
@@ -91,17 +98,22 @@ class Site:
         recorder = Recorder(operands, changes=not ctx.grad_enabled)
         ctx.tracer = recorder
         try:
-            value = self.plain(*operands)
+            value = self.plain(*recorder.numbered(self.free))
         finally:
             if ctx.tracer is recorder:
                 ctx.tracer = None
+        looked_at = {n.place for n in recorder.numbers if n.looked_at}
+        if looked_at:
+            self.free -= looked_at  # the next time it is recorded as the number that it is
+            self.counts[self._key(operands)] = OFTEN - 2
+            return (value,)
         if recorder.written is not None and (ctx.journal is not None or ctx.savepoint is not None):
             self.counts[key] = 0  # that can be taken back now, and what has code cannot
             return (value,)
         try:
             if recorder.grads != self.grads:
                 self.grads = recorder.grads
-                key = _key(self._all(operands), ctx.grad_enabled)
+                key = self._key(operands)
             found = recorder.code(key, self._all(operands), value, self)
         except Unfit:
             self.counts[key] = OFTEN  # not again
@@ -124,10 +136,10 @@ def _never(*operands: Any) -> None:
     return None
 
 
-def _key(operands: Sequence[Any], grad_enabled: bool) -> Any:
+def _key(operands: Sequence[Any], grad_enabled: bool, free: frozenset[int]) -> Any:
     """What is the same of operands of one kind; None where there is no code for such."""
     key: list[Any] = [grad_enabled, state.ctx.default_dtype]
-    for a in operands:
+    for i, a in enumerate(operands):
         if type(a) is Value:
             x = a.array
             if type(x) is not ndarray and type(x) not in SCALAR_TYPES:
@@ -139,6 +151,8 @@ def _key(operands: Sequence[Any], grad_enabled: bool) -> Any:
                 made = a._node if a.base is None else a.node
                 part = NODE if made is not None else LEAF if a._requires else NONE
             key.append((Value, x.shape, x.dtype, part, a.index if part is NODE else 0))
+        elif type(a) is float and i in free:
+            key.append((FREE,))
         elif type(a) in _PLAIN:
             if a != a or (type(a) is float and not a):
                 return None  # nan, and zeros, which are equal whatever their sign
@@ -146,6 +160,52 @@ def _key(operands: Sequence[Any], grad_enabled: bool) -> Any:
         else:
             return None
     return tuple(key)
+
+
+class Number(Tracked):
+    """A real number in the place of an operand. Beside a tensor a tensor stands for it; whatever else is done
+    with it looks at it."""
+
+    __slots__ = ("looked_at", "place", "stand_ins", "value")
+
+    def __init__(self, value: float, place: int) -> None:
+        self.value = value
+        self.place = place
+        self.looked_at = False
+        self.stand_ins: list[Value] = []
+
+    def bare(self) -> float:
+        self.looked_at = True
+        return self.value
+
+    pinned = bare
+
+    def combined(self, fn: Callable[..., Any]) -> Any:
+        return fn(self.bare())
+
+    def beside(self, op: str, tensor: Value) -> Any:
+        dtype = tensor.array.dtype
+        if op not in KERNELS or (dtype is not f4 and dtype is not f8):
+            return self.bare()
+        self.stand_ins.append(Value(np.array(self.value, dtype)))
+        return self.stand_ins[-1]
+
+
+def _looking(operation: Callable[[Any, Any], Any], *, reflected: bool) -> Callable[..., Any]:
+    """An operator of Python's on the number itself; of a tensor the other operand decides."""
+
+    def call(self: Number, other: Any) -> Any:
+        if type(other) is Value:
+            return NotImplemented
+        x = other.bare() if type(other) is Number else other
+        return operation(x, self.bare()) if reflected else operation(self.bare(), x)
+
+    return call
+
+
+for _operation in (operator.add, operator.sub, operator.mul, operator.truediv):
+    setattr(Number, f"__{_operation.__name__}__", _looking(_operation, reflected=False))
+    setattr(Number, f"__r{_operation.__name__}__", _looking(_operation, reflected=True))
 
 
 class Recorder:
@@ -164,6 +224,16 @@ class Recorder:
         self.changes = changes
         self.grads: tuple[int, ...] = ()
         self.written: Any = None
+        self.numbers: list[Number] = []
+
+    def numbered(self, free: frozenset[int]) -> list[Any]:
+        """The operands, with followed ones for numbers that may be any."""
+        given = list(self.operands)
+        for i in free:
+            if type(given[i]) is float:
+                given[i] = Number(given[i], i)
+                self.numbers.append(given[i])
+        return given
 
     def operation(self, op: Any, bound: list[Any], result: Any) -> None:
         if any(result is b for b in bound):
@@ -214,13 +284,13 @@ class Recorder:
         if told[-1][0].family == "view":
             raise Unfit("the result shares memory")
         recorded, facts = key[0], key[2:]
-        straight = _Straight(operands)
+        straight = _Straight(operands, self.numbers)
         for op, bound, v in told:
             straight.add(op, bound, v)
         form = straight.form(facts) if any(s.node is not None for s in straight.steps) else None
         if form is not None:
             form.notice = site.notice
-            parts = {i: f[3] for i, f in enumerate(facts) if f[0] is Value}
+            parts = {i: f[3] if f[0] is Value else FREE for i, f in enumerate(facts)}
             form.outputs = tuple([facts[i][4] for i in form.edges])
             form.pull = Backward(form, parts).function()
             if any(s.node is not None and s.node.saves for s in straight.steps):
@@ -236,6 +306,7 @@ class Recorder:
             recorded=recorded,
             changes=changed,
             several=several,
+            numbers=straight.numbers,
             builtins=site.builtins,
             space=site.plain.__globals__,
         )
@@ -303,9 +374,15 @@ def _arrays(b: Any) -> Any:
 class _Straight:
     """The operations of an expression, as steps."""
 
-    def __init__(self, operands: Sequence[Any]) -> None:
+    def __init__(self, operands: Sequence[Any], numbers: Sequence[Number]) -> None:
         self.operands = operands
         self.names: dict[int, Any] = {}  # of tensors, by identity
+        for n in numbers:
+            if len({v.array.dtype for v in n.stand_ins}) > 1:
+                raise Unfit("a number beside several dtypes")
+            leaf = Leaf(n.place)
+            self.names.update({id(v): leaf for v in n.stand_ins})
+        self.numbers = {n.place: n.stand_ins[0].array.dtype for n in numbers if n.stand_ins}
         self.steps: list[Step] = []
         self.nodes: list[Node | None] = []
         self.made_by: list[tuple[Any, list[Any]]] = []  # kernels with their arguments
@@ -343,6 +420,9 @@ class _Straight:
             raise Unfit("an argument that may change")
         return b
 
+    def _is_tensor(self, a: Any) -> bool:
+        return type(a) is Made or (type(a) is Leaf and a.number not in self.numbers)
+
     def _root(self, a: Any) -> int:
         if type(a) is Leaf:
             return a.number
@@ -366,7 +446,7 @@ class _Straight:
             node,
             [None if e is None else x for e, x in zip(node.edges, inputs, strict=True)],
             saved,
-            [self._root(a) for a in saved if type(a) is Leaf or type(a) is Made],
+            [self._root(a) for a in saved if self._is_tensor(a)],
         )
 
     # ---- forward -------------------------------------------------------------------------------------------
@@ -443,7 +523,7 @@ class _Straight:
 
     def _ndim(self, a: Any) -> int:
         if type(a) is Leaf:
-            return int(self.operands[a.number].array.ndim)
+            return 0 if a.number in self.numbers else int(self.operands[a.number].array.ndim)
         return self.steps[a.number].like.ndim if type(a) is Made else 0
 
     # ---- the graph -----------------------------------------------------------------------------------------
@@ -458,7 +538,7 @@ class _Straight:
         stack = [a for t in nodes for a in t.args]
         while stack:
             a = stack.pop()
-            if type(a) is Leaf and not (a.number in edges and facts[a.number][3] is LEAF):
+            if type(a) is Leaf and (a.number not in edges or facts[a.number][3] is not LEAF):
                 values[a.number] = None
             elif type(a) is Made and a.number not in arrays:
                 arrays[a.number] = None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 from vardsl.engine.bundle import EXPRESSION, Bundle, Form, Leaf, Made, Template
+from vardsl.engine.casting import SCALARS
 from vardsl.engine.context import state
 from vardsl.engine.cotangents import Unbroadcast, spread, times, unbroadcast
 from vardsl.engine.node import Like, next_sequence
@@ -24,6 +25,8 @@ from vardsl.engine.value import Value, shared_counter
 
 NONE, LEAF, NODE = "none", "leaf", "node"
 """How an operand takes part in the graph: not, as a leaf, or as the result of a node."""
+FREE = "free"
+"""Stands for an operand that may be any real number."""
 
 Key = tuple[Any, ...]
 
@@ -67,6 +70,7 @@ class Call:
     recorded  whether the graph is on
     changes   whether the last call puts its result into the first operand's memory
     several   whether the last call has several results, of which the first is the expression's
+    numbers   for operands that may be any number: the dtype that it gets
     builtins  names that the expression uses, unless the `space` has another value of such a name
     """
 
@@ -79,6 +83,7 @@ class Call:
         recorded: bool,
         changes: bool,
         several: bool,
+        numbers: dict[int, Any],
         builtins: Sequence[str],
         space: dict[str, Any],
     ) -> None:
@@ -87,6 +92,7 @@ class Call:
         self.recorded = recorded
         self.changes = changes
         self.several = several
+        self.numbers = numbers
         self.builtins, self.space = builtins, space
         self.default_dtype = state.ctx.default_dtype
         n = len(key) - len(grads)
@@ -101,6 +107,10 @@ class Call:
         text("try:")
         text(f"fits = {self._condition()}", 2)
         text("if fits:", 2)
+        for i, dtype in self.numbers.items():
+            text(f"x{i} = {text.name(SCALARS[dtype].get)}(a{i})", 3)
+            text(f"if x{i} is None:", 3)
+            text(f"x{i} = {text.name(np.array)}(a{i}, {text.name(dtype)})", 4)
         for k, (kernel, *terms) in enumerate(self.calls):
             text(f"t{k} = {text.name(kernel)}({', '.join([_term(text, a) for a in terms])})", 3)
         text(f"except {text.name(Exception)}:")
@@ -146,6 +156,9 @@ class Call:
         if self.changes:
             asked.append("ctx.journal is None and ctx.savepoint is None")
         for i, (kind, *facts) in enumerate(self.key):
+            if kind is FREE:
+                asked.append(f"type(a{i}) is {text.name(float)}")
+                continue
             if kind is not Value:
                 asked.append(f"type(a{i}) is {text.name(kind)} and a{i} == {text.name(facts[0])}")
                 continue
@@ -183,7 +196,7 @@ class Backward:
 
     def __init__(self, form: Form, parts: dict[int, str]) -> None:
         self.form = form
-        self.parts = parts  # by operand: LEAF or NODE
+        self.parts = parts  # by operand: NONE, LEAF, NODE or FREE
         self.text = Text()
         # of results, by step and output: the name of a variable
         self.cotangents: dict[tuple[int, int], str] = {}
@@ -382,7 +395,9 @@ class Backward:
         made = self._variable()
         if factor is None:
             assert type(rule) is Rule
-            if rule.itself:
+            if rule.itself and self._is_number(node.args[rule.only]):
+                text(f"{made} = {text.name(times)}({g}, {self._saved(k, node.args[rule.only])})")
+            elif rule.itself:
                 text(f"{made} = {g} * {self._saved(k, node.args[rule.only])}")
             else:
                 text(f"f = {self._called(k, node, g, rule)}")
@@ -427,7 +442,12 @@ class Backward:
                 given.append(repr(tuple(e is not None for e in node.edges)))
         return f"{self.text.name(rule.fn, 'rule')}({', '.join(given)})"
 
+    def _is_number(self, a: Any) -> bool:
+        return type(a) is Leaf and self.parts[a.number] is FREE
+
     def _saved(self, k: int, a: Any) -> str:
+        if type(a) is Leaf and self.parts[a.number] is FREE:
+            return f"a{a.number}"
         if type(a) is Leaf:
             return f"{'a' if a.number in self.form.values else 'e'}{a.number}.array"
         return _result(a) if type(a) is Made else self.text.name(a)

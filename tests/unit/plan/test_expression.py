@@ -239,3 +239,18 @@ def test_an_interrupt_while_code_is_made_is_not_lost(s: vardsl.Session, monkeypa
     monkeypatch.setattr(expression.Recorder, "operation", interrupted)
     with pytest.raises(Interrupted):
         s.run("for i in range(9) { y = f(w) }")
+
+
+def test_a_rate_may_be_another_number_every_time(s: vardsl.Session) -> None:
+    s.run(
+        "for i in range(400) { lr = 0.001 / (i + 1); h = tanh(w) * lr + w; backward sum(h); no_grad { w -= lr * w.grad } }"
+    )
+    assert type(node(s, "h")) is Bundle
+    assert expression._never not in asks(s)
+    with_code = s.eval("w.data").numpy().copy()
+    other = vardsl.Session(plan=False, seed=0)
+    other.run("let w = var randn(3, 3) grad; let lr = 0.0")
+    other.run("fn step(i) { let lr = 0.001 / (i + 1); let h = add(mul(tanh(w), lr), w); backward sum(h); no_grad { w.sub_(mul(w.grad, lr)) } }")
+    for i in range(400):
+        other.run(f"step({i})")
+    assert np.array_equal(other.eval("w.data").numpy(), with_code)
