@@ -15,7 +15,7 @@ from vardsl.engine.bundle import Bundle
 from vardsl.engine.node import Node
 from vardsl.errors import Interrupted
 from vardsl.lang import asked
-from vardsl.plan import expression, straight
+from vardsl.plan import expression, listening, straight
 from vardsl.plan.trace import Tracer
 
 
@@ -228,7 +228,7 @@ def test_a_builtin_that_is_bound_later_is_another_one(s: vardsl.Session) -> None
 
 def test_recorders_know_all_that_tracers_are_told() -> None:
     told = {name for name in vars(Tracer) if not name.startswith("_") and callable(getattr(Tracer, name))}
-    assert told <= set(vars(expression.Recorder))
+    assert told <= set(vars(listening.Recorder))
 
 
 def test_an_interrupt_while_code_is_made_is_not_lost(s: vardsl.Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_an_interrupt_while_code_is_made_is_not_lost(s: vardsl.Session, monkeypa
         raise Interrupted("interrupted")
 
     s.run("fn f(x) = tanh(x) * 2; for i in range(2) { y = f(w) }")
-    monkeypatch.setattr(expression.Recorder, "operation", interrupted)
+    monkeypatch.setattr(listening.Recorder, "operation", interrupted)
     with pytest.raises(Interrupted):
         s.run("for i in range(9) { y = f(w) }")
 
