@@ -172,10 +172,10 @@ times = infix("mul", _through("mul", BY_HELPER), depth=2)
 
 
 def _reflected(straight: Infix) -> Infix:
-    """The function for `b · a` that the tensor `a` is asked for."""
+    """The function for `b · a` that the tensor `a` is asked for; PyTorch makes `a · b` of it."""
 
     def call(a: Any, b: Any) -> Any:
-        return straight(b, a)
+        return straight(a, b)
 
     return call
 

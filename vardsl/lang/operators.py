@@ -42,7 +42,7 @@ def mul(a: Any, b: Any) -> Any:
     """`a * b`, with a bound on integers and repeated strings."""
     t, u = type(a), type(b)
     if t is Value or u is Value:
-        y = times(a, b)  # as `a * b` does, in fewer calls
+        y = times(a, b) if t is Value else times(b, a)  # as `a * b` does, in fewer calls
         return a * b if y is NotImplemented else y
     if t is float or u is float:
         return a * b

@@ -112,21 +112,30 @@ def test_it_is_the_operation(sign: str, left: str) -> None:
         if type(a) is not Value and (type(b) is not Value or sign in "-/@"):
             continue  # no tensor, or the operator of the one on the right
         op = OPS[name]
+        x, z = (a, b) if type(a) is Value else (b, a)  # what the tensor on the right is asked for
         for grad_enabled in (True, False):
             state.ctx.grad_enabled = grad_enabled
             try:
                 got = outcome(lambda a=a, b=b: infix(a, b))
-                expected = outcome(lambda a=a, b=b, op=op: op.binary(a, b) if sign != "@" else op(a, b))
+                expected = outcome(lambda x=x, z=z, op=op: op.binary(x, z) if sign != "@" else op(x, z))
             finally:
                 state.ctx.grad_enabled = True
             assert facts(got, a, b) == facts(expected, a, b), (left, sign, right, grad_enabled)
+
+
+@pytest.mark.parametrize("text", ["2 * x", "2.5 * x", "k * x", "2 + x", "k + x", "true * x", "x * 2", "x + k"])
+@pytest.mark.parametrize("times", [1, 9])
+def test_the_tensor_comes_first_in_the_graph(text: str, times: int) -> None:
+    s = vardsl.Session(plan=False)
+    s.run(f"let x = var ones(2) grad; let k = 0.5\nfor i in range({times}) {{ y = {text} }}")
+    assert s["y"]._node.edges == (s["x"], None)
 
 
 @pytest.mark.parametrize("sign", ["+", "-", "*", "/", "@"])
 def test_a_node_knows_its_place_in_the_script(sign: str) -> None:
     s = vardsl.Session(plan=False)
     s.run(f"let a = var ones(2, 2) grad; let b = ones(2, 2)\nlet c = 1 * (a {sign} b)")
-    node = s["c"]._node.edges[1]
+    node = s["c"]._node.edges[0]
     assert node.op is OPS[INFIX[sign][2]]
     assert node.where is not None and node.where[0].co_filename == s["c"]._node.where[0].co_filename
     assert node.where != s["c"]._node.where
