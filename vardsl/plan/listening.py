@@ -16,9 +16,9 @@ from vardsl.engine.value import Tracked, Value
 _FAMILIES = ("elementwise", "general", "view", "nondiff")
 
 
-class Number(Tracked):
-    """A real number in the place of an operand. Beside a tensor a tensor stands for it; whatever else is done
-    with it looks at it."""
+class Free(Tracked):
+    """A real number in the place of an operand, which may be another one every time. Beside a tensor a tensor
+    stands for it; whatever else is done with it is done with the bare number, errors included."""
 
     __slots__ = ("looked_at", "place", "stand_ins", "value")
 
@@ -48,18 +48,18 @@ class Number(Tracked):
 def _looking(operation: Callable[[Any, Any], Any], *, reflected: bool) -> Callable[..., Any]:
     """An operator of Python's on the number itself; of a tensor the other operand decides."""
 
-    def call(self: Number, other: Any) -> Any:
+    def call(self: Free, other: Any) -> Any:
         if type(other) is Value:
             return NotImplemented
-        x = other.bare() if type(other) is Number else other
+        x = other.bare() if type(other) is Free else other
         return operation(x, self.bare()) if reflected else operation(self.bare(), x)
 
     return call
 
 
 for _operation in (operator.add, operator.sub, operator.mul, operator.truediv):
-    setattr(Number, f"__{_operation.__name__}__", _looking(_operation, reflected=False))
-    setattr(Number, f"__r{_operation.__name__}__", _looking(_operation, reflected=True))
+    setattr(Free, f"__{_operation.__name__}__", _looking(_operation, reflected=False))
+    setattr(Free, f"__r{_operation.__name__}__", _looking(_operation, reflected=True))
 
 
 class Recorder:
@@ -78,14 +78,14 @@ class Recorder:
         self.changes = changes
         self.grads: tuple[int, ...] = ()
         self.written: Any = None
-        self.numbers: list[Number] = []
+        self.numbers: list[Free] = []
 
     def numbered(self, free: frozenset[int]) -> list[Any]:
         """The operands, with followed ones for numbers that may be any."""
         given = list(self.operands)
         for i in free:
             if type(given[i]) is float:
-                given[i] = Number(given[i], i)
+                given[i] = Free(given[i], i)
                 self.numbers.append(given[i])
         return given
 

@@ -15,7 +15,7 @@ from vardsl.engine.infix import KERNELS
 from vardsl.engine.large import LARGE
 from vardsl.engine.node import Like, Node
 from vardsl.engine.value import Value
-from vardsl.plan.listening import Number
+from vardsl.plan.listening import Free
 from vardsl.plan.straight import LEAF, Key, Unfit
 
 ndarray = np.ndarray
@@ -31,7 +31,7 @@ def _arrays(b: Any) -> Any:
 class Steps:
     """The operations of an expression, as steps."""
 
-    def __init__(self, operands: Sequence[Any], numbers: Sequence[Number]) -> None:
+    def __init__(self, operands: Sequence[Any], numbers: Sequence[Free]) -> None:
         self.operands = operands
         self.names: dict[int, Any] = {}  # of tensors, by identity
         for n in numbers:
